@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pyro
+from pyro.distributions import Distribution
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+
+
+class M2(PyroModule):
+    """q(y, z | x) = q(y | x) q(z | x, y)
+
+    Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, eq. 4.
+
+    Where y is unknown it is enumerated, so TraceEnum_ELBO gives eq. 7 exactly in y; where it is
+    known, eq. 6, in which q(y | x) has no part: the objective's ``alpha`` adds eq. 9's.
+
+    Args:
+        model: the model whose sizes this guide takes.
+        hidden: sizes of the hidden layers, of the classifier and of the encoder.
+    """
+
+    def __init__(self, model: models.M2, *, hidden: tuple[int, ...] = (500,)) -> None:
+        super().__init__("guide")
+        x_dim, y_dim, z_dim = model.x_dim, model.y_dim, model.z_dim
+        self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
+        self.encoder = nn.Normal((x_dim, y_dim), hidden, z_dim)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            if y is None:
+                y = pyro.sample("y", self.classify(x), infer={"enumerate": "parallel"})
+            pyro.sample("z", self.encoder(x, y))
+
+    def classify(self, x: Tensor) -> Distribution:
+        """q(y | x) over one-hot (N, K), from x: (N, D)."""
+        return self.classifier(x)

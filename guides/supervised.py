@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pyro.distributions import Distribution
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models
+
+
+class Supervised(PyroModule):
+    """q() = 1
+
+    There is no latent variable to infer: the guide has no sites.
+
+    Args:
+        model: the model, whose p(y | x) classifies.
+    """
+
+    def __init__(self, model: models.Supervised) -> None:
+        super().__init__("guide")
+        self.classifier = model.classifier
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+
+    def classify(self, x: Tensor) -> Distribution:
+        """p(y | x) over one-hot (N, K), from x: (N, D)."""
+        return self.classifier(x)

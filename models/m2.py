@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyro
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+
+
+class M2(PyroModule):
+    """p(x, y, z) = p(y) p(z) p(x | y, z)
+
+    Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, eq. 2.
+
+    y is the class, uniform and seen where a label is given; z ~ N(0, I) is everything else.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        y_dim: K, the number of classes.
+        z_dim: J, the number of latent dimensions.
+        hidden: sizes of the decoder's hidden layers.
+        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: standard deviation of the normal likelihood.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
+
+    def __init__(
+        self,
+        x_dim: int,
+        y_dim: int,
+        *,
+        z_dim: int = 50,
+        hidden: tuple[int, ...] = (500,),
+        likelihood: str = "bernoulli",
+        sigma: float = 0.1,
+    ) -> None:
+        super().__init__("model")
+        self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
+        self.decoder = nn.likelihood(likelihood, (z_dim, y_dim), hidden, x_dim, sigma)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", nn.uniform_classes(x, self.y_dim), obs=y)
+            z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+            pyro.sample("x", self.decoder(z, y), obs=x)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyro
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+
+
+class Supervised(PyroModule):
+    """p(y | x)
+
+    The baseline of every paper: M2's classifier network, trained on the labelled data alone.
+
+    The labelled ELBO is the log-likelihood log p(y | x); of x alone the model says nothing, and
+    enumerating y makes its unlabelled ELBO log 1 = 0.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        y_dim: K, the number of classes.
+        hidden: sizes of the classifier's hidden layers.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"unlabelled": 0.0}
+
+    def __init__(self, x_dim: int, y_dim: int, *, hidden: tuple[int, ...] = (500,)) -> None:
+        super().__init__("model")
+        self.x_dim, self.y_dim = x_dim, y_dim
+        self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            pyro.sample("y", self.classifier(x), obs=y, infer={"enumerate": "parallel"})

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyro
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+
+
+class VAE(PyroModule):
+    """p(x, z) = p(z) p(x | z)
+
+    Kingma and Welling (2014), Auto-Encoding Variational Bayes, section 3.
+
+    Labels are accepted and have no part: the yardstick for what the images alone can tell.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        z_dim: J, the number of latent dimensions.
+        hidden: sizes of the decoder's hidden layers.
+        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: standard deviation of the normal likelihood.
+    """
+
+    # The few labelled images would make up half of every update.
+    recipe: ClassVar[Mapping[str, Any]] = {"labelled": 0.0}
+
+    def __init__(
+        self,
+        x_dim: int,
+        *,
+        z_dim: int = 50,
+        hidden: tuple[int, ...] = (500,),
+        likelihood: str = "bernoulli",
+        sigma: float = 0.1,
+    ) -> None:
+        super().__init__("model")
+        self.x_dim, self.z_dim = x_dim, z_dim
+        self.decoder = nn.likelihood(likelihood, z_dim, hidden, x_dim, sigma)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y is ignored."""
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+            pyro.sample("x", self.decoder(z), obs=x)

@@ -1,0 +1,65 @@
+"""Batches of labelled and unlabelled examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_ssvae.data.dataset import Split
+from pyro_ssvae.errors import positive
+
+
+class Batch(NamedTuple):
+    """What one update sees.
+
+    Attributes:
+        x: (L, D) labelled examples.
+        y: (L, K) their one-hot labels.
+        u: (U, D) unlabelled examples.
+    """
+
+    x: Tensor
+    y: Tensor
+    u: Tensor
+
+
+def steps_per_epoch(split: Split, unlabelled: int = 100) -> int:
+    """The number of batches in one pass over the unlabelled data."""
+    positive(unlabelled=unlabelled)
+    return -(-len(split.unlabelled) // unlabelled)
+
+
+def batches(
+    split: Split, labelled: int = 100, unlabelled: int = 100, *, seed: int = 0, epoch: int = 0
+) -> Iterator[Batch]:
+    """One epoch: a pass over the unlabelled data in random order, labelled data beside it.
+
+    Every batch has ``labelled`` labelled examples and ``unlabelled`` unlabelled ones, the last
+    one what is left of these. The labelled examples come in a stream of permutations, so that
+    each is seen equally often, and more than once in a batch that is larger than their number.
+
+    Args:
+        split: the data, on the device where the batches are wanted.
+        labelled: L, labelled examples in a batch; any size.
+        unlabelled: U, unlabelled examples in a batch; any size.
+        seed: of the order.
+        epoch: number of the epoch; the same (seed, epoch) gives the same batches.
+    """
+    steps = steps_per_epoch(split, unlabelled)
+    positive(labelled=labelled)
+    rng = np.random.default_rng([seed, epoch])
+    device = split.unlabelled.device
+    order = torch.from_numpy(rng.permutation(len(split.unlabelled))).to(device)
+    passes = -(-steps * labelled // len(split.labelled))
+    stream = torch.from_numpy(
+        np.concatenate([rng.permutation(len(split.labelled)) for _ in range(passes)])
+    ).to(device)
+    for step in range(steps):
+        seen = split.labelled[stream[step * labelled:(step + 1) * labelled]]
+        unseen = split.unlabelled[order[step * unlabelled:(step + 1) * unlabelled]]
+        x, y = split.examples(seen)
+        yield Batch(x, y, split.dataset.x[unseen])

@@ -1,0 +1,116 @@
+"""MNIST's four files: found, read by torchvision, and checked."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.datasets import MNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from pyro_ssvae.errors import InputError
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """MNIST's images, labels and test indices.
+
+    Files are looked for in ``root/MNIST/raw`` (where torchvision puts them), ``root/mnist`` and
+    ``root`` itself, packed or not; torchvision downloads them where there are none.
+
+    Returns:
+        x (N, 784) float32 in [0, 1], y (N,) int64, and the indices (T,) of the test images.
+
+    Raises:
+        InputError: if a file is missing, corrupt or truncated, or the download fails.
+    """
+    folder = _find(data_root(root))
+    images, labels = [], []
+    for image_name, label_name in FILES.values():
+        x, y = _read(folder, image_name), _read(folder, label_name)
+        if len(x) != len(y):
+            raise InputError(f"{folder}: expected a label an image, got {len(x)} images in"
+                             f" {image_name} and {len(y)} labels in {label_name}")
+        images.append(x.flatten(1))
+        labels.append(y)
+    x = torch.cat(images).to(torch.float32).div_(255.0)
+    return x, torch.cat(labels), torch.arange(len(images[0]), len(x))
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """The folder of data files: ``root``, else ``$PYRO_SSVAE_DATA``, else a cache folder."""
+    default = os.environ.get("PYRO_SSVAE_DATA") or Path.home() / ".cache" / "pyro_ssvae"
+    return Path(root or default).expanduser()
+
+
+def _find(root: Path) -> Path:
+    wanted = [name for names in FILES.values() for name in names]
+    for folder in (root / "MNIST" / "raw", root / "mnist", root):
+        missing = [name for name in wanted if _path(folder, name) is None]
+        if not missing:
+            return folder
+        if len(missing) < len(wanted):
+            raise InputError(
+                f"{folder}: expected MNIST's four files, packed (.gz) or not;"
+                f" missing {', '.join(missing)}"
+            )
+    try:
+        MNIST(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"no MNIST files under {root}, and the download failed ({error}); put the four"
+            f" idx.gz files in {root / 'mnist'}, or name their folder by --data-root or"
+            " $PYRO_SSVAE_DATA"
+        ) from None
+    return root / "MNIST" / "raw"
+
+
+def _path(folder: Path, name: str) -> Path | None:
+    return next((p for p in (folder / name, folder / f"{name}.gz") if p.is_file()), None)
+
+
+def _read(folder: Path, name: str) -> Tensor:
+    path = _path(folder, name)
+    assert path is not None
+    read, magic, dims = (
+        (read_image_file, 2051, 3) if "images" in name else (read_label_file, 2049, 1)
+    )
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: corrupt or truncated gzip file ({error})") from None
+    _check(path, content, magic, dims)
+    with tempfile.TemporaryDirectory() as temporary:
+        unpacked = Path(temporary) / name
+        unpacked.write_bytes(content)
+        return read(str(unpacked))
+
+
+def _check(path: Path, content: bytes, magic: int, dims: int) -> None:
+    header = 4 * (dims + 1)
+    if len(content) < header:
+        raise InputError(f"{path}: expected an idx header of {header} bytes, got {len(content)}")
+    came, *shape = struct.unpack(f">{dims + 1}i", content[:header])
+    if came != magic:
+        raise InputError(f"{path}: expected idx magic number {magic}, got {came}")
+    if dims == 3 and shape[1:] != [28, 28]:
+        raise InputError(f"{path}: expected images of 28 x 28 pixels, got {tuple(shape[1:])}")
+    expected = header + math.prod(shape)
+    if len(content) != expected:
+        raise InputError(
+            f"{path}: expected {expected} bytes for the shape {tuple(shape)} in its header,"
+            f" got {len(content)}"
+        )

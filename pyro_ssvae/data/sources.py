@@ -1,0 +1,122 @@
+"""The data sets that :func:`load` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn import datasets as sklearn_datasets
+from sklearn.model_selection import train_test_split
+
+from pyro_ssvae.data.dataset import Dataset
+from pyro_ssvae.data.mnist import read_mnist
+from pyro_ssvae.errors import InputError, unknown
+
+
+def load(name: str, root: str | Path | None = None) -> Dataset:
+    """Load a data set by name.
+
+    Args:
+        name: ``"digits"`` (1,797 images of 8 x 8 pixels, part of scikit-learn), ``"mnist"``,
+            ``"moons"`` or ``"circles"`` (two classes in the plane).
+        root: folder to find or download files in; None takes ``$PYRO_SSVAE_DATA``, or a cache
+            folder in the home directory. Only MNIST has files.
+
+    Raises:
+        InputError: if the name is unknown, or a file is missing, corrupt or truncated.
+    """
+    if name not in SOURCES:
+        raise unknown("data set", name, SOURCES)
+    return SOURCES[name](root)
+
+
+def from_arrays(
+    x: Any,
+    y: Any,
+    *,
+    name: str = "arrays",
+    test: float = 0.2,
+    validation: float = 0.1,
+    image_shape: tuple[int, int] | None = None,
+) -> Dataset:
+    """A data set of your own.
+
+    Args:
+        x: (N, D) array of finite numbers; scale pixels to [0, 1] for a Bernoulli likelihood.
+        y: (N,) array of class indices 0..K-1.
+        name: what to call it.
+        test: fraction of the examples, class by class, set aside for testing.
+        validation: fraction of them that a split sets aside for validation.
+        image_shape: (height, width), for the figures.
+
+    Raises:
+        InputError: if shapes disagree, x is not finite, or y are no class indices.
+    """
+    images, labels = np.asarray(x), np.asarray(y)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{name}: expected integer labels, got {labels.dtype}")
+    if images.ndim != 2 or labels.shape != images.shape[:1]:
+        raise InputError(
+            f"{name}: expected x of shape (N, D) and y of shape (N,),"
+            f" got {images.shape} and {labels.shape}"
+        )
+    try:
+        _, test_index = train_test_split(
+            np.arange(len(labels)), test_size=test, stratify=labels, random_state=0
+        )
+    except ValueError as error:
+        raise InputError(f"{name}: cannot set a test part of {test} aside: {error}") from None
+    return Dataset(
+        name=name,
+        x=torch.from_numpy(images.astype(np.float32)),
+        y=torch.from_numpy(labels.astype(np.int64)),
+        classes=int(labels.max()) + 1,
+        test=torch.from_numpy(np.sort(test_index)),
+        validation=round(validation * len(labels)),
+        image_shape=image_shape,
+        defaults={"likelihood": "normal"} if images.min() < 0 or images.max() > 1 else {},
+    )
+
+
+def _digits(root: str | Path | None) -> Dataset:
+    images, labels = sklearn_datasets.load_digits(return_X_y=True)
+    return _named(
+        from_arrays(images / 16.0, labels, name="digits", image_shape=(8, 8)),
+        validation=200, hidden=(128,), z_dim=16,
+    )
+
+
+def _mnist(root: str | Path | None) -> Dataset:
+    images, labels, test = read_mnist(root)
+    return Dataset(
+        name="mnist", x=images, y=labels, classes=10, test=test, validation=10_000,
+        image_shape=(28, 28), defaults={"hidden": (500,), "z_dim": 50},
+    )
+
+
+def _plane(name: str, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Dataset:
+    # 10,000 training points as in Jurasinski (2019), 1,000 to validate and 2,000 to test.
+    dataset = from_arrays(x, y, name=name, test=2_000 / len(x))
+    return _named(dataset, validation=1_000, hidden=(50, 50), z_dim=1, likelihood="normal")
+
+
+def _moons(root: str | Path | None) -> Dataset:
+    return _plane("moons", *sklearn_datasets.make_moons(13_000, noise=0.1, random_state=0))
+
+
+def _circles(root: str | Path | None) -> Dataset:
+    circles = sklearn_datasets.make_circles(13_000, noise=0.05, factor=0.5, random_state=0)
+    return _plane("circles", *circles)
+
+
+def _named(dataset: Dataset, *, validation: int, **defaults: Any) -> Dataset:
+    return replace(dataset, validation=validation, defaults=defaults)
+
+
+SOURCES: dict[str, Callable[[str | Path | None], Dataset]] = {
+    "digits": _digits, "mnist": _mnist, "moons": _moons, "circles": _circles,
+}

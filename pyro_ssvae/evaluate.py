@@ -1,0 +1,176 @@
+"""How good a trained pair is: as a classifier, as a bound, and in what its latent space holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.poutine.util import site_is_subsample
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pyro_ssvae import query
+from pyro_ssvae.data import Split
+from pyro_ssvae.metrics import scores
+from pyro_ssvae.objective import Weighted, negative_elbo, private_params
+
+CHUNK = 500  # examples evaluated at a time
+IWAE_SAMPLES = 50
+PROBE_EXAMPLES = 5_000
+
+
+@contextmanager
+def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
+    """Evaluation mode, no gradients, and noise that is the same every time and nobody else's."""
+    modes = [module.training for module in modules]
+    cuda = {p.device for module in modules for p in module.parameters() if p.is_cuda}
+    with torch.random.fork_rng(devices=list(cuda)), torch.no_grad():
+        torch.manual_seed(seed)
+        try:
+            for module in modules:
+                module.eval()
+            yield
+        finally:
+            for module, mode in zip(modules, modes):
+                module.train(mode)
+
+
+def evaluate(
+    model: nn.Module, guide: nn.Module, split: Split, part: str = "test"
+) -> dict[str, float | None]:
+    """Every measure of this module, on one part of a split.
+
+    Returns:
+        By name: ``accuracy``, ``nll``, ``brier``, ``ece`` (see :mod:`pyro_ssvae.metrics`); then in
+        nats per example ``elbo`` of the images alone, which is ``reconstruction - kl_z - kl_y``,
+        and ``iwae`` with ``iwae_samples`` samples; and ``leakage``, an accuracy. None stands for
+        what the pair does not have: a classifier, a model of x, a latent z, a latent y.
+    """
+    x, y = split.part(part)
+    with evaluating(model, guide):
+        has = query.sites(model, x[:1], y[:1])
+        result: dict[str, float | None] = dict.fromkeys(
+            ("accuracy", "nll", "brier", "ece", "elbo", "reconstruction", "kl_z", "kl_y",
+             "iwae", "iwae_samples", "leakage")
+        )
+        if hasattr(guide, "classify"):
+            result |= scores(class_probabilities(guide, x), y)
+        if "x" in has:
+            result |= elbo_parts(model, guide, x)
+            result |= {"iwae": iwae(model, guide, x), "iwae_samples": IWAE_SAMPLES}
+        if "z" in has:
+            result["leakage"] = leakage(guide, split, part)
+    return result
+
+
+def class_probabilities(guide: Any, x: Tensor) -> Tensor:
+    """q(y | x) as (N, K) probabilities for x (N, D)."""
+    with private_params():
+        return torch.cat([guide.classify(chunk).probs for chunk in x.split(CHUNK)])
+
+
+def elbo(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> float:
+    """The mean ELBO of x (N, D), with one-hot labels y (N, K) or without, in nats per example."""
+    return elbo_parts(model, guide, x, y)["elbo"]
+
+
+def elbo_parts(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> dict[str, float]:
+    """The mean ELBO and the parts it is the sum of, in nats per example.
+
+    The ELBO is linear in the scale of every site, so that its derivative with respect to the
+    scale is the site's own term: E[log p(x | y, z)] for x, minus the KL divergence for z and y.
+    (For a y that is given, ``kl_y`` is -log p(y).)
+
+    Returns:
+        ``elbo``, ``reconstruction``, and ``kl_NAME`` for every other site.
+    """
+    names = sorted(query.sites(model, x[:1], None if y is None else y[:1]))
+    totals = dict.fromkeys(names, 0.0)
+    for start in range(0, len(x), CHUNK):
+        rows = slice(start, start + CHUNK)
+        part = x[rows]
+        with torch.enable_grad():
+            scale = {name: torch.ones((), device=x.device, requires_grad=True) for name in names}
+            with Weighted(lambda site: scale.get(site["name"], 1.0)):
+                loss = negative_elbo(model, guide, part, None if y is None else y[rows])
+            grads = torch.autograd.grad(loss, list(scale.values()), allow_unused=True)
+        for name, grad in zip(names, grads):
+            totals[name] -= 0.0 if grad is None else grad.item() * len(part) / len(x)
+    result = {"elbo": math.fsum(totals.values()), "reconstruction": totals.pop("x", 0.0)}
+    return result | {f"kl_{name}": -total for name, total in totals.items()}
+
+
+def iwae(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    x: Tensor,
+    samples: int = IWAE_SAMPLES,
+) -> float:
+    """The importance-weighted bound on log p(x), in nats per example, for x (N, D).
+
+    Every latent variable is sampled, y too. It rises to log p(x) with the number of samples.
+
+    Burda et al. (2016), Importance Weighted Autoencoders, eq. 8.
+    """
+    rows = max(1, CHUNK * 10 // samples)
+    total = 0.0
+    for part in x.split(rows):
+        weights = _log_weights(model, guide, part, samples)
+        total += (weights.logsumexp(0) - math.log(samples)).sum().item()
+    return total / len(x)
+
+
+def _log_weights(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, samples: int
+) -> Tensor:
+    """log p(x, latents) - log q(latents | x) for samples of the guide, (samples, N)."""
+    shape = (samples, len(x))
+    particles = pyro.plate("particles", samples, dim=-2)
+    with private_params():
+        guide_trace = poutine.trace(particles(guide)).get_trace(x)
+        replayed = poutine.replay(particles(model), trace=guide_trace)
+        model_trace = poutine.trace(replayed).get_trace(x)
+    result = x.new_zeros(shape)
+    for trace, sign in ((model_trace, 1.0), (guide_trace, -1.0)):
+        for site in trace.nodes.values():
+            if site["type"] == "sample" and not site_is_subsample(site):
+                result = result + sign * site["fn"].log_prob(site["value"]).expand(shape)
+    return result
+
+
+def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> float:
+    """Accuracy of a linear classifier of the true class from the posterior mean of z.
+
+    A guide that reads y is given one drawn at random, independent of the true class, so that
+    whatever the classifier finds has come from x. Chance is 1 / K; Jurasinski (2019),
+    section 3.3, finds over 85 % for M2 on MNIST: its z is not free of the class.
+
+    It is trained on up to :data:`PROBE_EXAMPLES` unlabelled examples with their true classes,
+    which no model sees in training: a diagnosis, never part of a method.
+    """
+    x_train, y_train = split.examples(split.unlabelled[:PROBE_EXAMPLES])
+    x, y = split.part(part)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    probe.fit(_probe_features(guide, x_train, y_train.shape[-1]), y_train.argmax(-1).cpu())
+    return float(probe.score(_probe_features(guide, x, y.shape[-1]), y.argmax(-1).cpu()))
+
+
+def _probe_features(guide: Callable[..., Any], x: Tensor, classes: int) -> Any:
+    anything = torch.randint(classes, (len(x),)).to(x.device)
+    y = F.one_hot(anything, classes).to(x.dtype)
+    return torch.cat([
+        query.posterior_mean(guide, x[rows], y[rows])
+        for rows in (slice(i, i + CHUNK) for i in range(0, len(x), CHUNK))
+    ]).cpu().numpy()

@@ -1,0 +1,54 @@
+"""Questions put to a model or a guide: any Pyro program, no method of it needed but ``forward``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyro import poutine
+from pyro.distributions import Distribution
+from pyro.poutine.util import site_is_subsample
+from torch import Tensor
+
+from pyro_ssvae.objective import private_params
+
+
+def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> frozenset[str]:
+    """The names of the program's random variables, given x (N, D) and one-hot y (N, K)."""
+    nodes = _trace(program, x, y).nodes.values()
+    return frozenset(
+        node["name"] for node in nodes if node["type"] == "sample" and not site_is_subsample(node)
+    )
+
+
+def site(
+    program: Callable[..., Any], name: str, x: Tensor, y: Tensor | None = None
+) -> Distribution | None:
+    """The distribution of one random variable, given x (N, D) and one-hot y (N, K).
+
+    The variables it depends on are sampled. None where the program has no such variable.
+    """
+    trace = _trace(program, x, y)
+    return trace.nodes[name]["fn"] if name in trace else None
+
+
+def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
+    """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K)."""
+    return _trace(guide, x, y).nodes["z"]["fn"].mean
+
+
+def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distribution:
+    """p(x | given), the sites that are not given sampled from the model.
+
+    Args:
+        model: the model; its own x takes no part in what it generates.
+        x: (N, D), of which only shape, type and device count.
+        given: values of sites, such as ``y`` one-hot (N, K) and ``z`` (N, J).
+    """
+    program = poutine.condition(poutine.uncondition(model), data=given)
+    return _trace(program, x, None).nodes["x"]["fn"]
+
+
+def _trace(program: Callable[..., Any], *args: Tensor | None) -> poutine.Trace:
+    with private_params():
+        return poutine.trace(program).get_trace(*args)

@@ -1,0 +1,226 @@
+"""The training loop: a generator of epochs."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyro
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from pyro_ssvae import query
+from pyro_ssvae.data import Batch, Split, batches, steps_per_epoch
+from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
+from pyro_ssvae.evaluate import class_probabilities, elbo, evaluating
+from pyro_ssvae.metrics import accuracy, nll
+from pyro_ssvae.objective import Objective
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did.
+
+    Attributes:
+        epoch: epochs done, from 1.
+        updates: updates done.
+        seconds: time the epoch took, validation included.
+        losses: means over the epoch by name: ``loss``, and the terms of the objective.
+        validation: ``accuracy`` and ``nll`` of a guide that classifies, ``elbo`` of a model of x.
+    """
+
+    epoch: int
+    updates: int
+    seconds: float
+    losses: dict[str, float]
+    validation: dict[str, float]
+
+    def row(self) -> dict[str, float]:
+        """Everything as one flat row, validation under ``val_NAME``."""
+        validation = {f"val_{name}": value for name, value in self.validation.items()}
+        head = {"epoch": self.epoch, "updates": self.updates, "seconds": self.seconds}
+        return head | self.losses | validation
+
+
+@dataclass
+class EarlyStopping:
+    """Stops when validation has not improved for ``patience`` epochs, and keeps the best weights.
+
+    Attributes:
+        patience: epochs without improvement after which to stop.
+        metric: of :attr:`Epoch.validation`, ``"accuracy"``, ``"elbo"`` or ``"nll"``; None takes
+            the accuracy where there is one, else the ELBO.
+    """
+
+    patience: int
+    metric: str | None = None
+    best: float | None = None
+    best_epoch: int = 0
+    weights: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        positive(patience=self.patience)
+
+    def update(self, epoch: Epoch, objective: Objective) -> bool:
+        """Take an epoch into account; True when it is time to stop."""
+        metric = self.metric or ("accuracy" if "accuracy" in epoch.validation else "elbo")
+        if metric not in epoch.validation:
+            raise InputError(
+                f"expected a metric among {sorted(epoch.validation)} to stop early, got {metric!r}"
+            )
+        score = epoch.validation[metric] * (-1 if metric == "nll" else 1)
+        if self.best is None or score > self.best:
+            self.best, self.best_epoch = score, epoch.epoch
+            self.weights = copy.deepcopy(objective.state_dict())
+        return epoch.epoch - self.best_epoch >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` goes on from."""
+        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.weights = state["weights"]
+
+
+def adam(objective: Objective, lr: float = 1e-3) -> torch.optim.Optimizer:
+    """Adam over all parameters of the model and the guide, in one fused step."""
+    positive(lr=lr)
+    return torch.optim.Adam(objective.parameters(), lr=lr, fused=True)
+
+
+def fit(
+    objective: Objective,
+    split: Split,
+    *,
+    epochs: int = 50,
+    lr: float = 1e-3,
+    batch_labelled: int = 100,
+    batch_unlabelled: int = 100,
+    seed: int = 0,
+    optimizer: torch.optim.Optimizer | None = None,
+    stopping: EarlyStopping | None = None,
+    start: int = 0,
+    progress: bool = False,
+) -> Iterator[Epoch]:
+    """Train an objective on a split, one epoch for each item taken from this generator.
+
+    The noise and the batches of an epoch depend on (seed, epoch) alone: training that goes on
+    from the weights and the optimizer state of an epoch gives exactly what it would have given
+    without the break. The global random state is left as it was.
+
+    Args:
+        objective: what to minimise, on the device to train on.
+        split: the data.
+        epochs: passes over the unlabelled data, in all.
+        lr: learning rate of Adam.
+        batch_labelled, batch_unlabelled: sizes of the labelled and the unlabelled batch.
+        seed: of the batches and the noise.
+        optimizer: in place of Adam.
+        stopping: early stopping; its best weights are put back at the end.
+        start: epochs already done.
+        progress: show a progress bar.
+
+    Raises:
+        InputError: if the data do not suit the model's likelihood, or a size is not positive.
+        NonFiniteLossError: at the first loss that is NaN or infinite, before it moves a weight.
+    """
+    positive(epochs=epochs)
+    split = split.to(next(objective.parameters()).device)
+    check_support(objective, split)
+    optimizer = optimizer or adam(objective, lr)
+    steps = steps_per_epoch(split, batch_unlabelled)
+    with tqdm(total=epochs * steps, initial=start * steps, disable=not progress) as bar:
+        for epoch in range(start, epochs):
+            began = time.perf_counter()
+            losses: list[dict[str, Tensor]] = []
+            with _noise(objective, seed, epoch), pyro.validation_enabled(False):
+                for batch in batches(
+                    split, batch_labelled, batch_unlabelled, seed=seed, epoch=epoch
+                ):
+                    losses.append(_update(objective, optimizer, batch, epoch, len(losses) / steps))
+                    bar.update()
+            validation = validate(objective, split)
+            seconds = time.perf_counter() - began
+            done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
+            bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
+            stop = stopping is not None and stopping.update(done, objective)
+            yield done
+            if stop:
+                break
+    if stopping is not None:
+        objective.load_state_dict(stopping.weights)
+
+
+def _update(
+    objective: Objective, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, part: float
+) -> dict[str, Tensor]:
+    total, terms = objective(batch, epoch + part)
+    if not total.isfinite():
+        broken = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
+        raise NonFiniteLossError(
+            f"the loss is {total.item()} in epoch {epoch + 1}, {part:.0%} into it"
+            f" ({', '.join(broken) or 'every term is finite'}): a smaller learning rate may help"
+        )
+    optimizer.zero_grad()
+    total.backward()
+    optimizer.step()
+    return {"loss": total.detach(), **terms}
+
+
+def validate(objective: Objective, split: Split) -> dict[str, float]:
+    """Accuracy and NLL of the classifier and ELBO of the images on the validation part."""
+    x, y = split.part("validation")
+    model, guide = objective.model, objective.guide
+    result: dict[str, float] = {}
+    with evaluating(objective):
+        if hasattr(guide, "classify"):
+            probs = class_probabilities(guide, x)
+            result |= {"accuracy": accuracy(probs, y), "nll": nll(probs, y)}
+        if "x" in query.sites(model, x[:1], y[:1]):
+            result["elbo"] = elbo(model, guide, x)
+    return result
+
+
+def check_support(objective: Objective, split: Split) -> None:
+    """Raise :class:`InputError` unless every x lies in the support of the model's likelihood."""
+    x, y = split.examples(split.labelled[:1])
+    fn = query.site(objective.model, "x", x, y)
+    if fn is None:
+        return
+    inside = torch.cat([fn.support.check(rows) for rows in split.dataset.x.split(10_000)])
+    if not inside.all():
+        values = split.dataset.x
+        raise InputError(
+            f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
+            f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"
+            ' rescale x, or use likelihood="normal"'
+        )
+
+
+def _plain(support: Any) -> str:
+    base = getattr(support, "base_constraint", support)
+    bounds = getattr(base, "lower_bound", None), getattr(base, "upper_bound", None)
+    return str(base) if None in bounds else f"[{bounds[0]}, {bounds[1]}]"
+
+
+def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+    return {
+        name: torch.stack([loss[name] for loss in losses]).double().mean().item()
+        for name in losses[0]
+    }
+
+
+@contextmanager
+def _noise(objective: Objective, seed: int, epoch: int) -> Iterator[None]:
+    cuda = {parameter.device for parameter in objective.parameters() if parameter.is_cuda}
+    with torch.random.fork_rng(devices=list(cuda)):
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        yield
