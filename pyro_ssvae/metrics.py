@@ -22,7 +22,7 @@ def nll(probs: Tensor, y: Tensor) -> float:
     A probability of zero counts as the smallest positive number of its type.
     """
     tiny = torch.finfo(probs.dtype).tiny
-    return -(probs * y).sum(-1).clamp_min(tiny).log().double().mean().item()
+    return (probs * y).sum(-1).clamp_min(tiny).log().neg().double().mean().item()
 
 
 def brier(probs: Tensor, y: Tensor) -> float:

@@ -67,8 +67,12 @@ class EarlyStopping:
     def __post_init__(self) -> None:
         positive(patience=self.patience)
 
-    def update(self, epoch: Epoch, objective: Objective) -> bool:
-        """Take an epoch into account; True when it is time to stop."""
+    def due(self, epoch: int) -> bool:
+        """Whether to stop, ``epoch`` epochs done."""
+        return self.best is not None and epoch - self.best_epoch >= self.patience
+
+    def update(self, epoch: Epoch, objective: Objective) -> None:
+        """Take an epoch into account."""
         metric = self.metric or ("accuracy" if "accuracy" in epoch.validation else "elbo")
         if metric not in epoch.validation:
             raise InputError(
@@ -78,7 +82,6 @@ class EarlyStopping:
         if self.best is None or score > self.best:
             self.best, self.best_epoch = score, epoch.epoch
             self.weights = copy.deepcopy(objective.state_dict())
-        return epoch.epoch - self.best_epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`load_state_dict` goes on from."""
@@ -126,7 +129,7 @@ def fit(
         optimizer: in place of Adam.
         stopping: early stopping; its best weights are put back at the end.
         start: epochs already done.
-        progress: show a progress bar.
+        progress: show a progress bar, on a terminal.
 
     Raises:
         InputError: if the data do not suit the model's likelihood, or a size is not positive.
@@ -137,8 +140,10 @@ def fit(
     check_support(objective, split)
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
-    with tqdm(total=epochs * steps, initial=start * steps, disable=not progress) as bar:
+    with tqdm(total=epochs * steps, initial=start * steps, disable=None if progress else True) as bar:
         for epoch in range(start, epochs):
+            if stopping is not None and stopping.due(epoch):
+                break
             began = time.perf_counter()
             losses: list[dict[str, Tensor]] = []
             with _noise(objective, seed, epoch), pyro.validation_enabled(False):
@@ -151,10 +156,9 @@ def fit(
             seconds = time.perf_counter() - began
             done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
             bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
-            stop = stopping is not None and stopping.update(done, objective)
+            if stopping is not None:
+                stopping.update(done, objective)
             yield done
-            if stop:
-                break
     if stopping is not None:
         objective.load_state_dict(stopping.weights)
 

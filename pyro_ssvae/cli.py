@@ -1,0 +1,143 @@
+"""The command line: ``pyro-ssvae list | train | evaluate | compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pyro_ssvae
+from pyro_ssvae import compare as comparison
+from pyro_ssvae import data, runs, zoo
+from pyro_ssvae.errors import InputError, NonFiniteLossError
+
+Command = Callable[..., Any]
+
+
+class _InputFailure(click.ClickException):
+    exit_code = 2
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+class _Commands(click.Group):
+    """Shows what this library raises as one line: exit status 2 for input, 1 for a lost run."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (InputError, OSError) as error:
+            raise _InputFailure(_one_line(error)) from None
+        except NonFiniteLossError as error:
+            raise click.ClickException(_one_line(error)) from None
+
+
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(pyro_ssvae.__version__)
+def main() -> None:
+    """Semi-supervised variational autoencoders as Pyro model/guide pairs."""
+
+
+@main.command("list")
+def list_() -> None:
+    """List the pairs: factorisation, paper and options."""
+    for name in zoo.names():
+        pair = zoo.pair(name)
+        options = " ".join(
+            f"{option.name}={_shown(option.default)}" for option in pair.options.values()
+        )
+        click.echo(f"{name}\n  {pair.factorisation}\n  {pair.source}\n  options: {options}\n")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _data_options(command: Command) -> Command:
+    for option in reversed((
+        click.option("--data", "data_name", default="digits", show_default=True,
+                     help="Data set: " + ", ".join(data.SOURCES) + "."),
+        click.option("--data-root", type=click.Path(path_type=Path), default=None,
+                     help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder."),
+        click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
+    )):
+        command = option(command)
+    return command
+
+
+def _training_options(command: Command) -> Command:
+    for option in reversed((
+        click.option("--epochs", default=50, show_default=True,
+                     help="Passes over the unlabelled data."),
+        click.option("--batch-labelled", default=100, show_default=True,
+                     help="Labelled examples in a batch."),
+        click.option("--batch-unlabelled", default=100, show_default=True,
+                     help="Unlabelled examples in a batch."),
+        click.option("--patience", type=int, default=None,
+                     help="Stop after so many epochs without better validation; keep the best."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                     help="Option of a pair, as `list` shows them; may be repeated."),
+        click.option("--out", type=click.Path(path_type=Path), required=True,
+                     help="Folder to write to."),
+        click.option("--resume", is_flag=True, help="Go on with what is in the folder."),
+        click.option("--overwrite", is_flag=True, help="Replace what is in the folder."),
+    )):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("model")
+@_data_options
+@click.option("--seed", default=0, show_default=True, help="Of split, weights, batches and noise.")
+@_training_options
+def train(
+    model: str, data_name: str, data_root: Path | None, labels: int, seed: int,
+    settings: tuple[str, ...], out: Path, **training: Any,
+) -> None:
+    """Train MODEL and write metrics, history, split, checkpoint and figures."""
+    options = zoo.parse(settings, zoo.pair(model).options)
+    split = data.load(data_name, data_root).split(labels, seed=seed)
+    metrics = runs.train(model, split, out, options=options, progress=True, **training)
+    _print_metrics(metrics["test"])
+    click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--data-root", type=click.Path(path_type=Path), default=None,
+              help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def evaluate(folder: Path, data_root: Path | None, device: str) -> None:
+    """Print the test metrics of the run in DIR, from its checkpoint."""
+    _print_metrics(runs.test_metrics(runs.load(folder, root=data_root, device=device)))
+
+
+def _print_metrics(metrics: dict[str, float | None]) -> None:
+    for name, value in metrics.items():
+        if value is not None:
+            click.echo(f"{name:15} {value:.6g}")
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@_data_options
+@click.option("--seeds", default=5, show_default=True, help="Number of splits.")
+@_training_options
+def compare(
+    models: tuple[str, ...], data_name: str, data_root: Path | None, out: Path, **arguments: Any
+) -> None:
+    """Train MODELS on the same splits; write a table and a report with figures."""
+    for name in models:
+        zoo.pair(name)
+    dataset = data.load(data_name, data_root)
+    report = comparison.compare(models, dataset, out, log=click.echo, **arguments)
+    click.echo("\n" + (out / comparison.TABLE).read_text())
+    click.echo(f"The report is {report.resolve()}")

@@ -1,0 +1,166 @@
+"""Several pairs on the same splits: runs, reference classifiers, a table and a report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyro_ssvae import report, runs, zoo
+from pyro_ssvae.baselines import REFERENCES, evaluate_reference
+from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.files import write_text
+
+TABLE, TABLE_CSV, REPORT, RUNS = "table.md", "table.csv", "report.html", "runs"
+
+# What the table shows: heading, name of the metric, factor, decimals.
+COLUMNS = (
+    ("accuracy %", "accuracy", 100, 1),
+    ("NLL", "nll", 1, 3),
+    ("Brier", "brier", 1, 3),
+    ("ECE %", "ece", 100, 1),
+    ("ELBO", "elbo", 1, 2),
+    ("IWAE", "iwae", 1, 2),
+    ("leakage %", "leakage", 100, 1),
+    ("seconds", "seconds", 1, 1),
+)
+
+
+def compare(
+    names: Sequence[str],
+    dataset: Dataset,
+    out: str | Path,
+    *,
+    labels: int = 50,
+    seeds: int = 5,
+    settings: Iterable[str] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    log: Callable[[str], None] = lambda line: None,
+    **training: Any,
+) -> Path:
+    """Train every pair on the same splits, one for each seed, and tabulate the test metrics.
+
+    Args:
+        names: of the pairs, in the table's order.
+        dataset: the data.
+        out: folder for ``table.md``, ``table.csv``, ``report.html`` and the folders of the runs,
+            ``runs/NAME-seed-S``.
+        labels: labelled examples in each split.
+        seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
+        settings: options as NAME=VALUE; each goes to every pair that has it.
+        resume, overwrite: as in :func:`pyro_ssvae.runs.train`.
+        log: takes a line as each run ends.
+        training: further arguments of :func:`pyro_ssvae.runs.train`.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        InputError: as :func:`pyro_ssvae.runs.train`, before any training; or if a pair is named
+            twice, or no pair has one of the options.
+    """
+    out = Path(out)
+    positive(seeds=seeds)
+    options = _options_of_each(names, settings)
+    runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
+    splits = [dataset.split(labels, seed=seed) for seed in range(seeds)]
+    for name in names:
+        zoo.build(name, dataset, zoo.resolve(name, dataset, options[name]))
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name in names:
+        results[name] = []
+        for split in splits:
+            metrics = runs.train(
+                name, split, run_folder(out, name, split.seed), options=options[name],
+                resume=resume, overwrite=overwrite, **training,
+            )
+            results[name].append(metrics)
+            log(_line(name, split, metrics))
+    for name in REFERENCES:
+        results[name] = []
+        for split in splits:
+            results[name].append(evaluate_reference(name, split))
+            log(_line(name, split, results[name][-1]))
+    rows = {name: summary(runs_of_name) for name, runs_of_name in results.items()}
+    write_text(out / TABLE_CSV, _csv(rows))
+    write_text(out / REPORT, report.html(out, results, markdown(rows)))
+    write_text(out / TABLE, markdown(rows))
+    return out / REPORT
+
+
+def run_folder(out: Path, name: str, seed: int) -> Path:
+    """Where the run of a pair with a seed is kept."""
+    return out / RUNS / f"{name}-seed-{seed}"
+
+
+def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float] | None]:
+    """Mean and sample standard deviation over runs of each of the table's metrics.
+
+    None where the runs have no such metric; the deviation of a single run is NaN.
+    """
+    result: dict[str, tuple[float, float] | None] = {}
+    for _, metric, _, _ in COLUMNS:
+        found = [{"seconds": m["seconds"], **m["test"]}.get(metric) for m in metrics]
+        values = [float(value) for value in found if value is not None]
+        if len(values) < len(found):
+            result[metric] = None
+        else:
+            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+            result[metric] = (statistics.fmean(values), spread)
+    return result
+
+
+def markdown(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:
+    """The table: a row for each name, mean ± standard deviation for each metric."""
+    lines = [["model", *(heading for heading, *_ in COLUMNS)]]
+    for name, row in rows.items():
+        cells = []
+        for _, metric, factor, decimals in COLUMNS:
+            value = row[metric]
+            if value is None:
+                cells.append("–")
+            else:
+                mean, spread = (f"{number * factor:.{decimals}f}" for number in value)
+                cells.append(mean if spread == "nan" else f"{mean} ± {spread}")
+        lines.append([name, *cells])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    padded = [
+        [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:]))]
+        for line in lines
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (padded[0], rule, *padded[1:]))
+
+
+def _options_of_each(
+    names: Sequence[str], settings: Iterable[str]
+) -> dict[str, dict[str, Any]]:
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"expected different models to compare, got {' '.join(names) or 'none'}")
+    known = {name: zoo.pair(name).options for name in names}
+    everything = {key: option for options in known.values() for key, option in options.items()}
+    given = zoo.parse(settings, everything)
+    return {
+        name: {key: value for key, value in given.items() if key in known[name]} for name in names
+    }
+
+
+def _line(name: str, split: Split, metrics: Mapping[str, Any]) -> str:
+    scores = metrics["test"]
+    shown = "accuracy {accuracy:.1%}" if scores["accuracy"] is not None else "ELBO {elbo:.2f}"
+    return f"{name}, seed {split.seed}: {shown.format(**scores)} in {metrics['seconds']:.1f} s"
+
+
+def _csv(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    metrics = [metric for _, metric, _, _ in COLUMNS]
+    writer.writerow(["model", *(f"{m}_{kind}" for m in metrics for kind in ("mean", "std"))])
+    for name, row in rows.items():
+        writer.writerow([name, *(number for m in metrics for number in row[m] or ("", ""))])
+    return text.getvalue()

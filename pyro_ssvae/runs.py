@@ -1,0 +1,270 @@
+"""Training runs kept in a folder: settings, split, checkpoint, history, metrics and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import pickle
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyro
+import torch
+
+import pyro_ssvae
+from pyro_ssvae import data, plots, zoo
+from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.evaluate import evaluate
+from pyro_ssvae.files import replacing, write_text
+from pyro_ssvae.objective import Objective
+from pyro_ssvae.training import EarlyStopping, adam, fit
+
+CHECKPOINT, HISTORY, METRICS, SPLIT, FIGURES = (
+    "checkpoint.pt", "history.csv", "metrics.json", "split.json", "figures",
+)
+
+
+@dataclass
+class Run:
+    """A run read back from its folder.
+
+    Attributes:
+        settings: what the run was started with.
+        objective: the pair, with the trained weights.
+        split: the data it was trained on.
+    """
+
+    settings: dict[str, Any]
+    objective: Objective
+    split: Split
+
+
+def train(
+    name: str,
+    split: Split,
+    out: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    epochs: int = 50,
+    batch_labelled: int = 100,
+    batch_unlabelled: int = 100,
+    patience: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Train a pair into a folder.
+
+    Args:
+        name: of the pair.
+        split: the data; its seed is also that of the weights, the batches and the noise.
+        out: the folder; made when the first epoch is done.
+        options: values of the pair's options.
+        epochs, batch_labelled, batch_unlabelled: as in :func:`pyro_ssvae.fit`.
+        patience: stop early after so many epochs without a better validation accuracy (of a pair
+            without classifier: ELBO), and keep the best weights; None trains to the end.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
+        resume: go on with the run in the folder, if there is one.
+        overwrite: replace the run in the folder, if there is one.
+        progress: show a progress bar.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        InputError: if a value is not usable, the folder holds a run and neither resume nor
+            overwrite is set, or the run to resume was started with other settings.
+    """
+    out = Path(out)
+    check_folder(out, METRICS, CHECKPOINT, resume=resume, overwrite=overwrite)
+    positive(epochs=epochs)
+    where = choose_device(device)
+    values = zoo.resolve(name, split.dataset, options or {})
+    settings = {
+        "model": name, "data": split.dataset.name, "labels": len(split.labelled),
+        "seed": split.seed, "batch_labelled": batch_labelled,
+        "batch_unlabelled": batch_unlabelled, "patience": patience,
+        "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(split.seed)
+        objective = zoo.build(name, split.dataset, values).to(where)
+    optimizer = adam(objective, values["lr"])
+    stopping = None if patience is None else EarlyStopping(patience)
+    history: list[dict[str, float]] = []
+    if (out / CHECKPOINT).exists() and resume:
+        saved = _read_checkpoint(out, where)
+        history = saved["history"]
+        _check_resumable(out, saved["settings"], settings, len(history), epochs)
+        objective.load_state_dict(saved["objective"])
+        optimizer.load_state_dict(saved["optimizer"])
+        if stopping is not None:
+            stopping.load_state_dict(saved["stopping"])
+    split = split.to(where)
+    for epoch in fit(
+        objective, split, epochs=epochs, batch_labelled=batch_labelled,
+        batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=optimizer,
+        stopping=stopping, start=len(history), progress=progress,
+    ):
+        history.append(epoch.row())
+        if epoch.epoch == 1:
+            _clear(out)
+            split.save(out / SPLIT)
+        _write_history(out, history)
+        _save(out / CHECKPOINT, {
+            "settings": settings, "history": history, "objective": objective.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "stopping": None if stopping is None else stopping.state_dict(),
+        })
+    metrics = _metrics(settings, objective, split, history, epochs, stopping)
+    _write_figures(out, objective, split, history)
+    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+def load(folder: str | Path, *, root: str | Path | None = None, device: str = "auto") -> Run:
+    """Read a run back: the weights that its metrics were measured with.
+
+    Args:
+        folder: where :func:`train` wrote it.
+        root: folder of data files, as for :func:`pyro_ssvae.data.load`.
+        device: as for :func:`train`.
+
+    Raises:
+        InputError: if the folder holds no run, or one of its files is broken.
+    """
+    folder = Path(folder)
+    if not (folder / CHECKPOINT).is_file():
+        raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
+    where = choose_device(device)
+    saved = _read_checkpoint(folder, where)
+    settings = saved["settings"]
+    split = Split.load(folder / SPLIT, data.load(settings["data"], root)).to(where)
+    objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
+    objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
+    return Run(settings, objective, split)
+
+
+def test_metrics(run: Run) -> dict[str, float | None]:
+    """The metrics of the test part, as in ``metrics.json``."""
+    return evaluate(run.objective.model, run.objective.guide, run.split, "test")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; ``"auto"`` is the GPU where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"expected a device that this machine has (auto, cpu, cuda), got {name!r}: {reason}"
+        ) from None
+    return device
+
+
+def check_folder(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
+    """Raise :class:`InputError` if ``out`` cannot be written, or holds files named ``marks``."""
+    if resume and overwrite:
+        raise InputError("expected one of --resume and --overwrite, got both")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: expected a folder to write to, got a file")
+    if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
+        raise InputError(
+            f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that results depend on."""
+    return {
+        "python": platform.python_version(), "torch": torch.__version__,
+        "pyro": pyro.__version__, "pyro_ssvae": pyro_ssvae.__version__,
+    }
+
+
+def _metrics(
+    settings: dict[str, Any],
+    objective: Objective,
+    split: Split,
+    history: Sequence[Mapping[str, float]],
+    epochs: int,
+    stopping: EarlyStopping | None,
+) -> dict[str, Any]:
+    model, guide = objective.model, objective.guide
+    device = split.dataset.x.device
+    return settings | {
+        "epochs": epochs,
+        "epochs_done": len(history),
+        "best_epoch": None if stopping is None else stopping.best_epoch,
+        "updates": history[-1]["updates"],
+        "seconds": round(sum(row["seconds"] for row in history), 3),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "versions": versions(),
+        "validation": evaluate(model, guide, split, "validation"),
+        "test": evaluate(model, guide, split, "test"),
+    }
+
+
+def _check_resumable(
+    out: Path, saved: dict[str, Any], settings: dict[str, Any], done: int, epochs: int
+) -> None:
+    flat = [{**s, **s["options"]} for s in (saved, settings)]
+    for key in sorted(flat[0].keys() - {"options"}):
+        if flat[0][key] != flat[1].get(key):
+            raise InputError(
+                f"{out}: the run to resume has {key}={flat[0][key]}, got {key}={flat[1].get(key)};"
+                " give the same settings, or --overwrite to start anew"
+            )
+    if done > epochs:
+        raise InputError(f"{out}: the run to resume has done {done} epochs, got epochs={epochs}")
+
+
+def _clear(out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out / FIGURES, ignore_errors=True)
+    for name in (METRICS, CHECKPOINT, HISTORY, SPLIT):
+        (out / name).unlink(missing_ok=True)
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def _read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
+    path = folder / CHECKPOINT
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+        saved["settings"], saved["history"], saved["objective"]
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: expected a checkpoint of train, got a broken file ({reason})") \
+            from None
+    return saved
+
+
+def _write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(out / HISTORY, text.getvalue())
+
+
+def _write_figures(
+    out: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
+) -> None:
+    (out / FIGURES).mkdir(exist_ok=True)
+    for name, figure in plots.figures(objective, split, history).items():
+        with replacing(out / FIGURES / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=120)
