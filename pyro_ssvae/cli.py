@@ -36,8 +36,6 @@ class _Commands(click.Group):
             raise click.ClickException(_one_line(error)) from None
 
 
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pyro_ssvae.__version__)
 def main() -> None:

@@ -140,7 +140,8 @@ def fit(
     check_support(objective, split)
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
-    with tqdm(total=epochs * steps, initial=start * steps, disable=None if progress else True) as bar:
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=epochs * steps, initial=start * steps, disable=hidden) as bar:
         for epoch in range(start, epochs):
             if stopping is not None and stopping.due(epoch):
                 break
