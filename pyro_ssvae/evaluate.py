@@ -29,10 +29,17 @@ PROBE_EXAMPLES = 5_000
 
 @contextmanager
 def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
-    """Evaluation mode, no gradients, and noise that is the same every time and nobody else's."""
+    """Evaluation mode: no gradients, no validation by Pyro, noise of its own from ``seed``.
+
+    The modules' modes and the global random state are put back at the end.
+    """
     modes = [module.training for module in modules]
     cuda = {p.device for module in modules for p in module.parameters() if p.is_cuda}
-    with torch.random.fork_rng(devices=list(cuda)), torch.no_grad():
+    with (
+        torch.random.fork_rng(devices=list(cuda)),
+        torch.no_grad(),
+        pyro.validation_enabled(False),
+    ):
         torch.manual_seed(seed)
         try:
             for module in modules:

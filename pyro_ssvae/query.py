@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from pyro import poutine
 from pyro.distributions import Distribution
 from pyro.poutine.util import site_is_subsample
@@ -14,8 +15,12 @@ from pyro_ssvae.objective import private_params
 
 
 def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> frozenset[str]:
-    """The names of the program's random variables, given x (N, D) and one-hot y (N, K)."""
-    nodes = _trace(program, x, y).nodes.values()
+    """The names of the program's random variables, given x (N, D) and one-hot y (N, K).
+
+    Asking leaves the random state as it was.
+    """
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        nodes = _trace(program, x, y).nodes.values()
     return frozenset(
         node["name"] for node in nodes if node["type"] == "sample" and not site_is_subsample(node)
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -148,12 +150,13 @@ def fit(
             began = time.perf_counter()
             losses: list[dict[str, Tensor]] = []
             with _noise(objective, seed, epoch), pyro.validation_enabled(False):
-                for batch in batches(
-                    split, batch_labelled, batch_unlabelled, seed=seed, epoch=epoch
+                for step, batch in enumerate(
+                    batches(split, batch_labelled, batch_unlabelled, seed=seed, epoch=epoch)
                 ):
-                    losses.append(_update(objective, optimizer, batch, epoch, len(losses) / steps))
+                    losses.append(_update(objective, optimizer, batch, epoch, step, steps))
                     bar.update()
             validation = validate(objective, split)
+            _check_finite(validation, epoch)
             seconds = time.perf_counter() - began
             done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
             bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
@@ -165,19 +168,33 @@ def fit(
 
 
 def _update(
-    objective: Objective, optimizer: torch.optim.Optimizer, batch: Batch, epoch: int, part: float
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    epoch: int,
+    step: int,
+    steps: int,
 ) -> dict[str, Tensor]:
-    total, terms = objective(batch, epoch + part)
+    total, terms = objective(batch, epoch + step / steps)
     if not total.isfinite():
         broken = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
         raise NonFiniteLossError(
-            f"the loss is {total.item()} in epoch {epoch + 1}, {part:.0%} into it"
+            f"the loss is {total.item()} in epoch {epoch + 1}, update {step + 1} of {steps}"
             f" ({', '.join(broken) or 'every term is finite'}): a smaller learning rate may help"
         )
     optimizer.zero_grad()
     total.backward()
     optimizer.step()
     return {"loss": total.detach(), **terms}
+
+
+def _check_finite(validation: dict[str, float], epoch: int) -> None:
+    for name, value in validation.items():
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"the validation {name} is {value} after epoch {epoch + 1}:"
+                " a smaller learning rate may help"
+            )
 
 
 def validate(objective: Objective, split: Split) -> dict[str, float]:
@@ -197,7 +214,8 @@ def validate(objective: Objective, split: Split) -> dict[str, float]:
 def check_support(objective: Objective, split: Split) -> None:
     """Raise :class:`InputError` unless every x lies in the support of the model's likelihood."""
     x, y = split.examples(split.labelled[:1])
-    fn = query.site(objective.model, "x", x, y)
+    with evaluating(objective):
+        fn = query.site(objective.model, "x", x, y)
     if fn is None:
         return
     inside = torch.cat([fn.support.check(rows) for rows in split.dataset.x.split(10_000)])
@@ -226,6 +244,7 @@ def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
 @contextmanager
 def _noise(objective: Objective, seed: int, epoch: int) -> Iterator[None]:
     cuda = {parameter.device for parameter in objective.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices=list(cuda)):
+    with torch.random.fork_rng(devices=list(cuda)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Encountered (NaN|inf)")  # an error follows
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
         yield

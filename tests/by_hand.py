@@ -1,0 +1,71 @@
+"""What the tests compare the library with: the papers' formulas in plain tensor arithmetic."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+from torch.nn import functional as F
+
+from pyro_ssvae.nn import MIN_SCALE, MLP
+
+
+class Noise(Messenger):
+    """Gives the normal site ``z`` of a guide the value ``loc + scale * noise``."""
+
+    def __init__(self, noise: Tensor) -> None:
+        super().__init__()
+        self.noise = noise
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] == "z":
+            normal = msg["fn"].base_dist
+            msg["value"] = normal.loc + normal.scale * self.noise
+            msg["done"] = True
+
+
+def with_noise(guide: Callable[..., Any], noise: Tensor) -> Callable[..., Any]:
+    """The guide as a function whose z uses this noise."""
+    return Noise(noise)(lambda *args: guide(*args))
+
+
+def dense(mlp: MLP, *inputs: Tensor) -> Tensor:
+    """An MLP the slow way: inputs tiled and concatenated, then one layer after the other."""
+    shape = torch.broadcast_shapes(*(x.shape[:-1] for x in inputs))
+    h = torch.cat([x.expand(*shape, x.shape[-1]) for x in inputs], -1)
+    h = h @ torch.cat([linear.weight for linear in mlp.first], 1).T + mlp.first[0].bias
+    for layer in mlp.rest:
+        if isinstance(layer, torch.nn.Linear):
+            h = h @ layer.weight.T + layer.bias
+        else:
+            h = torch.log1p(torch.exp(h))  # softplus
+    return h
+
+
+def log_bernoulli(x: Tensor, logits: Tensor) -> Tensor:
+    """log Bernoulli(x | sigmoid(logits)), summed over the last dimension."""
+    # x log p + (1 - x) log(1 - p) with p = 1 / (1 + exp(-logits))
+    return (x * logits - torch.logaddexp(logits, torch.zeros_like(logits))).sum(-1)
+
+
+def log_normal(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """log N(z | loc, scale^2), summed over the last dimension."""
+    return (-((z - loc) ** 2) / (2 * scale**2) - scale.log() - math.log(2 * math.pi) / 2).sum(-1)
+
+
+def log_softmax(logits: Tensor) -> Tensor:
+    """Logits to log-probabilities over the last dimension."""
+    return logits - torch.log(torch.exp(logits).sum(-1, keepdim=True))
+
+
+def normal_parameters(mlp: MLP, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Location and scale of a :class:`pyro_ssvae.nn.Normal` that learns both."""
+    loc, raw = dense(mlp, *inputs).chunk(2, -1)
+    return loc, torch.log1p(torch.exp(raw)) + MIN_SCALE
+
+
+def one_hot(classes: list[int], k: int) -> Tensor:
+    """One-hot labels in float64."""
+    return F.one_hot(torch.tensor(classes), k).double()

@@ -1,0 +1,139 @@
+import math
+
+import pyro
+import pytest
+import torch
+from torch import nn
+
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae.data import Batch
+from pyro_ssvae.evaluate import elbo_parts
+
+
+@pytest.fixture
+def pair() -> tuple[models.M2, guides.M2]:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    return model, guides.M2(model, hidden=(5,))
+
+
+@pytest.fixture
+def batch() -> Batch:
+    torch.manual_seed(1)
+    return Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
+
+
+def test_total_is_the_weighted_sum_of_its_terms(pair, batch) -> None:
+    weights = {"labelled": 0.5, "unlabelled": 2.0, "alpha": 7.0}
+    total, terms = Objective(*pair, **weights)(batch)
+    assert terms.keys() == {"labelled", "unlabelled", "classification"}
+    expected = 0.5 * terms["labelled"] + 2 * terms["unlabelled"] + 7 * terms["classification"]
+    torch.testing.assert_close(total.detach(), expected)
+
+
+def test_terms_are_detached_and_total_is_not(pair, batch) -> None:
+    total, terms = Objective(*pair, alpha=1.0)(batch)
+    assert total.requires_grad
+    assert not any(term.requires_grad for term in terms.values())
+
+
+@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "alpha"])
+def test_a_term_of_weight_zero_is_left_out(pair, batch, weight) -> None:
+    weights = {"labelled": 1.0, "unlabelled": 1.0, "alpha": 1.0} | {weight: 0.0}
+    terms = Objective(*pair, **weights)(batch).terms
+    assert {"alpha": "classification"}.get(weight, weight) not in terms
+    assert len(terms) == 2
+
+
+def test_weights_do_not_depend_on_the_size_of_a_batch(pair, batch) -> None:
+    # The classification term has no noise: the mean over a batch that is repeated is the same.
+    objective = Objective(*pair, labelled=0.0, unlabelled=0.0, alpha=1.0)
+    twice = Batch(batch.x.repeat(2, 1), batch.y.repeat(2, 1), batch.u)
+    torch.testing.assert_close(objective(batch).total, objective(twice).total)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_beta_weighs_the_kl_of_z_and_nothing_else(pair, batch, labelled) -> None:
+    y = batch.y if labelled else None
+    torch.manual_seed(2)
+    parts = elbo_parts(*pair, batch.x, y)
+    torch.manual_seed(2)
+    loss = negative_elbo(*pair, batch.x, y, beta=0.25).item()
+    expected = -parts["reconstruction"] + 0.25 * parts["kl_z"] + parts["kl_y"]
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_warmup_raises_beta_linearly_from_zero(pair) -> None:
+    objective = Objective(*pair, beta=2.0, warmup=4.0)
+    assert [objective.kl_weight(e) for e in (0, 1, 2, 4, 5, math.inf)] == [0, 0.5, 1, 2, 2, 2]
+
+
+def test_beta_is_constant_without_warmup(pair) -> None:
+    assert Objective(*pair, beta=0.5).kl_weight(0) == 0.5
+
+
+def test_forward_uses_the_warmup(pair, batch) -> None:
+    objective = Objective(*pair, unlabelled=0.0, warmup=10.0)
+    torch.manual_seed(3)
+    cold = objective(batch, epoch=0).total
+    torch.manual_seed(3)
+    expected = negative_elbo(*pair, batch.x, batch.y, beta=0.0)
+    torch.testing.assert_close(cold, expected)
+
+
+def test_classification_loss_needs_a_classifier() -> None:
+    model = models.VAE(4)
+    with pytest.raises(InputError, match="alpha=3.*VAE's guide has no classify: use alpha=0"):
+        Objective(model, guides.VAE(model), alpha=3)
+
+
+@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "alpha", "beta", "warmup"])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_weights_are_finite_and_not_negative(pair, weight, value) -> None:
+    with pytest.raises(InputError, match=f"expected a finite {weight} >= 0, got {value}"):
+        Objective(*pair, **{weight: value})
+
+
+def test_something_must_have_weight(pair) -> None:
+    with pytest.raises(InputError, match="expected a positive weight among"):
+        Objective(*pair, labelled=0, unlabelled=0, alpha=0)
+
+
+def test_shared_parameters_are_counted_once() -> None:
+    model = models.Supervised(4, 3)
+    parameters = list(Objective(model, guides.Supervised(model)).parameters())
+    assert len(parameters) == len(list(model.parameters()))
+
+
+def test_global_parameter_store_is_left_alone(pair, batch) -> None:
+    pyro.clear_param_store()
+    Objective(*pair, alpha=1.0)(batch).total.backward()
+    assert not list(pyro.get_param_store().keys())
+
+
+def test_plain_modules_that_call_pyro_module_are_pairs_too(batch) -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(2, 4)
+
+        def forward(self, x, y=None) -> None:
+            pyro.module("model", self)
+            with pyro.plate("data", len(x)):
+                normal = pyro.distributions.Normal(torch.zeros(2), 1.0).to_event(1)
+                z = pyro.sample("z", normal)
+                pyro.sample("x", pyro.distributions.Normal(self.net(z), 1.0).to_event(1), obs=x)
+
+    class Guide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(4, 2)
+
+        def forward(self, x, y=None) -> None:
+            pyro.module("guide", self)
+            with pyro.plate("data", len(x)):
+                pyro.sample("z", pyro.distributions.Normal(self.net(x), 1.0).to_event(1))
+
+    objective = Objective(Model(), Guide())
+    objective(batch).total.backward()
+    assert all(p.grad is not None for p in objective.parameters())

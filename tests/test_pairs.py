@@ -1,0 +1,140 @@
+"""The contract that every pair keeps. A new pair is covered without an edit here."""
+
+import inspect
+from pathlib import Path
+
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from pyro.infer import SVI, TraceEnum_ELBO
+from torch import Tensor, nn
+
+from pyro_ssvae import Objective, fit, guides, models, negative_elbo, query, zoo
+from pyro_ssvae.data import Split, load
+
+pytestmark = pytest.mark.parametrize("name", zoo.names())
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load("digits").split(labels=20, seed=0)
+
+
+def build(name: str, split: Split, seed: int = 0) -> Objective:
+    torch.manual_seed(seed)
+    small = {"hidden": (6,), "z_dim": 3}
+    given = {key: value for key, value in small.items() if key in zoo.pair(name).options}
+    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+
+
+def rows(split: Split, n: int = 5) -> tuple[Tensor, Tensor]:
+    return split.examples(split.labelled[:n])
+
+
+def moved(modules: nn.Module, before: dict[str, Tensor]) -> set[str]:
+    return {k for k, v in modules.state_dict().items() if not torch.equal(v, before[k])}
+
+
+def snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.clone() for key, value in module.state_dict().items()}
+
+
+def test_model_and_guide_take_x_and_an_optional_y(name) -> None:
+    pair = zoo.pair(name)
+    for program in (pair.model, pair.guide):
+        parameters = inspect.signature(program.forward).parameters
+        assert list(parameters)[1:] == ["x", "y"]
+        assert parameters["y"].default is None
+
+
+def test_docstrings_begin_with_the_factorisation_and_then_the_source(name) -> None:
+    pair = zoo.pair(name)
+    for program, letter in ((pair.model, "p"), (pair.guide, "q")):
+        assert inspect.getdoc(program).splitlines()[0].startswith(f"{letter}(")
+    assert pair.source.endswith(".")
+
+
+def test_files_are_short_and_named_after_the_pair(name) -> None:
+    for package in (models, guides):
+        path = Path(package.__file__).parent / f"{name}.py"
+        assert len(path.read_text().splitlines()) <= 100
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_sites_are_independent_rows_of_a_plate(name, labelled, split) -> None:
+    objective = build(name, split)
+    x, y = rows(split)
+    with poutine.trace() as tracer:
+        objective.model(x, y if labelled else None)
+    sites = query.sites(objective.model, x, y)
+    assert sites <= {"x", "y", "z"}
+    for site in sites:
+        trace_site = tracer.trace.nodes[site]
+        assert trace_site["fn"].batch_shape == (len(x),)
+        assert [frame.dim for frame in trace_site["cond_indep_stack"]] == [-1]
+
+
+def test_what_is_given_is_observed(name, split) -> None:
+    objective = build(name, split)
+    x, y = rows(split)
+    trace = poutine.trace(objective.model).get_trace(x, y)
+    given = {"x": x, "y": y}
+    for site in query.sites(objective.model, x, y) & given.keys():
+        assert trace.nodes[site]["is_observed"]
+        assert torch.equal(trace.nodes[site]["value"], given[site])
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_elbo_is_one_finite_number(name, labelled, split) -> None:
+    objective = build(name, split)
+    x, y = rows(split)
+    loss = negative_elbo(objective.model, objective.guide, x, y if labelled else None)
+    assert loss.shape == () and loss.isfinite()
+
+
+def test_one_fit_step_moves_every_parameter(name, split) -> None:
+    objective = build(name, split)
+    before = snapshot(objective)
+    next(fit(objective, split, batch_labelled=20, batch_unlabelled=len(split.unlabelled)))
+    assert moved(objective, before) == before.keys()
+
+
+def test_plain_svi_moves_every_parameter(name, split) -> None:
+    objective = build(name, split)
+    model, guide = objective.model, objective.guide
+    x, y = rows(split)
+    before = snapshot(objective)
+    with pyro.get_param_store().scope():
+        svi = SVI(
+            model, guide, pyro.optim.Adam({"lr": 1e-2}),
+            TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False),
+        )
+        svi.step(x, y)
+        svi.step(x)
+        assert moved(objective, before) == before.keys()
+
+
+def test_weights_survive_saving_and_loading(name, split, tmp_path) -> None:
+    objective = build(name, split)
+    x, y = rows(split)
+    torch.save(objective.state_dict(), tmp_path / "weights.pt")
+    again = build(name, split, seed=1)
+    again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    losses = []
+    for pair in (objective, again):
+        torch.manual_seed(2)
+        losses.append(negative_elbo(pair.model, pair.guide, x))
+    assert losses[0] == losses[1]
+
+
+def test_classifier_gives_probabilities_of_the_classes(name, split) -> None:
+    objective = build(name, split)
+    guide = objective.guide
+    x, y = rows(split)
+    if not hasattr(guide, "classify"):
+        assert "y" not in query.sites(objective.model, x, y)
+        return
+    probs = guide.classify(x).probs
+    assert probs.shape == y.shape
+    torch.testing.assert_close(probs.sum(-1), torch.ones(len(x)))

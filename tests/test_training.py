@@ -1,0 +1,183 @@
+import itertools
+import math
+
+import pytest
+import torch
+
+from pyro_ssvae import (
+    EarlyStopping,
+    Epoch,
+    InputError,
+    NonFiniteLossError,
+    Objective,
+    fit,
+    guides,
+    models,
+)
+from pyro_ssvae.data import Split, from_arrays, load
+from pyro_ssvae.training import adam, validate
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load("digits").split(labels=20, seed=0)
+
+
+def m2(seed: int = 0, **weights: float) -> Objective:
+    torch.manual_seed(seed)
+    model = models.M2(64, 10, z_dim=2, hidden=(8,))
+    return Objective(model, guides.M2(model, hidden=(8,)), **weights)
+
+
+def weights(objective: Objective) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in objective.parameters()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_training_raises_the_elbo_and_the_accuracy(split) -> None:
+    objective = m2(alpha=10.0)
+    before = validate(objective, split)
+    *_, last = fit(objective, split, epochs=15, lr=5e-3)
+    assert last.validation["elbo"] > before["elbo"] + 5
+    assert last.validation["accuracy"] > before["accuracy"] + 0.2
+
+
+def test_an_epoch_tells_what_it_did(split) -> None:
+    first, second = fit(m2(alpha=1.0), split, epochs=2, batch_unlabelled=500)
+    assert (first.epoch, second.epoch) == (1, 2)
+    steps = -(-len(split.unlabelled) // 500)
+    assert (first.updates, second.updates) == (steps, 2 * steps)
+    assert first.losses.keys() == {"loss", "labelled", "unlabelled", "classification"}
+    assert first.validation.keys() == {"accuracy", "nll", "elbo"}
+    assert first.row()["val_elbo"] == first.validation["elbo"]
+
+
+@pytest.mark.parametrize("sizes", [(1, 499), (100, 100), (7, 13)])
+def test_any_batch_sizes_train(split, sizes) -> None:
+    labelled, unlabelled = sizes
+    done = next(fit(m2(), split, batch_labelled=labelled, batch_unlabelled=unlabelled))
+    assert done.updates == -(-len(split.unlabelled) // unlabelled)
+
+
+def test_same_seed_same_weights_and_another_seed_others(split) -> None:
+    trained = []
+    for seed in (1, 1, 2):
+        objective = m2()
+        next(fit(objective, split, seed=seed))
+        trained.append(weights(objective))
+    assert same(trained[0], trained[1])
+    assert not same(trained[0], trained[2])
+
+
+def test_going_on_from_an_epoch_is_exact(split) -> None:
+    through, stopped = m2(alpha=1.0, warmup=4.0), m2(alpha=1.0, warmup=4.0)
+    list(fit(through, split, epochs=4))
+    optimizer = adam(stopped)
+    list(fit(stopped, split, epochs=2, optimizer=optimizer))
+    resumed = m2(seed=9, alpha=1.0, warmup=4.0)
+    resumed.load_state_dict(stopped.state_dict())
+    again = adam(resumed)
+    again.load_state_dict(optimizer.state_dict())
+    torch.rand(17)  # what happens in between does not matter
+    list(fit(resumed, split, epochs=4, start=2, optimizer=again))
+    assert same(weights(through), weights(resumed))
+
+
+def test_global_random_state_is_left_alone(split) -> None:
+    objective = m2()
+    state = torch.get_rng_state()
+    next(fit(objective, split))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_two_pairs_one_after_the_other_both_train(split) -> None:
+    for objective in (m2(seed=1), m2(seed=2)):
+        before = weights(objective)
+        next(fit(objective, split))
+        assert not any(torch.equal(a, b) for a, b in zip(before, weights(objective)))
+
+
+def test_a_loss_that_is_not_finite_names_its_term_and_its_update(split) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"in epoch 1, update 2 of \d+ \(labelled = nan"):
+        next(fit(m2(), split, lr=1e30))
+
+
+def test_a_loss_that_is_not_finite_moves_no_weight(split) -> None:
+    objective = m2()
+    with torch.no_grad():
+        objective.model.decoder.logits.first[0].bias.fill_(math.nan)
+    before = weights(objective)
+    with pytest.raises(NonFiniteLossError, match="in epoch 1, update 1 of"):
+        next(fit(objective, split))
+    assert same([w.nan_to_num() for w in before], [w.nan_to_num() for w in weights(objective)])
+
+
+def test_a_last_update_that_loses_the_weights_is_found(split) -> None:
+    with pytest.raises(NonFiniteLossError, match="validation .* is nan after epoch 1"):
+        next(fit(m2(alpha=1.0), split, lr=1e30, batch_unlabelled=len(split.unlabelled)))
+
+
+def epoch_with(number: int, **validation: float) -> Epoch:
+    return Epoch(number, number, 0.0, {}, validation)
+
+
+def run_out(stopping: EarlyStopping, values: list[float], metric: str) -> int:
+    objective = m2()
+    for number, value in enumerate(values, 1):
+        if stopping.due(number - 1):
+            return number - 1
+        stopping.update(epoch_with(number, **{metric: value}), objective)
+    return len(values)
+
+
+def test_early_stopping_waits_for_its_patience() -> None:
+    assert run_out(EarlyStopping(2), [0.1, 0.5, 0.4, 0.3, 0.9], "accuracy") == 4
+    assert run_out(EarlyStopping(3), [0.1, 0.5, 0.4, 0.3, 0.9], "accuracy") == 5
+    assert run_out(EarlyStopping(2, "nll"), [0.1, 0.5, 0.4, 0.3], "nll") == 3
+
+
+def test_early_stopping_puts_the_best_weights_back(split) -> None:
+    objective, stopping = m2(alpha=1.0), EarlyStopping(2)
+    at_epoch = {}
+    for epoch in fit(objective, split, epochs=40, lr=0.1, stopping=stopping):
+        at_epoch[epoch.epoch] = (epoch.validation["accuracy"], weights(objective))
+    best = max(at_epoch, key=lambda number: at_epoch[number][0])
+    assert stopping.best_epoch == best
+    assert len(at_epoch) == best + 2
+    assert same(weights(objective), at_epoch[best][1])
+
+
+def test_early_stopping_names_the_metrics_there_are(split) -> None:
+    with pytest.raises(InputError, match="a metric among .*accuracy.*got 'f1'"):
+        next(fit(m2(), split, stopping=EarlyStopping(2, metric="f1")))
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": 0.0}, {"batch_labelled": 0},
+                                   {"batch_unlabelled": -1}])
+def test_sizes_must_be_positive(split, wrong) -> None:
+    with pytest.raises(InputError, match="> 0, got"):
+        next(fit(m2(), split, **wrong))
+
+
+def test_pixels_outside_the_unit_interval_need_another_likelihood() -> None:
+    x = torch.linspace(-1, 3, 400).reshape(100, 4)
+    split = from_arrays(x, torch.arange(100) % 2).split(labels=10)
+    model = models.M2(4, 2)
+    with pytest.raises(InputError, match=r"within \[0.0, 1.0\].*from -1 to 3.*normal"):
+        next(fit(Objective(model, guides.M2(model)), split))
+    model = models.M2(4, 2, likelihood="normal")
+    next(fit(Objective(model, guides.M2(model)), split))
+
+
+def test_data_of_another_width_is_refused(split) -> None:
+    model = models.M2(10, 10)
+    with pytest.raises(InputError, match=r"expected inputs of size \(10, 10\).*got \(64, 10\)"):
+        next(fit(Objective(model, guides.M2(model)), split))
+
+
+def test_a_plain_loop_may_stop_anywhere(split) -> None:
+    epochs = list(itertools.islice(fit(m2(), split, epochs=1_000), 2))
+    assert [epoch.epoch for epoch in epochs] == [1, 2]
