@@ -1,12 +1,13 @@
 """Semi-supervised variational autoencoders as Pyro model/guide pairs."""
 
 from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.objective import Loss, Objective, negative_elbo
 from pyro_ssvae.training import EarlyStopping, Epoch, fit
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError", "Objective", "fit",
-    "negative_elbo",
+    "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError", "Objective", "evaluate",
+    "fit", "negative_elbo",
 ]

@@ -19,7 +19,7 @@ def accuracy(probs: Tensor, y: Tensor) -> float:
 def nll(probs: Tensor, y: Tensor) -> float:
     """Mean negative log-likelihood of the labels, in nats.
 
-    A probability of zero counts as the smallest positive number of its type.
+    A probability of zero counts as the smallest normal number of its type.
     """
     tiny = torch.finfo(probs.dtype).tiny
     return (probs * y).sum(-1).clamp_min(tiny).log().neg().double().mean().item()
@@ -40,7 +40,7 @@ def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
     """
     confidence, predicted = probs.double().max(-1)
     correct = (predicted == y.argmax(-1)).double()
-    index = (confidence * bins).long().clamp(0, bins - 1)
+    index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
     gap = torch.zeros(bins, dtype=torch.double, device=probs.device)
     gap.index_add_(0, index, correct - confidence)
     return (gap.abs().sum() / len(probs)).item()

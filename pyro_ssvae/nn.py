@@ -42,6 +42,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         self.in_dims = (in_dims,) if isinstance(in_dims, int) else tuple(in_dims)
+        if not self.in_dims:
+            raise InputError("expected the size of at least one input, got none")
         sizes = [*hidden, out_dim]
         for size in (*self.in_dims, *sizes):
             positive(**{"layer size": size})

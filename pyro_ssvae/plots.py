@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluate import class_probabilities, evaluating
+from pyro_ssvae.evaluation import class_probabilities, evaluating
 from pyro_ssvae.objective import Objective
 
 COLORS = colormaps["tab10"]

@@ -20,7 +20,7 @@ import pyro_ssvae
 from pyro_ssvae import data, plots, zoo
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, positive
-from pyro_ssvae.evaluate import evaluate
+from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.training import EarlyStopping, adam, fit

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from pyro_ssvae import query
 from pyro_ssvae.data import Batch, Split, batches, steps_per_epoch
 from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
-from pyro_ssvae.evaluate import class_probabilities, elbo, evaluating
+from pyro_ssvae.evaluation import class_probabilities, elbo, evaluating
 from pyro_ssvae.metrics import accuracy, nll
 from pyro_ssvae.objective import Objective
 

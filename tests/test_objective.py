@@ -7,7 +7,7 @@ from torch import nn
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
-from pyro_ssvae.evaluate import elbo_parts
+from pyro_ssvae.evaluation import elbo_parts
 
 
 @pytest.fixture

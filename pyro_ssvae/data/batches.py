@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data.dataset import Split
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import InputError, positive
 
 
 class Batch(NamedTuple):
@@ -51,6 +51,8 @@ def batches(
     """
     steps = steps_per_epoch(split, unlabelled)
     positive(labelled=labelled)
+    if seed < 0 or epoch < 0:
+        raise InputError(f"expected seed >= 0 and epoch >= 0, got seed={seed} and epoch={epoch}")
     rng = np.random.default_rng([seed, epoch])
     device = split.unlabelled.device
     order = torch.from_numpy(rng.permutation(len(split.unlabelled))).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,8 @@ class Dataset:
         defaults: options that a pair is built with on this data unless told otherwise.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, or a label is outside 0..K-1.
+        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1, or test holds
+            no indices of examples, each once.
     """
 
     name: str
@@ -68,6 +70,10 @@ class Dataset:
                 f"{self.name}: expected labels in 0..{self.classes - 1},"
                 f" got labels from {int(y.min())} to {int(y.max())}"
             )
+        try:
+            _check_indices("test indices", self.test, len(x))
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
         if self.image_shape and self.image_shape[0] * self.image_shape[1] != x.shape[1]:
             raise InputError(
                 f"{self.name}: expected an image shape of {x.shape[1]} pixels,"
@@ -76,9 +82,10 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
-        return replace(
-            self, x=self.x.to(device), y=self.y.to(device), test=self.test.to(device)
-        )
+        moved = copy.copy(self)  # not replace(): what was checked once is not checked again
+        for name in ("x", "y", "test"):
+            object.__setattr__(moved, name, getattr(self, name).to(device))
+        return moved
 
     def split(
         self, labels: int = 100, validation: int | None = None, seed: int = 0
@@ -97,6 +104,8 @@ class Dataset:
         validation = self.validation if validation is None else validation
         if validation < 1:
             raise InputError(f"expected at least 1 validation example, got {validation}")
+        if seed < 0:
+            raise InputError(f"expected seed >= 0, got {seed}")
         if labels < self.classes:
             raise InputError(
                 f"{self.name}: expected at least one label for each of {self.classes} classes,"
@@ -130,9 +139,10 @@ class Dataset:
         for k, n in enumerate(wanted):
             of_class = shuffled[y == k]
             if len(of_class) < n:
+                hint = "ask for fewer labels" if len(of_class) else "classes count from 0"
                 raise InputError(
                     f"{self.name}: labels={labels} needs {n} examples of class {k}, and the"
-                    f" training part has {len(of_class)}; ask for fewer labels"
+                    f" training part has {len(of_class) or 'none'}; {hint}"
                 )
             drawn.append(of_class[:n])
         return np.sort(np.concatenate(drawn))
@@ -144,8 +154,11 @@ class Split:
 
     Attributes:
         dataset: the data.
-        labelled, unlabelled, validation: int64 indices into the data set, disjoint.
-        seed: of the draw.
+        labelled, unlabelled, validation: int64 indices into the data set, disjoint, none empty.
+        seed: of the draw, at least 0.
+
+    Raises:
+        InputError: if a part is empty, an index is none of an example or stands twice.
     """
 
     dataset: Dataset
@@ -153,6 +166,13 @@ class Split:
     unlabelled: Tensor
     validation: Tensor
     seed: int
+
+    def __post_init__(self) -> None:
+        parts = {name: getattr(self, name) for name in PARTS}
+        for name, part in parts.items():
+            if name != "test" and part.numel() == 0:
+                raise InputError(f"expected at least one {name} example in a split, got none")
+        _check_indices("indices", torch.cat(list(parts.values())), len(self.dataset.y))
 
     @property
     def test(self) -> Tensor:
@@ -170,13 +190,10 @@ class Split:
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with its data on another device."""
-        return replace(
-            self,
-            dataset=self.dataset.to(device),
-            labelled=self.labelled.to(device),
-            unlabelled=self.unlabelled.to(device),
-            validation=self.validation.to(device),
-        )
+        moved = copy.copy(self)
+        for name in ("dataset", "labelled", "unlabelled", "validation"):
+            object.__setattr__(moved, name, getattr(self, name).to(device))
+        return moved
 
     def save(self, path: str | Path) -> None:
         """Write the indices as JSON."""
@@ -194,19 +211,29 @@ class Split:
         try:
             content = json.loads(Path(path).read_text())
             name, seed = content["data"], int(content["seed"])
-            parts = {p: torch.tensor(content[p], dtype=torch.int64) for p in PARTS}
+            parts = {name: _indices(content[name]) for name in PARTS}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected a saved split, got {error!r}") from None
         if name != dataset.name:
             raise InputError(f"{path}: expected a split of {dataset.name}, got one of {name}")
-        everything = torch.cat(list(parts.values()))
-        distinct = everything.unique()
-        if len(distinct) != len(everything) or (
-            len(distinct) and not 0 <= int(distinct[0]) <= int(distinct[-1]) < len(dataset.y)
-        ):
-            raise InputError(
-                f"{path}: expected disjoint indices below {len(dataset.y)},"
-                f" got {len(everything)} of which {len(distinct)} are distinct"
-            )
-        test = parts.pop("test")
-        return cls(replace(dataset, test=test), **parts, seed=seed)
+        try:
+            _check_indices("indices", torch.cat(list(parts.values())), len(dataset.y))
+            test = parts.pop("test")
+            return cls(replace(dataset, test=test), **parts, seed=seed)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def _indices(content: Any) -> Tensor:
+    if not isinstance(content, list) or not all(type(index) is int for index in content):
+        raise TypeError("expected lists of whole numbers")
+    return torch.tensor(content, dtype=torch.int64)
+
+
+def _check_indices(what: str, indices: Tensor, examples: int) -> None:
+    distinct, counts = indices.unique(return_counts=True)
+    outside = distinct[(distinct < 0) | (distinct >= examples)]
+    again = distinct[counts > 1]
+    wrong = [str(int(i)) for i in outside[:1]] + [f"{int(i)} more than once" for i in again[:1]]
+    if wrong:
+        raise InputError(f"expected disjoint {what} below {examples}, got {wrong[0]}")

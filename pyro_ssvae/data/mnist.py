@@ -82,12 +82,16 @@ def _path(folder: Path, name: str) -> Path | None:
 
 def _read(folder: Path, name: str) -> Tensor:
     path = _path(folder, name)
-    assert path is not None
+    if path is None:
+        raise InputError(f"{folder}: expected MNIST's file {name}, packed (.gz) or not")
     read, magic, dims = (
         (read_image_file, 2051, 3) if "images" in name else (read_label_file, 2049, 1)
     )
     try:
         content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file ({error.strerror})") from None
+    try:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
@@ -109,6 +113,8 @@ def _check(path: Path, content: bytes, magic: int, dims: int) -> None:
     if dims == 3 and shape[1:] != [28, 28]:
         raise InputError(f"{path}: expected images of 28 x 28 pixels, got {tuple(shape[1:])}")
     expected = header + math.prod(shape)
+    if shape[0] < 1:
+        raise InputError(f"{path}: expected at least one example, got {shape[0]}")
     if len(content) != expected:
         raise InputError(
             f"{path}: expected {expected} bytes for the shape {tuple(shape)} in its header,"

@@ -56,7 +56,15 @@ def from_arrays(
     Raises:
         InputError: if shapes disagree, x is not finite, or y are no class indices.
     """
-    images, labels = np.asarray(x), np.asarray(y)
+    try:
+        images, labels = np.asarray(x), np.asarray(y)
+        numbers = np.issubdtype(images.dtype, np.number) or images.dtype == bool
+    except ValueError:
+        numbers = False
+    if not numbers or np.iscomplexobj(images):
+        raise InputError(f"{name}: expected x as an array (N, D) of real numbers, got {x!r:.60}")
+    if not 0 < test < 1:
+        raise InputError(f"{name}: expected test as a fraction between 0 and 1, got {test}")
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{name}: expected integer labels, got {labels.dtype}")
     if images.ndim != 2 or labels.shape != images.shape[:1]:
@@ -86,7 +94,7 @@ def _digits(root: str | Path | None) -> Dataset:
     images, labels = sklearn_datasets.load_digits(return_X_y=True)
     return _named(
         from_arrays(images / 16.0, labels, name="digits", image_shape=(8, 8)),
-        validation=200, hidden=(128,), z_dim=16,
+        validation=200, hidden=(128,), z_dim=16, lr=3e-3,
     )
 
 

@@ -9,7 +9,7 @@ from pyro.nn import PyroModule
 
 from pyro_ssvae import guides, models, negative_elbo
 from pyro_ssvae.data import from_arrays, load
-from pyro_ssvae.evaluate import (
+from pyro_ssvae.evaluation import (
     class_probabilities,
     elbo,
     elbo_parts,
@@ -51,7 +51,7 @@ def test_elbo_of_many_rows_is_the_mean_over_chunks(monkeypatch) -> None:
     model = models.Supervised(4, 3)
     guide = guides.Supervised(model)
     whole = elbo(model, guide, X, Y)
-    monkeypatch.setattr("pyro_ssvae.evaluate.CHUNK", 4)
+    monkeypatch.setattr("pyro_ssvae.evaluation.CHUNK", 4)
     assert elbo(model, guide, X, Y) == pytest.approx(whole, rel=1e-6)
     assert class_probabilities(guide, X).shape == (9, 3)
 

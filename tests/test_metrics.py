@@ -1,0 +1,138 @@
+"""Scores against scikit-learn's, and against sums written out by hand."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss
+from torch import Tensor
+from torch.nn import functional as F
+
+from pyro_ssvae.metrics import accuracy, brier, ece, nll, scores
+
+
+def exactly(value: float) -> object:
+    return pytest.approx(value, rel=1e-12, abs=1e-12)
+
+
+def tensor(rows: list[list[float]]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@pytest.fixture(params=[(500, 10), (200, 2), (7, 3)], ids=str)
+def predictions(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor]:
+    """Random class probabilities, and one-hot labels that are often the likeliest class."""
+    n, k = request.param
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(k, 0.5), size=n)
+    y = np.where(rng.random(n) < 0.7, probs.argmax(1), rng.integers(k, size=n))
+    return torch.from_numpy(probs), F.one_hot(torch.from_numpy(y), k).double()
+
+
+def test_accuracy_is_scikit_learns(predictions: tuple[Tensor, Tensor]) -> None:
+    probs, y = predictions
+    expected = accuracy_score(y.numpy().argmax(1), probs.numpy().argmax(1))
+    assert 0 < expected < 1
+    assert accuracy(probs, y) == exactly(expected)
+
+
+def test_nll_is_scikit_learns_log_loss(predictions: tuple[Tensor, Tensor]) -> None:
+    probs, y = predictions
+    expected = log_loss(y.numpy().argmax(1), probs.numpy(), labels=range(probs.shape[1]))
+    assert nll(probs, y) == exactly(expected)
+
+
+def test_the_brier_score_is_the_mean_squared_distance(predictions: tuple[Tensor, Tensor]) -> None:
+    probs, y = (array.tolist() for array in predictions)
+    distances = [sum((p - t) ** 2 for p, t in zip(*rows)) for rows in zip(probs, y)]
+    assert brier(*predictions) == exactly(sum(distances) / len(distances))
+
+
+@pytest.mark.parametrize("bins", [1, 4, 15])
+def test_ece_weighs_each_bins_gap_by_its_size(
+    predictions: tuple[Tensor, Tensor], bins: int
+) -> None:
+    probs, y = (array.numpy() for array in predictions)
+    confidence, right = probs.max(1), probs.argmax(1) == y.argmax(1)
+    expected = 0.0
+    for m in range(1, bins + 1):
+        inside = ((m - 1) / bins < confidence) & (confidence <= m / bins)
+        if inside.any():
+            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    assert ece(*predictions, bins=bins) == exactly(expected)
+
+
+PROBS = tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+LABELS = tensor([[1, 0], [1, 0], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("bins", "expected"),
+    [
+        # all three in one bin: 2/3 right, sure of 2.3/3
+        (1, 0.3 / 3),
+        # (1/2, 3/4]: one, right, sure of 0.6; (3/4, 1]: two, half right, sure of 0.85
+        (4, 1 / 3 * 0.4 + 2 / 3 * 0.35),
+        # each in a bin of its own
+        (10, (0.1 + 0.8 + 0.4) / 3),
+    ],
+)
+def test_ece_of_three_predictions(bins: int, expected: float) -> None:
+    assert ece(PROBS, LABELS, bins=bins) == exactly(expected)
+
+
+def test_ece_has_15_bins_unless_told_otherwise() -> None:
+    # 0.87 and 0.93 share one of 15 bins, (13/15, 14/15], and lie in two of 10, of 14 or of 16.
+    probs, y = tensor([[0.87, 0.13], [0.07, 0.93]]), tensor([[1, 0], [1, 0]])
+    assert ece(probs, y) == exactly(0.9 - 0.5)
+    for bins in (10, 14, 16):
+        assert ece(probs, y, bins=bins) == exactly((0.13 + 0.93) / 2)
+
+
+def test_a_confidence_on_an_edge_is_in_the_bin_below_it() -> None:
+    # Guo et al. (2017), section 2: bin m is ((m - 1) / M, m / M].
+    probs, y = tensor([[0.5, 0.5], [0.75, 0.25]]), tensor([[1, 0], [0, 1]])
+    assert ece(probs, y, bins=2) == exactly((0.5 + 0.75) / 2)
+
+
+def test_scores_of_three_predictions() -> None:
+    assert scores(PROBS, LABELS) == {
+        "accuracy": exactly(2 / 3),
+        "nll": exactly(-math.log(0.9 * 0.2 * 0.6) / 3),
+        "brier": exactly((2 * 0.1**2 + 2 * 0.8**2 + 2 * 0.4**2) / 3),
+        "ece": exactly((0.1 + 0.8 + 0.4) / 3),
+    }
+
+
+def test_sure_and_right_is_best() -> None:
+    y = torch.eye(3, dtype=torch.float64)
+    assert scores(y, y) == {"accuracy": 1, "nll": 0, "brier": 0, "ece": 0}
+
+
+@pytest.mark.parametrize(("dtype", "exponent"), [(torch.float32, 126), (torch.float64, 1022)])
+def test_sure_and_wrong_is_worst_and_finite(dtype: torch.dtype, exponent: int) -> None:
+    y = torch.eye(3, dtype=dtype)
+    came = scores(y.roll(1, 0), y)
+    assert came["nll"] == pytest.approx(exponent * math.log(2), rel=1e-6)
+    assert (came["accuracy"], came["brier"], came["ece"]) == (0, 2, 1)
+
+
+def test_one_impossible_label_does_not_hide_the_others() -> None:
+    probs, y = tensor([[0, 1], [0.5, 0.5]]), tensor([[1, 0], [1, 0]])
+    assert nll(probs, y) == exactly((1022 * math.log(2) + math.log(2)) / 2)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_knowing_nothing_costs_the_logarithm_of_the_classes(classes: int) -> None:
+    y = torch.eye(classes, dtype=torch.float64)
+    assert nll(torch.full_like(y, 1 / classes), y) == exactly(math.log(classes))
+
+
+@pytest.mark.parametrize("score", [accuracy, nll, brier, ece])
+def test_scores_of_single_precision_are_close_to_those_of_double(
+    score: Callable[[Tensor, Tensor], float], predictions: tuple[Tensor, Tensor]
+) -> None:
+    probs, y = predictions
+    assert score(probs.float(), y.float()) == pytest.approx(score(probs, y), rel=1e-5)

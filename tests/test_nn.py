@@ -1,0 +1,350 @@
+"""Networks against torch's own layers and distributions."""
+
+import math
+
+import numpy as np
+import pyro
+import pytest
+import torch
+from pyro import poutine
+from torch import Tensor
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from pyro_ssvae import nn
+from pyro_ssvae.errors import InputError
+
+TIGHT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def double(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def first_layer(mlp: nn.MLP) -> tuple[Tensor, Tensor]:
+    """The first layer's weight and bias, as leaves, for the concatenated inputs."""
+    weight = torch.cat([linear.weight for linear in mlp.first], dim=1)
+    return weight.detach().requires_grad_(), mlp.first[0].bias.detach().requires_grad_()
+
+
+# MLP
+
+
+def test_two_inputs_meet_in_a_linear_layer_over_their_concatenation() -> None:
+    mlp = nn.MLP((5, 3), (), 4).double()
+    x, y = double(7, 5).requires_grad_(), double(7, 3).requires_grad_()
+    weight, bias = first_layer(mlp)
+    together = torch.cat([x, y], dim=-1).detach().requires_grad_()
+    cotangent = double(7, 4)
+
+    out = mlp(x, y)
+    expected = F.linear(together, weight, bias)
+    out.backward(cotangent)
+    expected.backward(cotangent)
+
+    assert_close(out, expected, **TIGHT)
+    assert_close(torch.cat([x.grad, y.grad], dim=-1), together.grad, **TIGHT)
+    assert_close(
+        torch.cat([linear.weight.grad for linear in mlp.first], dim=1), weight.grad, **TIGHT
+    )
+    assert_close(mlp.first[0].bias.grad, bias.grad, **TIGHT)
+
+
+def test_the_first_layer_has_one_bias() -> None:
+    parameters = dict(nn.MLP((5, 3, 2), (), 4).named_parameters())
+    assert sorted(tuple(p.shape) for p in parameters.values()) == [(4,), (4, 2), (4, 3), (4, 5)]
+
+
+def test_hidden_layers_apply_the_activation_between_linear_maps() -> None:
+    mlp = nn.MLP((5, 3), (6, 8), 4, activation=torch.nn.Tanh).double()
+    x, y = double(7, 5), double(7, 3)
+    hidden = torch.tanh(F.linear(torch.cat([x, y], dim=-1), *first_layer(mlp)))
+    _, second, _, third = mlp.rest
+    expected = torch.tanh(hidden @ second.weight.T + second.bias) @ third.weight.T + third.bias
+    assert_close(mlp(x, y), expected, **TIGHT)
+
+
+def test_the_activation_is_the_softplus_unless_told_otherwise() -> None:
+    mlp = nn.MLP(3, (6,), 2).double()
+    x = double(7, 3)
+    hidden = torch.log1p(torch.exp(F.linear(x, *first_layer(mlp))))
+    assert_close(mlp(x), hidden @ mlp.rest[1].weight.T + mlp.rest[1].bias, **TIGHT)
+
+
+def test_one_size_stands_for_one_input() -> None:
+    assert nn.MLP(3, (), 2)(torch.zeros(7, 3)).shape == (7, 2)
+
+
+def test_no_hidden_layer_gives_a_linear_map() -> None:
+    mlp = nn.MLP((5, 3), (), 4).double()
+    (a, b), (c, d) = (double(7, 5), double(7, 3)), (double(7, 5), double(7, 3))
+    at_zero = mlp(torch.zeros_like(a), torch.zeros_like(b))
+    assert_close(mlp(a + c, b + d) + at_zero, mlp(a, b) + mlp(c, d), **TIGHT)
+
+
+def test_a_layer_of_a_thousand_to_one_is_the_same_function() -> None:
+    mlp = nn.MLP((1_000, 1), (), 2).double()
+    x, y = double(3, 1_000), double(3, 1)
+    expected = F.linear(torch.cat([x, y], dim=-1), *first_layer(mlp))
+    assert_close(mlp(x, y), expected, **TIGHT)
+
+
+@pytest.mark.parametrize("hidden", [(), (6,), (6, 8)])
+def test_enumerated_classes_equal_the_tiled_concatenation(hidden: tuple[int, ...]) -> None:
+    mlp = nn.MLP((5, 3), hidden, 4).double()
+    x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
+    tiled = torch.cat([x.expand(3, 7, 5), y.expand(3, 7, 3)], dim=-1)
+    expected = mlp.rest(F.linear(tiled, *first_layer(mlp)))
+
+    assert y.shape == (3, 1, 3)
+    assert mlp(x, y).shape == (3, 7, 4)
+    assert_close(mlp(x, y), expected, **TIGHT)
+
+
+def test_enumerated_classes_give_the_gradient_of_the_tiled_concatenation() -> None:
+    mlp = nn.MLP((5, 3), (6,), 4).double()
+    x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
+    weight, bias = first_layer(mlp)
+    tiled = torch.cat([x.expand(3, 7, 5), y.expand(3, 7, 3)], dim=-1)
+    cotangent = double(3, 7, 4)
+
+    mlp(x, y).backward(cotangent)
+    mlp.rest(F.linear(tiled, weight, bias)).backward(cotangent)
+
+    came = torch.cat([linear.weight.grad for linear in mlp.first], dim=1)
+    assert_close(came, weight.grad, **TIGHT)
+    assert_close(mlp.first[0].bias.grad, bias.grad, **TIGHT)
+
+
+def test_weights_are_drawn_within_xaviers_bound_of_the_concatenated_layer() -> None:
+    mlp = nn.MLP((200, 20), (300,), 50)
+    first, second = math.sqrt(6 / (220 + 300)), math.sqrt(6 / (300 + 50))
+    bounds = [(mlp.first[0], first), (mlp.first[1], first), (mlp.rest[1], second)]
+    for linear, bound in bounds:
+        assert 0.99 * bound < linear.weight.abs().max() <= bound
+        assert 0.99 * bound < -linear.weight.min() <= bound
+
+
+def test_biases_begin_at_zero() -> None:
+    mlp = nn.MLP((5, 3), (6,), 4)
+    biases = [p for name, p in mlp.named_parameters() if name.endswith("bias")]
+    assert len(biases) == 2
+    assert all((bias == 0).all() for bias in biases)
+
+
+@pytest.mark.parametrize(
+    ("in_dims", "hidden", "out_dim", "came"),
+    [
+        (0, (), 4, 0),
+        ((5, 0), (), 4, 0),
+        ((5, -3), (), 4, -3),
+        (5, (0,), 4, 0),
+        (5, (6, -1), 4, -1),
+        (5, (6,), 0, 0),
+    ],
+)
+def test_a_layer_size_that_is_not_positive_is_refused(
+    in_dims: int | tuple[int, ...], hidden: tuple[int, ...], out_dim: int, came: int
+) -> None:
+    with pytest.raises(InputError, match=f"expected layer size > 0, got {came}$"):
+        nn.MLP(in_dims, hidden, out_dim)
+
+
+def test_a_network_without_inputs_is_refused() -> None:
+    with pytest.raises(InputError, match="expected .*input"):
+        nn.MLP((), (6,), 4)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "came"),
+    [
+        ([(7, 3), (7, 5)], r"got \(3, 5\) \(shapes \[\(7, 3\), \(7, 5\)\]\)"),
+        ([(7, 5), (7, 4)], r"got \(5, 4\)"),
+        ([(7, 5)], r"got \(5,\)"),
+        ([(7, 5), (7, 3), (7, 3)], r"got \(5, 3, 3\)"),
+        ([(7, 5), ()], r"got \(5, 0\)"),
+        ([], r"got \(\)"),
+    ],
+)
+def test_inputs_of_other_sizes_than_declared_are_refused(
+    shapes: list[tuple[int, ...]], came: str
+) -> None:
+    mlp = nn.MLP((5, 3), (), 4)
+    with pytest.raises(InputError, match=rf"inputs of size \(5, 3\) in their last.*{came}"):
+        mlp(*(torch.zeros(shape) for shape in shapes))
+
+
+# Bernoulli
+
+
+def test_a_binary_image_has_the_bernoullis_log_probability() -> None:
+    logits, x = 3 * double(4, 9), torch.bernoulli(torch.full((4, 9), 0.5, dtype=torch.float64))
+    expected = torch.distributions.Bernoulli(logits=logits).log_prob(x)
+    assert_close(nn.GreyBernoulli(logits=logits).log_prob(x), expected, **TIGHT)
+
+
+def test_a_grey_image_has_the_cross_entropy() -> None:
+    logits, x = 3 * double(4, 9), torch.rand(4, 9, dtype=torch.float64)
+    p, grey = 1 / (1 + np.exp(-logits.numpy())), x.numpy()
+    expected = torch.from_numpy(grey * np.log(p) + (1 - grey) * np.log(1 - p))
+    assert_close(nn.GreyBernoulli(logits=logits).log_prob(x), expected, **TIGHT)
+
+
+def test_a_grey_image_weighs_black_and_white_linearly() -> None:
+    logits = double(9)
+    black, white, grey = (
+        nn.GreyBernoulli(logits=logits).log_prob(torch.full_like(logits, pixel))
+        for pixel in (0.0, 1.0, 0.25)
+    )
+    assert_close(grey, 0.75 * black + 0.25 * white, **TIGHT)
+
+
+def log_prob_validated(likelihood: pyro.distributions.Distribution, x: Tensor) -> Tensor:
+    """The log-probability of observing x in a Pyro model, with validation on."""
+    def model() -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("x", likelihood, obs=x)
+
+    with pyro.validation_enabled():
+        return poutine.trace(model).get_trace().log_prob_sum()
+
+
+@pytest.mark.parametrize("pixel", [0.0, 1e-6, 0.5, 1.0])
+def test_pyros_validation_accepts_pixels_from_0_to_1(pixel: float) -> None:
+    decoder = nn.Bernoulli(2, (3,), 9).double()
+    x, z = torch.full((4, 9), pixel, dtype=torch.float64), double(4, 2)
+    p = torch.sigmoid(decoder.logits(z))
+    expected = (pixel * p.log() + (1 - pixel) * (1 - p).log()).sum()
+    assert_close(log_prob_validated(decoder(z), x), expected, **TIGHT)
+
+
+@pytest.mark.parametrize("pixel", [1.5, -0.1, 255.0, math.nan, math.inf])
+def test_pyros_validation_refuses_pixels_outside_0_to_1(pixel: float) -> None:
+    x = torch.full((4, 9), 0.5)
+    x[2, 3] = pixel
+    with pytest.raises(ValueError, match="site 'x'"):
+        log_prob_validated(nn.Bernoulli(2, (3,), 9)(torch.zeros(4, 2)), x)
+
+
+def test_a_bernoulli_network_gives_one_event_of_its_outputs() -> None:
+    likelihood = nn.Bernoulli((2, 3), (6,), 9)(torch.zeros(7, 2), torch.zeros(3, 1, 3))
+    assert likelihood.batch_shape == (3, 7)
+    assert likelihood.event_shape == (9,)
+
+
+def test_a_bernoulli_networks_mean_is_the_sigmoid_of_its_outputs() -> None:
+    decoder = nn.Bernoulli(2, (6,), 9).double()
+    z = double(7, 2)
+    assert_close(decoder(z).base_dist.mean, torch.sigmoid(decoder.logits(z)), **TIGHT)
+
+
+def test_a_grey_bernoulli_stays_grey_when_expanded() -> None:
+    likelihood = nn.Bernoulli(2, (6,), 9)(torch.zeros(1, 2)).expand((4,))
+    x = torch.full((4, 9), 0.25)
+    assert_close(log_prob_validated(likelihood, x), 4 * likelihood.log_prob(x)[0])
+
+
+# Normal
+
+
+def test_a_fixed_sigma_is_the_scale_and_the_outputs_are_the_mean() -> None:
+    decoder = nn.Normal((5, 3), (6,), 4, sigma=0.3).double()
+    x, y = double(7, 5), double(3, 1, 3)
+    likelihood = decoder(x, y)
+    assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
+    assert_close(likelihood.base_dist.loc, decoder.parameters_(x, y), **TIGHT)
+    assert (likelihood.base_dist.scale == 0.3).all()
+
+
+def test_a_fixed_sigma_has_the_normal_density() -> None:
+    decoder = nn.Normal(2, (), 3, sigma=0.5).double()
+    z, x = double(7, 2), double(7, 3)
+    off = (x - decoder.parameters_(z)) / 0.5
+    expected = -(off.square() / 2 + math.log(0.5) + math.log(2 * math.pi) / 2).sum(-1)
+    assert_close(decoder(z).log_prob(x), expected, **TIGHT)
+
+
+def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> None:
+    encoder = nn.Normal((5, 3), (6,), 4).double()
+    x, y = double(7, 5), double(3, 1, 3)
+    out = encoder.parameters_(x, y)
+    posterior = encoder(x, y)
+    assert out.shape == (3, 7, 8)
+    assert (posterior.batch_shape, posterior.event_shape) == ((3, 7), (4,))
+    assert_close(posterior.base_dist.loc, out[..., :4], **TIGHT)
+    scale = torch.log1p(torch.exp(out[..., 4:])) + nn.MIN_SCALE
+    assert_close(posterior.base_dist.scale, scale, **TIGHT)
+
+
+def test_a_learned_sigma_cannot_collapse_to_zero() -> None:
+    encoder = nn.Normal(1, (), 1)
+    with torch.no_grad():
+        encoder.parameters_.first[0].bias[1] = -1e6
+    assert encoder(torch.zeros(1, 1)).base_dist.scale.item() == pytest.approx(1e-5, rel=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan])
+def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
+    with pytest.raises(InputError, match=f"expected sigma > 0, got {sigma}"):
+        nn.Normal(5, (6,), 4, sigma=sigma)
+
+
+# Classes, and what is chosen by name
+
+
+def test_class_probabilities_are_the_softmax_of_the_outputs() -> None:
+    classifier = nn.OneHotCategorical(5, (6,), 3).double()
+    x = double(7, 5)
+    out = classifier.logits(x)
+    q = classifier(x)
+    assert (q.batch_shape, q.event_shape) == ((7,), (3,))
+    assert_close(q.probs, out.exp() / out.exp().sum(-1, keepdim=True), **TIGHT)
+    for k, y in enumerate(torch.eye(3, dtype=torch.float64)):
+        assert_close(q.log_prob(y), out[:, k] - out.exp().sum(-1).log(), **TIGHT)
+
+
+def test_a_likelihood_is_chosen_by_name() -> None:
+    normal = nn.likelihood("normal", (5, 3), (6,), 4, sigma=0.3)
+    assert isinstance(normal, nn.Normal)
+    assert normal.sigma == 0.3
+    bernoulli = nn.likelihood("bernoulli", (5, 3), (6,), 4, sigma=0.3)
+    assert isinstance(bernoulli, nn.Bernoulli)
+    for decoder in (normal, bernoulli):
+        assert decoder(torch.zeros(7, 5), torch.zeros(7, 3)).event_shape == (4,)
+
+
+def test_an_unknown_likelihood_is_answered_with_the_nearest() -> None:
+    with pytest.raises(
+        InputError,
+        match="unknown likelihood 'bernouli': expected one of bernoulli, normal;"
+        " did you mean 'bernoulli'",
+    ):
+        nn.likelihood("bernouli", 5, (), 4, sigma=1.0)
+
+
+def test_the_standard_normal_has_its_density_in_the_dtype_asked_for() -> None:
+    prior = nn.standard_normal(double(1), 3)
+    z = double(7, 3)
+    expected = -z.square().sum(-1) / 2 - 1.5 * math.log(2 * math.pi)
+    assert (prior.batch_shape, prior.event_shape) == ((), (3,))
+    assert_close(prior.log_prob(z), expected, **TIGHT)
+
+
+def test_the_uniform_prior_gives_every_class_the_same_probability() -> None:
+    prior = nn.uniform_classes(double(1), 3)
+    expected = torch.full((3,), -math.log(3), dtype=torch.float64)
+    assert (prior.batch_shape, prior.event_shape) == ((), (3,))
+    assert_close(prior.log_prob(torch.eye(3, dtype=torch.float64)), expected, **TIGHT)
+
+
+def test_priors_lie_on_the_device_they_are_made_for() -> None:
+    like = torch.zeros(1, device="meta")
+    with pyro.validation_enabled(False):  # it reads values, and a meta tensor has none
+        normal, classes = nn.standard_normal(like, 3), nn.uniform_classes(like, 3)
+    assert normal.base_dist.loc.device == normal.base_dist.scale.device == like.device
+    assert classes.logits.device == like.device

@@ -1,0 +1,247 @@
+"""The data sets known by name, and those made from arrays."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from pyro_ssvae.data import PARTS, SOURCES, Dataset, from_arrays, load
+from pyro_ssvae.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits")
+
+
+def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
+    """Good arguments of from_arrays, with changes."""
+    x = np.random.default_rng(0).random((n, 6))
+    return {"x": x, "y": np.arange(n) % classes, **changes}
+
+
+# By name
+
+
+def test_the_names_are_these_four() -> None:
+    assert sorted(SOURCES) == ["circles", "digits", "mnist", "moons"]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(
+        InputError,
+        match="unknown data set 'minst': expected one of circles, digits, mnist, moons;"
+        r" did you mean 'mnist'\?",
+    ):
+        load("minst")
+
+
+def test_digits_are_scikit_learns_images_scaled_to_0_to_1(digits: Dataset) -> None:
+    images, labels = load_digits(return_X_y=True)
+    assert digits.x.shape == (1797, 64)
+    assert digits.x.dtype == torch.float32
+    assert (digits.x.min(), digits.x.max()) == (0, 1)
+    assert np.array_equal(digits.x.numpy() * 16, images)
+    assert np.array_equal(digits.y.numpy(), labels)
+
+
+def test_digits_are_images_of_8_by_8_pixels_of_10_classes(digits: Dataset) -> None:
+    assert (digits.name, digits.classes, digits.image_shape) == ("digits", 10, (8, 8))
+
+
+def test_digits_set_a_fifth_aside_for_testing_and_200_for_validation(digits: Dataset) -> None:
+    split = digits.split(100)
+    assert [len(getattr(split, name)) for name in PARTS] == [100, 1797 - 360 - 300, 200, 360]
+
+
+def test_the_classes_of_digits_are_in_proportion_in_the_test_part(digits: Dataset) -> None:
+    expected = digits.y.bincount() * 360 / 1797
+    assert (digits.y[digits.test].bincount() - expected).abs().max() < 1
+
+
+@pytest.mark.parametrize("name", ["moons", "circles"])
+def test_the_plane_has_10000_points_to_train_on_1000_to_validate_and_2000_to_test(
+    name: str,
+) -> None:
+    data = load(name)
+    split = data.split(10)
+    assert (data.x.shape, data.classes, data.image_shape) == ((13_000, 2), 2, None)
+    assert len(split.labelled) + len(split.unlabelled) == 10_000
+    assert len(split.validation) == 1_000
+    assert len(split.test) == 2_000
+    assert data.y.bincount().tolist() == [6_500, 6_500]
+    assert data.y[data.test].bincount().tolist() == [1_000, 1_000]
+
+
+def test_circles_lie_around_each_other() -> None:
+    data = load("circles")
+    radius = data.x.norm(dim=1)
+    outer, inner = radius[data.y == 0], radius[data.y == 1]
+    assert outer.mean().item() == pytest.approx(1, abs=0.005)
+    assert inner.mean().item() == pytest.approx(0.5, abs=0.005)
+
+
+def test_moons_are_half_circles_that_reach_into_each_other() -> None:
+    data = load("moons")
+    centre = torch.stack([data.y * 1.0, data.y * 0.5], dim=1)
+    radius = (data.x - centre).norm(dim=1)
+    assert radius.mean().item() == pytest.approx(1, abs=0.01)
+    assert (data.x - centre)[data.y == 0, 1].mean() > 0.5
+    assert (data.x - centre)[data.y == 1, 1].mean() < -0.5
+
+
+@pytest.mark.parametrize("name", ["digits", "moons", "circles"])
+def test_a_data_set_is_the_same_every_time(name: str) -> None:
+    one, other = load(name), load(name)
+    assert torch.equal(one.x, other.x)
+    assert torch.equal(one.y, other.y)
+    assert torch.equal(one.test, other.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "likelihood"), [("digits", "bernoulli"), ("moons", "normal"), ("circles", "normal")]
+)
+def test_points_in_the_plane_have_a_normal_likelihood_and_images_none_by_default(
+    name: str, likelihood: str
+) -> None:
+    assert load(name).defaults.get("likelihood", "bernoulli") == likelihood
+
+
+# From arrays
+
+
+def test_arrays_become_a_data_set() -> None:
+    given = arrays(n=100, classes=4)
+    data = from_arrays(**given, name="mine", image_shape=(2, 3))
+    assert (data.name, data.classes, data.image_shape) == ("mine", 4, (2, 3))
+    assert (data.x.dtype, data.y.dtype) == (torch.float32, torch.int64)
+    assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
+    assert np.array_equal(data.y.numpy(), given["y"])
+
+
+def test_a_fifth_is_set_aside_for_testing_class_by_class_and_a_tenth_for_validation() -> None:
+    data = from_arrays(**arrays(n=100, classes=4))
+    assert data.y[data.test].bincount().tolist() == [5, 5, 5, 5]
+    assert len(data.test.unique()) == 20
+    assert data.validation == 10
+
+
+def test_the_parts_may_have_other_sizes() -> None:
+    data = from_arrays(**arrays(n=100, test=0.4, validation=0.25))
+    assert len(data.test) == 40
+    assert data.validation == 25
+
+
+def test_the_test_part_is_the_same_every_time() -> None:
+    one, other = from_arrays(**arrays()), from_arrays(**arrays())
+    assert torch.equal(one.test, other.test)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
+def test_labels_may_be_integers_of_any_size(dtype: type) -> None:
+    data = from_arrays(**arrays(y=(np.arange(100) % 4).astype(dtype)))
+    assert data.y.tolist() == [i % 4 for i in range(100)]
+
+
+def test_lists_and_tensors_are_arrays_too() -> None:
+    given = arrays()
+    data = from_arrays(given["x"].tolist(), torch.from_numpy(given["y"]))
+    assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
+
+
+def test_the_data_set_is_a_copy_of_the_arrays() -> None:
+    given = arrays(x=np.zeros((100, 6), dtype=np.float32))
+    data = from_arrays(**given)
+    given["x"][:] = 1
+    given["y"][:] = 0
+    assert data.x.max() == 0
+    assert data.y.max() == 3
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "likelihood"),
+    [(0, 1, "bernoulli"), (0.2, 0.8, "bernoulli"), (-0.1, 1, "normal"), (0, 1.1, "normal")],
+)
+def test_values_outside_0_to_1_have_a_normal_likelihood_by_default(
+    low: float, high: float, likelihood: str
+) -> None:
+    data = from_arrays(**arrays(x=np.linspace(low, high, 600).reshape(100, 6)))
+    assert data.defaults.get("likelihood", "bernoulli") == likelihood
+
+
+@pytest.mark.parametrize(
+    "labels", [np.arange(100.0), np.array(["a", "b"] * 50)], ids=["real", "text"]
+)
+def test_labels_that_are_no_integers_are_refused(labels: np.ndarray) -> None:
+    with pytest.raises(InputError, match=f"mine: expected integer labels, got {labels.dtype}"):
+        from_arrays(**arrays(y=labels), name="mine")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "came"),
+    [
+        ((100, 6), (99,), r"got \(100, 6\) and \(99,\)"),
+        ((100,), (100,), r"got \(100,\) and \(100,\)"),
+        ((100, 2, 3), (100,), r"got \(100, 2, 3\) and \(100,\)"),
+        ((100, 6), (100, 4), r"got \(100, 6\) and \(100, 4\)"),
+    ],
+)
+def test_shapes_that_disagree_are_refused(
+    x: tuple[int, ...], y: tuple[int, ...], came: str
+) -> None:
+    with pytest.raises(InputError, match=rf"x of shape \(N, D\) and y of shape \(N,\), {came}"):
+        from_arrays(np.zeros(x), np.zeros(y, dtype=int))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(value: float) -> None:
+    x = arrays()["x"]
+    x[42, 3] = value
+    with pytest.raises(InputError, match="mine: expected finite x.* index 42"):
+        from_arrays(**arrays(x=x), name="mine")
+
+
+@pytest.mark.parametrize(
+    "x", [[["a"]] * 100, [[None]] * 100, [[1j]] * 100], ids=["text", "None", "complex"]
+)
+def test_an_x_of_something_else_than_numbers_is_refused(x: list[list[Any]]) -> None:
+    with pytest.raises(InputError, match="mine: expected .*x"):
+        from_arrays(**arrays(x=x), name="mine")
+
+
+def test_rows_of_unequal_length_are_refused() -> None:
+    with pytest.raises(InputError, match="mine: expected x"):
+        from_arrays([[1.0, 2.0], [3.0]] * 50, np.arange(100) % 4, name="mine")
+
+
+def test_negative_labels_are_refused() -> None:
+    with pytest.raises(InputError, match=r"expected labels in 0\.\.2, got labels from -1 to 2"):
+        from_arrays(**arrays(y=np.arange(100) % 4 - 1))
+
+
+@pytest.mark.parametrize("test", [0.0, 1.0, -0.1, 1.5, 7])
+def test_a_test_part_is_a_fraction(test: float) -> None:
+    with pytest.raises(InputError, match=f"mine: expected test as a fraction .*, got {test}"):
+        from_arrays(**arrays(test=test), name="mine")
+
+
+def test_a_test_part_that_cannot_be_set_aside_is_refused() -> None:
+    with pytest.raises(InputError, match="mine: cannot set a test part of 0.001 aside"):
+        from_arrays(**arrays(test=0.001), name="mine")
+
+
+def test_a_class_of_one_example_is_refused() -> None:
+    with pytest.raises(InputError, match="mine: cannot set a test part of 0.2 aside"):
+        from_arrays(**arrays(y=np.minimum(np.arange(100), 1)), name="mine")
+
+
+def test_no_examples_are_refused() -> None:
+    with pytest.raises(InputError, match="mine: "):
+        from_arrays(np.zeros((0, 6)), np.zeros(0, dtype=int), name="mine")
+
+
+def test_an_image_shape_of_another_size_is_refused() -> None:
+    with pytest.raises(InputError, match=r"expected an image shape of 6 pixels, got \(3, 3\)"):
+        from_arrays(**arrays(image_shape=(3, 3)))
