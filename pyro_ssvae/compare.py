@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -69,20 +70,22 @@ def compare(
     options = _options_of_each(names, settings)
     runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
     splits = [dataset.split(labels, seed=seed) for seed in range(seeds)]
-    for name in names:
-        zoo.build(name, dataset, zoo.resolve(name, dataset, options[name]))
-    results: dict[str, list[dict[str, Any]]] = {}
-    for name in names:
-        results[name] = []
-        for split in splits:
-            metrics = runs.train(
-                name, split, run_folder(out, name, split.seed), options=options[name],
-                resume=resume, overwrite=overwrite, **training,
-            )
-            results[name].append(metrics)
-            log(_line(name, split, metrics))
+    jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
+    progress = training.pop("progress", False)
+    for name, split, folder in jobs:
+        runs.prepare(
+            name, split, folder, options=options[name], resume=resume, overwrite=overwrite,
+            **training,
+        )
+    _clear(out, keep_runs=resume)
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in (*names, *REFERENCES)}
+    for name, split, folder in jobs:
+        metrics = runs.train(
+            name, split, folder, options=options[name], resume=resume, progress=progress, **training
+        )
+        results[name].append(metrics)
+        log(_line(name, split, metrics))
     for name in REFERENCES:
-        results[name] = []
         for split in splits:
             results[name].append(evaluate_reference(name, split))
             log(_line(name, split, results[name][-1]))
@@ -91,6 +94,13 @@ def compare(
     write_text(out / REPORT, report.html(out, results, markdown(rows)))
     write_text(out / TABLE, markdown(rows))
     return out / REPORT
+
+
+def _clear(out: Path, keep_runs: bool) -> None:
+    for name in (TABLE, TABLE_CSV, REPORT):
+        (out / name).unlink(missing_ok=True)
+    if not keep_runs:
+        shutil.rmtree(out / RUNS, ignore_errors=True)
 
 
 def run_folder(out: Path, name: str, seed: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 
 
@@ -26,7 +27,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def positive(**numbers: float) -> None:
-    """Raise :class:`InputError` unless every named number is greater than zero."""
+    """Raise :class:`InputError` unless every named number is finite and greater than zero."""
     for name, number in numbers.items():
+        if number == math.inf:
+            raise InputError(f"expected a finite {name}, got {number}")
         if not number > 0:
             raise InputError(f"expected {name} > 0, got {number}")

@@ -10,6 +10,7 @@ from typing import Any
 import pyro
 import torch
 from pyro import poutine
+from pyro.poutine.enum_messenger import EnumMessenger
 from pyro.poutine.util import site_is_subsample
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -127,7 +128,8 @@ def iwae(
 ) -> float:
     """The importance-weighted bound on log p(x), in nats per example, for x (N, D).
 
-    Every latent variable is sampled, y too. It rises to log p(x) with the number of samples.
+    Every variable of the guide is sampled, y too; those that only the model has, marked for
+    enumeration, are summed out. It rises to log p(x) with the number of samples.
 
     Burda et al. (2016), Importance Weighted Autoencoders, eq. 8.
     """
@@ -148,13 +150,14 @@ def _log_weights(
     with private_params():
         guide_trace = poutine.trace(particles(guide)).get_trace(x)
         replayed = poutine.replay(particles(model), trace=guide_trace)
-        model_trace = poutine.trace(replayed).get_trace(x)
-    result = x.new_zeros(shape)
+        enumerated = EnumMessenger(first_available_dim=-3)(replayed)
+        model_trace = poutine.trace(enumerated).get_trace(x)
+    result = x.new_zeros(1, *shape)
     for trace, sign in ((model_trace, 1.0), (guide_trace, -1.0)):
         for site in trace.nodes.values():
             if site["type"] == "sample" and not site_is_subsample(site):
-                result = result + sign * site["fn"].log_prob(site["value"]).expand(shape)
-    return result
+                result = result + sign * site["fn"].log_prob(site["value"])
+    return result.flatten(0, -3).logsumexp(0)
 
 
 def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> float:

@@ -45,8 +45,9 @@ class MLP(nn.Module):
         if not self.in_dims:
             raise InputError("expected the size of at least one input, got none")
         sizes = [*hidden, out_dim]
-        for size in (*self.in_dims, *sizes):
-            positive(**{"layer size": size})
+        for kind, dims in {"input": self.in_dims, "hidden": hidden, "output": [out_dim]}.items():
+            for size in dims:
+                positive(**{f"{kind} layer size": size})
         first = _xavier(nn.Linear(sum(self.in_dims), sizes[0]))
         self.first = nn.ModuleList()
         for i, weight in enumerate(first.weight.detach().split(self.in_dims, dim=1)):

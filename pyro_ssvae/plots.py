@@ -151,16 +151,17 @@ def _sampled_points(model: Any, split: Split) -> Figure:
     like, classes = split.dataset.x, split.dataset.classes
     y = _every_class(classes, SHOWN // classes, like)
     x = query.likelihood(model, like[:len(y)], y=y).mean.cpu()
-    if "y" not in query.sites(model, like[:1], y[:1]):
-        y = torch.ones(len(x), 1)
+    if "y" in query.sites(model, like[:1], y[:1]):
+        groups = {f"y = {k}": x[y[:, k].cpu() == 1] for k in range(classes)}
+    else:
+        groups = {"model": x}
+    data = like[split.unlabelled[:SHOWN]].cpu()
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
-    data = like[split.unlabelled[:SHOWN]].cpu()
     axes.scatter(data[:, 0], data[:, 1], s=3, color="lightgrey", label="data")
-    for k in range(y.shape[-1]):
-        points = x[y[:, k].cpu() == 1]
-        axes.scatter(points[:, 0], points[:, 1], s=4, color=COLORS(k % 10), label=f"y = {k}")
-    axes.set(title="means of p(x | y, z), z from its prior", xlabel="x 1", ylabel="x 2")
+    for k, (label, points) in enumerate(groups.items()):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=COLORS(k % 10), label=label)
+    axes.set(title="means of x, given latents drawn from the prior", xlabel="x 1", ylabel="x 2")
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
     return figure
 
@@ -173,7 +174,7 @@ def _grid(
     spacing = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     figure = Figure(figsize=(0.5 * columns, 0.5 * rows + 0.3), layout=spacing)
     grid = figure.subplots(rows, columns, squeeze=False)
-    for image, axes in zip(images.reshape(-1, *shape).cpu(), grid.flat):
+    for image, axes in zip(images.reshape(-1, *shape).cpu().numpy(), grid.flat):
         axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
         axes.set_axis_off()
     for axes, title in zip(grid[0], titles or ()):

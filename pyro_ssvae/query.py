@@ -38,12 +38,13 @@ def site(
 
 
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
-    """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K)."""
-    return _trace(guide, x, y).nodes["z"]["fn"].mean
+    """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K); without gradients."""
+    with torch.no_grad():
+        return _trace(guide, x, y).nodes["z"]["fn"].mean
 
 
 def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distribution:
-    """p(x | given), the sites that are not given sampled from the model.
+    """p(x | given), the sites that are not given sampled from the model; without gradients.
 
     Args:
         model: the model; its own x takes no part in what it generates.
@@ -51,7 +52,8 @@ def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distrib
         given: values of sites, such as ``y`` one-hot (N, K) and ``z`` (N, J).
     """
     program = poutine.condition(poutine.uncondition(model), data=given)
-    return _trace(program, x, None).nodes["x"]["fn"]
+    with torch.no_grad():
+        return _trace(program, x, None).nodes["x"]["fn"]
 
 
 def _trace(program: Callable[..., Any], *args: Tensor | None) -> poutine.Trace:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import pickle
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import EarlyStopping, adam, fit
+from pyro_ssvae.training import EarlyStopping, adam, check_support, fit
 
 CHECKPOINT, HISTORY, METRICS, SPLIT, FIGURES = (
     "checkpoint.pt", "history.csv", "metrics.json", "split.json", "figures",
@@ -82,9 +84,74 @@ def train(
         InputError: if a value is not usable, the folder holds a run and neither resume nor
             overwrite is set, or the run to resume was started with other settings.
     """
+    prepared = prepare(
+        name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
+        batch_unlabelled=batch_unlabelled, patience=patience, device=device, resume=resume,
+        overwrite=overwrite,
+    )
+    out, objective, split = Path(out), prepared.objective, prepared.split
+    stopping, history = prepared.stopping, prepared.history
+    for epoch in fit(
+        objective, split, epochs=epochs, batch_labelled=batch_labelled,
+        batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=prepared.optimizer,
+        stopping=stopping, start=len(history), progress=progress,
+    ):
+        history.append(epoch.row())
+        if epoch.epoch == 1:
+            _clear(out)
+            split.save(out / SPLIT)
+        (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
+        _write_history(out, history)
+        _save(out / CHECKPOINT, {
+            "settings": prepared.settings, "history": history,
+            "objective": objective.state_dict(), "optimizer": prepared.optimizer.state_dict(),
+            "stopping": None if stopping is None else stopping.state_dict(),
+        })
+    metrics = _metrics(prepared, epochs)
+    _write_figures(out, objective, split, history)
+    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+    return metrics
+
+
+@dataclass
+class Prepared(Run):
+    """A run that can start: new, or read back to go on.
+
+    Attributes:
+        optimizer, stopping, history: where they stand.
+    """
+
+    optimizer: torch.optim.Optimizer
+    stopping: EarlyStopping | None
+    history: list[dict[str, float]]
+
+
+def prepare(
+    name: str,
+    split: Split,
+    out: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    epochs: int = 50,
+    batch_labelled: int = 100,
+    batch_unlabelled: int = 100,
+    patience: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Prepared:
+    """Check everything that :func:`train` needs, of which these are the arguments.
+
+    Nothing is written.
+
+    Raises:
+        InputError: as :func:`train`.
+    """
     out = Path(out)
     check_folder(out, METRICS, CHECKPOINT, resume=resume, overwrite=overwrite)
-    positive(epochs=epochs)
+    positive(
+        epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
+    )
     where = choose_device(device)
     values = zoo.resolve(name, split.dataset, options or {})
     settings = {
@@ -96,6 +163,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(split.seed)
         objective = zoo.build(name, split.dataset, values).to(where)
+    check_support(objective, split.to(where))
     optimizer = adam(objective, values["lr"])
     stopping = None if patience is None else EarlyStopping(patience)
     history: list[dict[str, float]] = []
@@ -103,30 +171,12 @@ def train(
         saved = _read_checkpoint(out, where)
         history = saved["history"]
         _check_resumable(out, saved["settings"], settings, len(history), epochs)
-        objective.load_state_dict(saved["objective"])
-        optimizer.load_state_dict(saved["optimizer"])
-        if stopping is not None:
-            stopping.load_state_dict(saved["stopping"])
-    split = split.to(where)
-    for epoch in fit(
-        objective, split, epochs=epochs, batch_labelled=batch_labelled,
-        batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=optimizer,
-        stopping=stopping, start=len(history), progress=progress,
-    ):
-        history.append(epoch.row())
-        if epoch.epoch == 1:
-            _clear(out)
-            split.save(out / SPLIT)
-        _write_history(out, history)
-        _save(out / CHECKPOINT, {
-            "settings": settings, "history": history, "objective": objective.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "stopping": None if stopping is None else stopping.state_dict(),
-        })
-    metrics = _metrics(settings, objective, split, history, epochs, stopping)
-    _write_figures(out, objective, split, history)
-    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
-    return metrics
+        with _reading(out):
+            objective.load_state_dict(saved["objective"])
+            optimizer.load_state_dict(saved["optimizer"])
+            if stopping is not None:
+                stopping.load_state_dict(saved["stopping"])
+    return Prepared(settings, objective, split.to(where), optimizer, stopping, history)
 
 
 def load(folder: str | Path, *, root: str | Path | None = None, device: str = "auto") -> Run:
@@ -147,8 +197,9 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     saved = _read_checkpoint(folder, where)
     settings = saved["settings"]
     split = Split.load(folder / SPLIT, data.load(settings["data"], root)).to(where)
-    objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
-    objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
+    with _reading(folder):
+        objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
+        objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
     return Run(settings, objective, split)
 
 
@@ -163,7 +214,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros((), device=device).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
@@ -176,8 +227,11 @@ def check_folder(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
     """Raise :class:`InputError` if ``out`` cannot be written, or holds files named ``marks``."""
     if resume and overwrite:
         raise InputError("expected one of --resume and --overwrite, got both")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: expected a folder to write to, got a file")
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError(f"{existing}: expected a folder to write to, got a file")
+    if not os.access(existing, os.W_OK):
+        raise InputError(f"{existing}: expected a folder to write to, got one without permission")
     if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
         raise InputError(
             f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"
@@ -192,22 +246,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def _metrics(
-    settings: dict[str, Any],
-    objective: Objective,
-    split: Split,
-    history: Sequence[Mapping[str, float]],
-    epochs: int,
-    stopping: EarlyStopping | None,
-) -> dict[str, Any]:
-    model, guide = objective.model, objective.guide
+def _metrics(run: Prepared, epochs: int) -> dict[str, Any]:
+    model, guide, split = run.objective.model, run.objective.guide, run.split
     device = split.dataset.x.device
-    return settings | {
+    return run.settings | {
         "epochs": epochs,
-        "epochs_done": len(history),
-        "best_epoch": None if stopping is None else stopping.best_epoch,
-        "updates": history[-1]["updates"],
-        "seconds": round(sum(row["seconds"] for row in history), 3),
+        "epochs_done": len(run.history),
+        "best_epoch": None if run.stopping is None else run.stopping.best_epoch,
+        "updates": run.history[-1]["updates"],
+        "seconds": round(sum(row["seconds"] for row in run.history), 3),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "versions": versions(),
         "validation": evaluate(model, guide, split, "validation"),
@@ -218,11 +265,11 @@ def _metrics(
 def _check_resumable(
     out: Path, saved: dict[str, Any], settings: dict[str, Any], done: int, epochs: int
 ) -> None:
-    flat = [{**s, **s["options"]} for s in (saved, settings)]
-    for key in sorted(flat[0].keys() - {"options"}):
-        if flat[0][key] != flat[1].get(key):
+    old, new = ({**s, **s["options"]} for s in (saved, settings))
+    for key in (key for key in old if key != "options"):
+        if old[key] != new.get(key):
             raise InputError(
-                f"{out}: the run to resume has {key}={flat[0][key]}, got {key}={flat[1].get(key)};"
+                f"{out}: the run to resume has {key}={old[key]}, got {key}={new.get(key)};"
                 " give the same settings, or --overwrite to start anew"
             )
     if done > epochs:
@@ -241,16 +288,30 @@ def _save(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, temporary)
 
 
-def _read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
-    path = folder / CHECKPOINT
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-        saved["settings"], saved["history"], saved["objective"]
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError) as error:
+        yield
+    except InputError:
+        raise
+    except (
+        OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
+        pickle.UnpicklingError,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: expected a checkpoint of train, got a broken file ({reason})") \
-            from None
-    return saved
+        raise InputError(
+            f"{folder / CHECKPOINT}: expected a checkpoint of train, got a broken file ({reason})"
+        ) from None
+
+
+def _read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
+    with _reading(folder):
+        saved = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
+        for key in ("model", "data", "options"):
+            saved["settings"][key]
+        return {key: saved[key] for key in (
+            "settings", "history", "objective", "optimizer", "stopping",
+        )}
 
 
 def _write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:

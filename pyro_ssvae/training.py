@@ -137,7 +137,9 @@ def fit(
         InputError: if the data do not suit the model's likelihood, or a size is not positive.
         NonFiniteLossError: at the first loss that is NaN or infinite, before it moves a weight.
     """
-    positive(epochs=epochs)
+    positive(
+        epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
+    )
     split = split.to(next(objective.parameters()).device)
     check_support(objective, split)
     optimizer = optimizer or adam(objective, lr)

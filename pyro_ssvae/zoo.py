@@ -145,5 +145,7 @@ def _value(text: str, kind: Any) -> Any:
     if origin is tuple:
         return tuple(_value(part, args[0]) for part in text.split(",") if part)
     if kind is bool:
-        return {"true": True, "false": False}[text.lower()] if text else False
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
     return kind(text)

@@ -13,22 +13,40 @@ from pyro_ssvae.nn import MIN_SCALE, MLP
 
 
 class Noise(Messenger):
-    """Gives the normal site ``z`` of a guide the value ``loc + scale * noise``."""
+    """Gives normal sites of a guide, by name, the value ``loc + scale * noise``."""
 
-    def __init__(self, noise: Tensor) -> None:
+    def __init__(self, noise: dict[str, Tensor]) -> None:
         super().__init__()
         self.noise = noise
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if msg["name"] == "z":
+        if msg["name"] in self.noise:
             normal = msg["fn"].base_dist
-            msg["value"] = normal.loc + normal.scale * self.noise
+            msg["value"] = normal.loc + normal.scale * self.noise[msg["name"]]
             msg["done"] = True
 
 
-def with_noise(guide: Callable[..., Any], noise: Tensor) -> Callable[..., Any]:
-    """The guide as a function whose z uses this noise."""
+def with_noise(guide: Callable[..., Any], **noise: Tensor) -> Callable[..., Any]:
+    """The guide as a function whose normal sites use this noise."""
     return Noise(noise)(lambda *args: guide(*args))
+
+
+def assert_same(derived: Tensor, by_hand: Tensor, *modules: torch.nn.Module) -> None:
+    """Equal values, and equal gradients for every parameter of the modules."""
+    torch.testing.assert_close(derived, by_hand, rtol=1e-10, atol=1e-10)
+    parameters = [p for module in modules for p in module.parameters()]
+    for a, b in zip(
+        torch.autograd.grad(derived, parameters, allow_unused=True, retain_graph=True),
+        torch.autograd.grad(by_hand, parameters, allow_unused=True, retain_graph=True),
+    ):
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def log_standard_normal(z: Tensor) -> Tensor:
+    """log N(z | 0, I), summed over the last dimension."""
+    return log_normal(z, torch.zeros_like(z), torch.ones_like(z))
 
 
 def dense(mlp: MLP, *inputs: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def test_biases_begin_at_zero() -> None:
 def test_a_layer_size_that_is_not_positive_is_refused(
     in_dims: int | tuple[int, ...], hidden: tuple[int, ...], out_dim: int, came: int
 ) -> None:
-    with pytest.raises(InputError, match=f"expected layer size > 0, got {came}$"):
+    with pytest.raises(InputError, match=f"expected .* layer size > 0, got {came}$"):
         nn.MLP(in_dims, hidden, out_dim)
 
 

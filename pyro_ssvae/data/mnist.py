@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
+import shutil
 import struct
 import tempfile
 import zlib
@@ -66,7 +67,9 @@ def _find(root: Path) -> Path:
                 f" missing {', '.join(missing)}"
             )
     try:
-        MNIST(root, download=True)
+        with tempfile.TemporaryDirectory() as temporary:  # moved when it is whole
+            MNIST(temporary, download=True)
+            shutil.copytree(temporary, root, dirs_exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"no MNIST files under {root}, and the download failed ({error}); put the four"

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+
+from pyro_ssvae import baselines, data
+from pyro_ssvae.baselines import REFERENCES, evaluate_reference
+from pyro_ssvae.data import Dataset, Split
+
+CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
+
+
+def blobs(spread: float) -> Dataset:
+    rng = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    x = CENTRES[y] + spread * rng.normal(size=(300, 2))
+    return data.from_arrays(x, y, name="blobs")
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    """Three classes that overlap."""
+    return blobs(2.5).split(9, validation=45, seed=1)
+
+
+def relabelled(split: Split, part: str) -> Split:
+    """The same split, with the true classes of a part moved on by one."""
+    index, y = getattr(split, part), split.dataset.y.clone()
+    y[index] = (y[index] + 1) % split.dataset.classes
+    return replace(split, dataset=replace(split.dataset, y=y))
+
+
+def arrays(split: Split) -> tuple[Any, Any]:
+    """What scikit-learn is to be given, put together by hand: -1 marks the unlabelled."""
+    x = np.concatenate([split.dataset.x[split.labelled], split.dataset.x[split.unlabelled]])
+    y = [*split.dataset.y[split.labelled].tolist(), *[-1] * len(split.unlabelled)]
+    return x, np.array(y)
+
+
+def test_the_references_are_the_two_that_comparisons_show() -> None:
+    assert REFERENCES == ("LabelSpreading", "SelfTraining")
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_reference_separates_what_is_separate(name: str) -> None:
+    assert evaluate_reference(name, blobs(0.3).split(6, seed=0))["test"]["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_reference_is_scored_as_the_pairs_are(name: str, split: Split) -> None:
+    result = evaluate_reference(name, split)
+    assert result.keys() == {"seconds", "options", "test"}
+    assert result["test"].keys() == {"accuracy", "nll", "brier", "ece"}
+    assert result["seconds"] > 0
+
+
+@pytest.mark.parametrize("draw", [1, 5, 7, 9, 11])
+@pytest.mark.parametrize("name, candidates", [
+    ("LabelSpreading",
+     [LabelSpreading(kernel="knn", n_neighbors=7, alpha=a, max_iter=1000) for a in (0.2, 0.8)]
+     + [LabelSpreading(kernel="rbf", gamma=g, alpha=a) for g in (5, 20) for a in (0.2, 0.9)]),
+    ("SelfTraining",
+     [SelfTrainingClassifier(LogisticRegression(), threshold=t) for t in (0.75, 0.9)]),
+])
+@pytest.mark.filterwarnings("ignore")
+def test_the_candidate_of_the_best_validation_accuracy_is_scored_on_the_test_part(
+    name: str, candidates: list[Any], draw: int, split: Split
+) -> None:
+    split = split.dataset.split(9, validation=45, seed=draw)
+    (held_x, held_y), (test_x, test_y) = (
+        (split.dataset.x[i].numpy(), split.dataset.y[i].numpy())
+        for i in (split.validation, split.test)
+    )
+    fitted = [candidate.fit(*arrays(split)) for candidate in candidates]
+    best = max(fitted, key=lambda candidate: candidate.score(held_x, held_y))
+    result = evaluate_reference(name, split)
+    assert result["options"] == repr(best)
+    assert result["test"]["accuracy"] == pytest.approx(best.score(test_x, test_y), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_the_classes_of_unlabelled_examples_are_not_used(name: str, split: Split) -> None:
+    hidden = evaluate_reference(name, relabelled(split, "unlabelled"))
+    assert hidden["test"] == evaluate_reference(name, split)["test"]
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_the_classes_of_test_examples_choose_nothing(name: str, split: Split) -> None:
+    other = evaluate_reference(name, relabelled(split, "test"))
+    expected = evaluate_reference(name, split)
+    assert other["options"] == expected["options"]
+    assert other["test"]["accuracy"] < expected["test"]["accuracy"]
+
+
+def test_examples_that_no_label_reaches_get_every_class_alike() -> None:
+    dataset = blobs(0.3)
+    near, far = dataset.x, dataset.x + 1000.0  # a copy of every blob, far away
+    copied = replace(
+        dataset, x=torch.cat([near, far]), y=torch.cat([dataset.y, dataset.y]),
+        test=torch.cat([dataset.test, dataset.test + 300]),
+    )
+    split = dataset.split(6, seed=0)
+    split = replace(split, dataset=copied, unlabelled=torch.cat([
+        split.unlabelled, split.unlabelled + 300
+    ]))
+    test = evaluate_reference("LabelSpreading", split)["test"]
+    # Half of the test part is certain and right, half is spread over three classes.
+    assert test["nll"] == pytest.approx(0.5 * math.log(3), abs=1e-3)
+    assert test["brier"] == pytest.approx(0.5 * 2 / 3, abs=1e-3)
+
+
+def test_large_data_are_spared_the_full_kernel_matrix(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = len(split.labelled) + len(split.unlabelled)
+    kernels = []
+    for limit in (examples, examples - 1):
+        monkeypatch.setattr(baselines, "DENSE", limit)
+        kernels.append({c.kernel for c in baselines._candidates("LabelSpreading", examples)})
+    assert kernels == [{"knn", "rbf"}, {"knn"}]

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pyro_ssvae import InputError, compare as comparing, data, runs
+from pyro_ssvae.baselines import REFERENCES, evaluate_reference
+from pyro_ssvae.compare import compare, markdown, summary
+from pyro_ssvae.data import Dataset, Split
+
+PAIRS = ("m2", "vae", "supervised")
+METRICS = ("accuracy", "nll", "brier", "ece", "elbo", "iwae", "leakage")
+
+
+@pytest.fixture(scope="module")
+def stripes() -> Dataset:
+    """Three classes of 4-pixel images, 90 in all: a comparison on them takes a second."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = 0.2 * rng.random((90, 4))
+    x[np.arange(90), y] += 0.7
+    return data.from_arrays(x, y, name="stripes", image_shape=(2, 2))
+
+
+def run(dataset: Dataset, out: Path, *names: str, **arguments: Any) -> Path:
+    settings = ["hidden=4"] if names == ("supervised",) else ["hidden=4", "z_dim=2"]
+    arguments = {"labels": 6, "seeds": 2, "epochs": 1, "settings": settings, **arguments}
+    return compare(names, dataset, out, device="cpu", **arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, stripes: Dataset) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    run(stripes, out, "supervised", "vae")
+    return out
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a comparison of supervised and vae, to change."""
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def table(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "table.csv").open(newline="") as file:
+        return {row["model"]: row for row in csv.DictReader(file)}
+
+
+def without_seconds(out: Path) -> dict[str, dict[str, str]]:
+    return {
+        name: {key: value for key, value in row.items() if not key.startswith("seconds")}
+        for name, row in table(out).items()
+    }
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def test_a_comparison_leaves_its_tables_its_report_and_its_runs(comparison: Path) -> None:
+    assert {path.name for path in comparison.iterdir()} == {
+        "table.md", "table.csv", "report.html", "runs"
+    }
+    assert {path.name for path in (comparison / "runs").iterdir()} == {
+        f"{name}-seed-{seed}" for name in PAIRS for seed in (0, 1)
+    }
+
+
+def test_rows_are_the_pairs_as_named_and_then_the_references(comparison: Path) -> None:
+    assert list(table(comparison)) == [*PAIRS, "LabelSpreading", "SelfTraining"]
+    lines = (comparison / "table.md").read_text().splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == list(table(comparison))
+
+
+def test_every_model_sees_the_same_splits(comparison: Path) -> None:
+    for seed in (0, 1):
+        splits = [read(comparison / "runs" / f"{n}-seed-{seed}", "split.json") for n in PAIRS]
+        assert splits[0] == splits[1] == splits[2]
+        assert splits[0]["seed"] == seed
+
+
+def test_every_seed_draws_other_labels_from_the_same_training_part(comparison: Path) -> None:
+    zero, one = (read(comparison / "runs" / f"m2-seed-{s}", "split.json") for s in (0, 1))
+    assert zero["labelled"] != one["labelled"]
+    assert zero["test"] == one["test"]
+
+
+def test_the_splits_are_those_of_the_data_set(comparison: Path) -> None:
+    for seed in (0, 1):
+        kept = read(comparison / "runs" / f"m2-seed-{seed}", "split.json")
+        split = data.load("digits").split(50, seed=seed)
+        assert kept["labelled"] == split.labelled.tolist()
+        assert kept["validation"] == split.validation.tolist()
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_means_and_deviations_are_those_of_the_runs(name: str, comparison: Path) -> None:
+    metrics = [read(comparison / "runs" / f"{name}-seed-{s}", "metrics.json") for s in (0, 1)]
+    row = table(comparison)[name]
+    for metric in METRICS:
+        values = [m["test"][metric] for m in metrics]
+        if None in values:
+            assert row[f"{metric}_mean"] == row[f"{metric}_std"] == ""
+        else:
+            assert float(row[f"{metric}_mean"]) == pytest.approx(np.mean(values), rel=1e-12)
+            assert float(row[f"{metric}_std"]) == pytest.approx(np.std(values, ddof=1), rel=1e-9)
+    seconds = [m["seconds"] for m in metrics]
+    assert float(row["seconds_mean"]) == pytest.approx(np.mean(seconds), rel=1e-12)
+
+
+def test_a_cell_is_empty_exactly_where_the_pair_has_no_such_metric(comparison: Path) -> None:
+    def shown(name: str) -> set[str]:
+        return {metric for metric in METRICS if table(comparison)[name][f"{metric}_mean"]}
+
+    assert shown("m2") == set(METRICS)
+    assert shown("vae") == {"elbo", "iwae", "leakage"}
+    for classifier in ("supervised", *REFERENCES):
+        assert shown(classifier) == {"accuracy", "nll", "brier", "ece"}
+
+
+def test_the_reference_rows_are_scored_on_the_splits_of_the_runs(comparison: Path) -> None:
+    digits = data.load("digits")
+    scores = [
+        evaluate_reference("LabelSpreading", Split.load(
+            comparison / "runs" / f"m2-seed-{seed}" / "split.json", digits
+        ))["test"] for seed in (0, 1)
+    ]
+    row = table(comparison)["LabelSpreading"]
+    for metric in ("accuracy", "nll", "brier", "ece"):
+        expected = np.mean([score[metric] for score in scores])
+        assert float(row[f"{metric}_mean"]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_both_tables_show_the_same_numbers(comparison: Path) -> None:
+    head, _, *lines = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (comparison / "table.md").read_text().splitlines()
+    )
+    assert head == [
+        "model", "accuracy %", "NLL", "Brier", "ECE %", "ELBO", "IWAE", "leakage %", "seconds"
+    ]
+    formats = {"accuracy": (100, 1), "nll": (1, 3), "brier": (1, 3), "ece": (100, 1),
+               "elbo": (1, 2), "iwae": (1, 2), "leakage": (100, 1), "seconds": (1, 1)}
+    for name, *cells in lines:
+        row = table(comparison)[name]
+        for cell, (metric, (factor, decimals)) in zip(cells, formats.items(), strict=True):
+            pair = [row[f"{metric}_mean"], row[f"{metric}_std"]]
+            numbers = [f"{factor * float(number):.{decimals}f}" for number in pair if number]
+            assert cell == (" ± ".join(numbers) or "–")
+
+
+def test_a_summary_is_the_mean_and_the_sample_deviation() -> None:
+    scores = [{"seconds": s, "test": {"accuracy": a}} for s, a in ((1.0, 0.5), (3.0, 0.75))]
+    result = summary(scores)
+    assert result["accuracy"] == pytest.approx((0.625, 0.125 * 2 ** 0.5))
+    assert result["seconds"] == pytest.approx((2.0, 2 ** 0.5))
+    assert result["elbo"] is None
+
+
+def test_a_metric_that_one_run_lacks_has_no_mean() -> None:
+    runs_of_it = [{"seconds": 1.0, "test": {"elbo": elbo}} for elbo in (-41.0, None)]
+    assert summary(runs_of_it)["elbo"] is None
+
+
+def test_a_single_run_has_a_mean_and_no_deviation() -> None:
+    result = summary([{"seconds": 2.0, "test": {"accuracy": 0.5, "elbo": None}}])
+    mean, deviation = result["accuracy"] or (0.0, 0.0)
+    assert mean == 0.5 and np.isnan(deviation)
+    row = markdown({"m2": result}).splitlines()[2].split("|")
+    assert [cell.strip() for cell in row[1:3]] == ["m2", "50.0"]
+
+
+def test_the_markdown_table_has_as_many_cells_in_every_row() -> None:
+    blank = dict.fromkeys((*METRICS, "seconds"))
+    lines = markdown({"a": blank, "longer name": blank | {"elbo": (-41.256, 0.5)}}).splitlines()
+    assert {line.count("|") for line in lines} == {10}
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert "-41.26 ± 0.50" in lines[3]
+
+
+def test_an_option_goes_to_every_pair_that_has_it(finished: Path) -> None:
+    supervised, vae = (
+        read(finished / "runs" / f"{name}-seed-0", "metrics.json")["options"]
+        for name in ("supervised", "vae")
+    )
+    assert vae["z_dim"] == 2 and "z_dim" not in supervised
+    assert vae["hidden"] == supervised["hidden"] == [4]
+
+
+def test_a_line_is_logged_for_each_run_and_each_reference(stripes: Dataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    run(stripes, tmp_path / "out", "supervised", "vae", log=lines.append)
+    assert [line.split(":")[0] for line in lines] == [
+        f"{name}, seed {seed}"
+        for name in ("supervised", "vae", *REFERENCES) for seed in (0, 1)
+    ]
+    assert "accuracy" in lines[0] and "ELBO" in lines[2]
+
+
+def test_the_path_of_the_report_is_returned(folder: Path, stripes: Dataset) -> None:
+    assert run(stripes, folder, "vae", resume=True) == folder / "report.html"
+
+
+def test_a_comparison_is_not_replaced_unless_asked_to(folder: Path, stripes: Dataset) -> None:
+    before = (folder / "table.md").stat().st_mtime_ns
+    with pytest.raises(InputError, match="already holds a run; --resume .* --overwrite"):
+        run(stripes, folder, "vae")
+    assert (folder / "table.md").stat().st_mtime_ns == before
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stopped(
+    finished: Path, stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, log = tmp_path / "out", []
+
+    def interrupted(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stripes, out, "supervised", "vae", log=interrupted)
+    assert [path.name for path in out.iterdir()] == ["runs"]
+    kept = (out / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes()
+    run(stripes, out, "supervised", "vae", resume=True, log=log.append)
+    assert (out / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes() == kept
+    assert without_seconds(out) == without_seconds(finished)
+
+
+def test_overwriting_leaves_the_runs_of_the_new_table_only(folder: Path, stripes: Dataset) -> None:
+    run(stripes, folder, "supervised", overwrite=True, seeds=1)
+    assert {path.name for path in (folder / "runs").iterdir()} == {"supervised-seed-0"}
+    assert list(table(folder)) == ["supervised", *REFERENCES]
+
+
+def test_overwriting_deletes_nothing_but_runs_of_comparisons(
+    folder: Path, stripes: Dataset
+) -> None:
+    (folder / "runs" / "mine").mkdir()
+    (folder / "runs" / "mine" / "checkpoint.pt").write_text("mine")
+    run(stripes, folder, "supervised", overwrite=True, seeds=1)
+    assert (folder / "runs" / "mine" / "checkpoint.pt").read_text() == "mine"
+
+
+def test_a_table_never_stands_beside_runs_of_another_comparison(
+    folder: Path, stripes: Dataset
+) -> None:
+    def interrupted(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stripes, folder, "supervised", "vae", overwrite=True, labels=9, log=interrupted)
+    assert read(folder / "runs" / "supervised-seed-0", "metrics.json")["labels"] == 9
+    assert not any((folder / n).exists() for n in ("table.md", "table.csv", "report.html"))
+
+
+@pytest.mark.parametrize("names, arguments, message", [
+    (("vae", "vae"), {}, "expected different models to compare, got vae vae"),
+    ((), {}, "expected different models to compare, got none"),
+    (("vae", "m3"), {}, "unknown model 'm3'.*did you mean 'm2'"),
+    (("supervised",), {"settings": ["z_dim=2"]}, "unknown option 'z_dim'"),
+    (("vae",), {"settings": ["betas=2"]}, "unknown option 'betas'.*did you mean 'beta'"),
+    (("m2", "vae"), {"settings": ["alpha=2"]}, "VAE's guide has no classify"),
+    (("supervised", "vae"), {"settings": ["z_dim=0"]}, "> 0, got 0"),
+    (("supervised", "vae"), {"settings": ["likelihood=poisson"]}, "unknown likelihood 'poisson'"),
+    (("supervised",), {"seeds": 0}, "seeds > 0, got 0"),
+    (("supervised",), {"labels": 2}, "each of 3 classes, got labels=2"),
+    (("supervised",), {"epochs": 0}, "epochs > 0, got 0"),
+    (("supervised",), {"patience": 0}, "patience > 0, got 0"),
+    (("supervised",), {"batch_labelled": 0}, "> 0, got 0"),
+])
+def test_bad_input_is_refused_and_leaves_no_folder(
+    names: tuple[str, ...], arguments: dict[str, Any], message: str, stripes: Dataset,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(stripes, tmp_path / "out", *names, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_that_one_pair_cannot_take_are_refused_before_any_training(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    dataset = data.from_arrays(rng.normal(size=(90, 4)), np.arange(90) % 3, name="wide")
+    settings = ("hidden=4", "z_dim=2", "likelihood=bernoulli")
+    with pytest.raises(InputError, match="expected x within"):
+        run(dataset, tmp_path / "out", "supervised", "vae", settings=settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_be_resumed_is_refused_before_any_training(
+    folder: Path, stripes: Dataset
+) -> None:
+    before = (folder / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes()
+    settings = ("hidden=4", "z_dim=3")
+    with pytest.raises(InputError, match="z_dim"):
+        run(stripes, folder, "supervised", "vae", settings=settings, epochs=2, resume=True)
+    assert (folder / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes() == before
+
+
+def test_runs_of_a_comparison_are_runs_like_any_other(comparison: Path) -> None:
+    folder = comparing.run_folder(comparison, "m2", 1)
+    metrics = read(folder, "metrics.json")
+    assert runs.test_metrics(runs.load(folder, device="cpu")) == metrics["test"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name, figures", [
+    ("m2", {"learning_curves", "samples", "analogies", "latent", "confusion"}),
+    ("vae", {"learning_curves", "samples", "latent"}),
+    ("supervised", {"learning_curves", "confusion"}),
+])
+def test_every_run_has_the_figures_of_its_pair(
+    name: str, figures: set[str], seed: int, comparison: Path
+) -> None:
+    folder = comparing.run_folder(comparison, name, seed) / "figures"
+    assert {path.name for path in folder.iterdir()} == {f"{figure}.png" for figure in figures}

@@ -1,0 +1,165 @@
+"""DirichletM2: the bound that derives M2's classification term, written out by hand."""
+
+import math
+
+import pytest
+import torch
+from by_hand import (
+    assert_same,
+    dense,
+    log_bernoulli,
+    log_normal,
+    log_softmax,
+    log_standard_normal,
+    normal_parameters,
+    one_hot,
+    with_noise,
+)
+from pyro import poutine
+from pyro.distributions import Delta
+from torch import Tensor
+
+from pyro_ssvae import Objective, guides, models, negative_elbo
+from pyro_ssvae.data import Batch
+
+N, D, K, J = 5, 6, 4, 2
+X = torch.bernoulli(torch.full((N, D), 0.5, dtype=torch.double))
+Y = one_hot([0, 1, 2, 3, 0], K)
+EPS = torch.randn(N, J, dtype=torch.double)
+EPS_K = torch.randn(K, N, J, dtype=torch.double)
+
+
+def build(concentration: float = 1.0, temper: float = 1.0, **options):
+    torch.manual_seed(0)
+    model = models.DirichletM2(
+        D, K, z_dim=J, hidden=(4,), concentration=concentration, temper=temper
+    ).double()
+    return model, guides.DirichletM2(model, hidden=(4,), **options).double()
+
+
+def image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
+    """log p(x | y, z) + log p(z) - log q(z | x, y), (N,)."""
+    inputs = (X,) if guide.bound == "exact" else (X, y)
+    loc, scale = normal_parameters(guide.encoder.parameters_, *inputs)
+    z = loc + scale * eps
+    image = log_bernoulli(X, dense(model.decoder.logits, z, y))
+    return image + log_standard_normal(z) - log_normal(z, loc, scale)
+
+
+def log_dirichlet(log_pi: Tensor, a: float) -> Tensor:
+    k = log_pi.shape[-1]
+    return (a - 1) * log_pi.sum(-1) + math.lgamma(k * a) - k * math.lgamma(a)
+
+
+@pytest.mark.parametrize("a", [1.0, 2.5])
+def test_labelled_bound_with_a_point_mass(a) -> None:
+    model, guide = build(concentration=a)
+    log_pi = log_softmax(dense(guide.classifier.logits, X))
+    by_hand = -(
+        image_bound(model, guide, Y, EPS) + (Y * log_pi).sum(-1) + log_dirichlet(log_pi, a)
+    ).mean()
+    assert_same(negative_elbo(model, with_noise(guide, z=EPS), X, Y), by_hand, model, guide)
+
+
+def test_labelled_bound_is_equation_9_of_m2_with_alpha_1_up_to_constants() -> None:
+    model, guide = build()
+    m2 = models.M2(D, K, z_dim=J, hidden=(4,)).double()
+    m2_guide = guides.M2(m2, hidden=(4,)).double()
+    m2.load_state_dict(model.state_dict())
+    m2_guide.load_state_dict(guide.state_dict())
+    torch.manual_seed(1)
+    objective = Objective(m2, m2_guide, unlabelled=0.0, alpha=1.0)
+    equation_9 = objective(Batch(X, Y, X)).total
+    torch.manual_seed(1)
+    derived = negative_elbo(model, guide, X, Y)
+    constants = -math.log(K) - math.lgamma(K)  # log p(y) of M2, and -log Gamma(K)
+    torch.testing.assert_close(derived - equation_9, torch.tensor(constants).double())
+    for mine, theirs in ((model, m2), (guide, m2_guide)):
+        gradients = torch.autograd.grad(derived, list(mine.parameters()), retain_graph=True)
+        expected = torch.autograd.grad(equation_9, list(theirs.parameters()), retain_graph=True)
+        for a, b in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_tempering_the_label_is_the_weight_of_the_classification_loss() -> None:
+    plain, tempered = build(temper=1.0), build(temper=7.0)
+    losses = [negative_elbo(m, with_noise(g, z=EPS), X, Y) for m, g in (plain, tempered)]
+    log_pi = log_softmax(dense(plain[1].classifier.logits, X))
+    torch.testing.assert_close(losses[1] - losses[0], -6 * (Y * log_pi).sum(-1).mean())
+
+
+def test_unlabelled_jensen_bound_is_that_of_m2_without_the_entropy() -> None:
+    model, guide = build(concentration=1.5)
+    log_pi = log_softmax(dense(guide.classifier.logits, X))
+    each = [image_bound(model, guide, one_hot([k] * N, K), EPS_K[k]) for k in range(K)]
+    expected = (log_pi.exp() * torch.stack(each, -1)).sum(-1)
+    by_hand = -(expected + log_dirichlet(log_pi, 1.5)).mean()
+    assert_same(negative_elbo(model, with_noise(guide, z=EPS_K), X), by_hand, model, guide)
+
+
+def test_unlabelled_exact_bound_sums_y_out() -> None:
+    model, guide = build(concentration=1.5, bound="exact")
+    log_pi = log_softmax(dense(guide.classifier.logits, X))
+    loc, scale = normal_parameters(guide.encoder.parameters_, X)
+    z = loc + scale * EPS
+    images = torch.stack(
+        [log_bernoulli(X, dense(model.decoder.logits, z, one_hot([k] * N, K))) for k in range(K)],
+        -1,
+    )
+    by_hand = -(
+        (log_pi + images).logsumexp(-1)
+        + log_standard_normal(z) - log_normal(z, loc, scale) + log_dirichlet(log_pi, 1.5)
+    ).mean()
+    assert_same(negative_elbo(model, with_noise(guide, z=EPS), X), by_hand, model, guide)
+
+
+def test_sample_bound_is_the_jensen_bound_in_expectation() -> None:
+    model, guide = build()
+    guide.bound = "jensen"
+    rows = X[:1].expand(20_000, -1)
+    with torch.no_grad():
+        guide.encoder.parameters_.rest[-1].bias[J:] = -4.0  # little noise from z
+    jensen = negative_elbo(model, guide, rows)
+    guide.bound = "sample"
+    torch.testing.assert_close(negative_elbo(model, guide, rows), jensen, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_a_dirichlet_guide_has_the_closed_forms(k) -> None:
+    # E log pi_y = psi(kappa pi_y) - psi(kappa), and the KL divergence between Dirichlets;
+    # for two classes these are Beta distributions.
+    torch.manual_seed(0)
+    kappa, a = 20.0, 1.5
+    model = models.DirichletM2(D, k, z_dim=J, hidden=(4,), concentration=a, temper=1.0).double()
+    guide = guides.DirichletM2(model, hidden=(4,), kappa=kappa).double()
+    y = one_hot([0] * 40_000, k)
+    rows = X[:1].expand(len(y), -1)
+    concentration = kappa * guide.classify(X[:1]).probs[0]
+    expected_log = torch.special.digamma(concentration) - torch.special.digamma(
+        concentration.sum()
+    )
+    entropy = (
+        torch.lgamma(concentration).sum() - torch.lgamma(concentration.sum())
+        - ((concentration - 1) * expected_log).sum()
+    )
+    prior = (a - 1) * expected_log.sum() + math.lgamma(k * a) - k * math.lgamma(a)
+    exact = -(expected_log[0] + prior + entropy)
+
+    def without_image(program):
+        return poutine.block(lambda *args: program(*args), hide=["x", "z"])
+
+    def fixed_z(x: Tensor, y: Tensor) -> None:
+        with poutine.condition(data={"z": torch.zeros(len(x), J).double()}):
+            guide(x, y)
+
+    derived = negative_elbo(without_image(model), without_image(fixed_z), rows, y)
+    torch.testing.assert_close(derived, exact, rtol=0, atol=0.02)
+
+
+def test_a_concentrated_dirichlet_is_the_point_mass() -> None:
+    model, guide = build(kappa=1e7)
+    point = guides.DirichletM2(model, hidden=(4,)).double()
+    point.load_state_dict(guide.state_dict())
+    near, at = (guide._around(guide.classify(X).probs), point._around(guide.classify(X).probs))
+    assert isinstance(at, Delta)
+    torch.testing.assert_close(near.rsample(), at.rsample(), rtol=0, atol=2e-3)

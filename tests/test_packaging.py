@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyro_ssvae
+
+ROOT = Path(__file__).resolve().parents[1]
+DISTRIBUTIONS = {"pyro": "pyro-ppl", "sklearn": "scikit-learn"}
+
+
+@pytest.fixture(scope="module")
+def pyproject() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints, away from the checkout."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error::ImportWarning", "-c", code],
+        capture_output=True, text=True, cwd="/",
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_the_version_is_that_of_the_distribution(pyproject: dict[str, Any]) -> None:
+    assert pyro_ssvae.__version__ == metadata.version("pyro-ssvae")
+    assert pyro_ssvae.__version__ == pyproject["project"]["version"]
+
+
+def test_every_package_of_the_map_is_where_python_finds_it(pyproject: dict[str, Any]) -> None:
+    folders = pyproject["tool"]["setuptools"]["package-dir"]
+    for name in pyproject["tool"]["setuptools"]["packages"]:
+        mapped = ROOT / folders.get(name, name.replace(".", "/"))
+        found = importlib.import_module(name).__file__
+        assert found is not None
+        assert Path(found).resolve() == (mapped / "__init__.py").resolve()
+
+
+def test_models_and_guides_are_mapped_and_linked(pyproject: dict[str, Any]) -> None:
+    folders = pyproject["tool"]["setuptools"]["package-dir"]
+    assert folders == {"pyro_ssvae.models": "models", "pyro_ssvae.guides": "guides"}
+    for name in ("models", "guides"):
+        link = ROOT / "pyro_ssvae" / name
+        assert link.is_symlink() and not link.readlink().is_absolute()
+        assert link.resolve() == ROOT / name
+
+
+def test_every_package_on_disk_is_in_the_distribution(pyproject: dict[str, Any]) -> None:
+    inits = (ROOT / "pyro_ssvae").glob("*/__init__.py")
+    on_disk = {"pyro_ssvae", *(f"pyro_ssvae.{path.parent.name}" for path in inits)}
+    assert set(pyproject["tool"]["setuptools"]["packages"]) == on_disk
+
+
+def test_the_package_is_marked_as_typed(pyproject: dict[str, Any]) -> None:
+    assert resources.files("pyro_ssvae").joinpath("py.typed").is_file()
+    assert "py.typed" in pyproject["tool"]["setuptools"]["package-data"]["pyro_ssvae"]
+
+
+def test_everything_imported_is_a_declared_dependency(pyproject: dict[str, Any]) -> None:
+    imported = set()
+    folders = ("pyro_ssvae", "models", "guides")
+    for path in (path for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    imported -= {"pyro_ssvae", *sys.stdlib_module_names}
+    declared = {
+        requirement.split(">")[0] for requirement in pyproject["project"]["dependencies"]
+    }
+    assert {DISTRIBUTIONS.get(name, name) for name in imported} == declared
+
+
+@pytest.mark.parametrize("module", [
+    "pyro_ssvae", "pyro_ssvae.data", "pyro_ssvae.models", "pyro_ssvae.guides",
+])
+def test_public_names_exist_and_are_documented(module: str) -> None:
+    package = importlib.import_module(module)
+    assert package.__all__ and len(set(package.__all__)) == len(package.__all__)
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert not callable(value) or value.__doc__
+
+
+def test_the_command_is_installed(pyproject: dict[str, Any]) -> None:
+    (entry,) = metadata.entry_points(group="console_scripts", name="pyro-ssvae")
+    assert entry.value == pyproject["project"]["scripts"]["pyro-ssvae"]
+    assert callable(entry.load())
+    assert (Path(sys.executable).parent / "pyro-ssvae").is_file()
+
+
+def test_the_core_does_not_import_the_zoo() -> None:
+    assert python(
+        "import sys, pyro_ssvae, pyro_ssvae.data, pyro_ssvae.nn, pyro_ssvae.evaluation\n"
+        "print([m for m in ('models', 'guides', 'zoo') if f'pyro_ssvae.{m}' in sys.modules])"
+    ) == "[]"
+
+
+STATE = """
+import random, warnings
+import matplotlib, numpy, pyro, torch
+from pyro.infer.util import is_validation_enabled
+matplotlib.use("svg")
+
+def state():
+    return {
+        "dtype": torch.get_default_dtype(), "device": torch.get_default_device(),
+        "threads": torch.get_num_threads(), "grad": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "torch": torch.get_rng_state().tolist(), "python": random.getstate(),
+        "numpy": [str(part.tolist() if hasattr(part, "tolist") else part)
+                  for part in numpy.random.get_state()],
+        "validation": (is_validation_enabled(), pyro.distributions.is_validation_enabled(),
+                       torch.distributions.Distribution._validate_args),
+        "store": list(pyro.get_param_store().keys()),
+        "style": dict(matplotlib.rcParams), "backend": matplotlib.get_backend(),
+        "print": vars(torch._tensor_str.PRINT_OPTS).copy(), "errors": numpy.geterr(),
+    }
+
+before = state()
+"""
+
+
+def test_importing_changes_no_global_state() -> None:
+    assert python(
+        STATE + "import pyro_ssvae, pyro_ssvae.cli, sys\n"
+        "after = state()\n"
+        "print([name for name in before if before[name] != after[name]])\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    ).splitlines() == ["[]", "False"]
+
+
+def test_training_and_drawing_change_no_global_state(tmp_path: Path) -> None:
+    assert python(
+        STATE + "from pyro_ssvae import data, runs\n"
+        "split = data.load('digits').split(10)\n"
+        "options = {'hidden': (4,), 'z_dim': 2}\n"
+        f"runs.train('vae', split, {str(tmp_path)!r}, epochs=1, options=options)\n"
+        "after = state()\n"
+        "print([name for name in before if before[name] != after[name]])"
+    ) == "[]"

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from torch.nn import functional as F
+
+from pyro_ssvae import Objective, data, plots, query, zoo
+from pyro_ssvae.data import Split
+from pyro_ssvae.evaluation import class_probabilities, evaluating
+
+HISTORY = [
+    {"epoch": e, "updates": 12 * e, "seconds": 0.5, "loss": 9.0 / e, "labelled": 5.0 / e,
+     "unlabelled": 4.0 / e, "classification": 2.0 / e, "val_accuracy": 0.2 * e,
+     "val_nll": 2.0 / e, "val_elbo": -4.0 / e}
+    for e in (1, 2, 3)
+]
+
+
+def build(name: str, split: Split, **options: Any) -> Objective:
+    values = {"hidden": (4,)} | ({} if name == "supervised" else {"z_dim": 2}) | options
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, values))
+
+
+@pytest.fixture(scope="module")
+def moons_split() -> Split:
+    return data.load("moons").split(50, seed=0)
+
+
+@pytest.fixture(scope="module")
+def digits_m2(digits_split: Split) -> Objective:
+    return build("m2", digits_split)
+
+
+@pytest.fixture(autouse=True)
+def same_noise() -> Iterator[None]:
+    with evaluating():
+        yield
+
+
+def images(figure: Figure) -> np.ndarray[Any, Any]:
+    """The images of a figure, as shown in its panels."""
+    return np.stack([axes.images[0].get_array() for axes in figure.axes])
+
+
+def points(axes: Any) -> dict[str, np.ndarray[Any, Any]]:
+    """The points of a scatter plot by label."""
+    return {c.get_label(): np.asarray(c.get_offsets()) for c in axes.collections}
+
+
+@pytest.mark.parametrize("name, on_digits, on_moons", [
+    ("m2", {"learning_curves", "samples", "analogies", "latent", "confusion"},
+     {"learning_curves", "samples", "latent", "confusion"}),
+    ("vae", {"learning_curves", "samples", "latent"}, {"learning_curves", "samples", "latent"}),
+    ("supervised", {"learning_curves", "confusion"}, {"learning_curves", "confusion"}),
+])
+def test_a_pair_gets_the_figures_that_its_sites_and_its_data_allow(
+    name: str, on_digits: set[str], on_moons: set[str], digits_split: Split, moons_split: Split
+) -> None:
+    for split, expected in ((digits_split, on_digits), (moons_split, on_moons)):
+        drawn = plots.figures(build(name, split), split, HISTORY)
+        assert set(drawn) == expected
+        assert all(isinstance(figure, Figure) for figure in drawn.values())
+
+
+def test_nothing_is_registered_with_pyplot(digits_split: Split, digits_m2: Objective) -> None:
+    before = plt.get_fignums()
+    plots.figures(digits_m2, digits_split, HISTORY)
+    assert plt.get_fignums() == before
+
+
+@pytest.mark.filterwarnings("error")
+def test_drawing_gives_no_warning(digits_split: Split, digits_m2: Objective) -> None:
+    x, _ = digits_split.part("test")
+    plots.samples(digits_m2.model, digits_split, rows=1)
+    plots.analogies(digits_m2.model, digits_m2.guide, x[:1], digits_split)
+
+
+def test_figures_are_the_same_every_time(digits_split: Split, digits_m2: Objective) -> None:
+    one, other = (plots.figures(digits_m2, digits_split, HISTORY) for _ in range(2))
+    assert np.array_equal(images(one["samples"]), images(other["samples"]))
+    for label, shown in points(one["latent"].axes[0]).items():
+        assert np.array_equal(shown, points(other["latent"].axes[0])[label])
+
+
+def test_drawing_leaves_the_modules_in_training_mode(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    plots.figures(digits_m2.train(), digits_split, HISTORY)
+    assert digits_m2.training and digits_m2.model.training
+
+
+def test_learning_curves_have_a_panel_for_each_quantity() -> None:
+    axes = plots.learning_curves(HISTORY).axes
+    assert [panel.get_title() for panel in axes] == [
+        "accuracy", "ELBO (nats per example)", "NLL (nats)", "training terms (nats)"
+    ]
+    assert {panel.get_xlabel() for panel in axes} == {"epoch"}
+
+
+@pytest.mark.parametrize("absent, panels", [
+    (("val_accuracy", "val_nll", "labelled", "classification"), 2),
+    (("val_elbo", "unlabelled", "classification"), 3),
+])
+def test_quantities_that_history_lacks_have_no_panel(absent: tuple[str, ...], panels: int) -> None:
+    rows = [{key: value for key, value in row.items() if key not in absent} for row in HISTORY]
+    assert len(plots.learning_curves(rows).axes) == panels
+
+
+def test_learning_curves_show_the_history() -> None:
+    lines = {
+        line.get_label(): line
+        for panel in plots.learning_curves(HISTORY).axes for line in panel.lines
+    }
+    expected = {
+        "accuracy (validation)": "val_accuracy", "elbo (validation)": "val_elbo",
+        "nll (validation)": "val_nll", "labelled": "labelled", "unlabelled": "unlabelled",
+        "classification": "classification",
+    }
+    assert lines.keys() == expected.keys()
+    for label, column in expected.items():
+        assert list(lines[label].get_xdata()) == [1, 2, 3]
+        assert list(lines[label].get_ydata()) == [row[column] for row in HISTORY]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_samples_of_images_are_a_grid_with_a_column_for_each_class(
+    rows: int, digits_split: Split, digits_m2: Objective
+) -> None:
+    figure = plots.samples(digits_m2.model, digits_split, rows)
+    assert images(figure).shape == (10 * rows, 8, 8)
+    assert [axes.get_title() for axes in figure.axes] == [*"0123456789"] + [""] * 10 * (rows - 1)
+
+
+def test_samples_in_a_column_are_drawn_given_its_class(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        given: dict[str, Any] = {}
+
+        def recorded(model: Any, x: Any, **sites: Any) -> Any:
+            given.update(sites)
+            return likelihood(model, x, **sites)
+
+        likelihood = query.likelihood
+        patch.setattr(query, "likelihood", recorded)
+        plots.samples(digits_m2.model, digits_split, rows=2)
+    assert torch.equal(given["y"], torch.eye(10).repeat(2, 1))
+
+
+def test_samples_of_a_model_without_classes_have_no_titles(digits_split: Split) -> None:
+    figure = plots.samples(build("vae", digits_split).model, digits_split, rows=2)
+    assert images(figure).shape == (20, 8, 8)
+    assert {axes.get_title() for axes in figure.axes} == {""}
+
+
+def test_samples_in_the_plane_are_points_of_each_class_over_the_data(moons_split: Split) -> None:
+    (axes,) = plots.samples(build("m2", moons_split).model, moons_split).axes
+    shown = points(axes)
+    assert list(shown) == ["data", "y = 0", "y = 1"]
+    assert {len(of_class) for of_class in shown.values()} == {2000, 1000}
+    u = moons_split.dataset.x[moons_split.unlabelled[:2000]]
+    assert np.allclose(shown["data"], u)
+
+
+def test_samples_in_the_plane_of_a_model_without_classes_name_none(moons_split: Split) -> None:
+    (axes,) = plots.samples(build("vae", moons_split).model, moons_split).axes
+    shown = points(axes)
+    assert [len(of_label) for of_label in shown.values()] == [2000, 2000]
+    assert not any("y" in label for label in shown) and "y" not in axes.get_title()
+
+
+def test_analogies_show_each_image_and_then_every_class(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    x, _ = digits_split.part("test")
+    figure = plots.analogies(digits_m2.model, digits_m2.guide, x[:3], digits_split)
+    assert [axes.get_title() for axes in figure.axes[:11]] == ["x", *"0123456789"]
+    shown = images(figure).reshape(3, 11, 64)
+    assert np.allclose(shown[:, 0], x[:3])
+
+
+def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    x, y = digits_split.part("test")
+    pairs, model = digits_m2, digits_m2.model
+    with pytest.MonkeyPatch.context() as patch:
+        z = torch.tensor([[-1.0, 0.5], [2.0, -2.0]])
+        patch.setattr(query, "posterior_mean", lambda guide, x, y=None: z)
+        figure = plots.analogies(model, pairs.guide, x[:2], digits_split)
+    for row in range(2):
+        for k in range(10):
+            decoded = model.decoder(z[row], torch.eye(10)[k]).mean
+            assert np.allclose(images(figure).reshape(2, 11, 64)[row, k + 1], decoded, atol=1e-6)
+
+
+def test_the_latent_scatter_shows_the_posterior_means_by_true_class(digits_split: Split) -> None:
+    guide = build("vae", digits_split).guide
+    x, y = digits_split.part("test")
+    (axes,) = plots.latent(guide, x, y).axes
+    z = query.posterior_mean(guide, x)
+    shown = points(axes)
+    assert list(shown) == [*"0123456789"]
+    for k in range(10):
+        assert np.allclose(shown[str(k)], z[y[:, k] == 1])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z 1", "z 2")
+
+
+def test_more_than_two_latent_dimensions_are_shown_by_their_principal_components(
+    digits_split: Split
+) -> None:
+    guide = build("vae", digits_split, z_dim=5).guide
+    x, y = digits_split.part("test")
+    (axes,) = plots.latent(guide, x, y).axes
+    shown = np.concatenate(list(points(axes).values()))
+    z = query.posterior_mean(guide, x).double().numpy()
+    variances = np.sort(np.linalg.eigvalsh(np.cov(z.T)))[::-1]
+    assert np.allclose(shown.var(0, ddof=1), variances[:2], rtol=1e-4)
+    assert f"({variances[0] / variances.sum():.0%})" in axes.get_xlabel()
+
+
+def test_one_latent_dimension_is_shown_against_the_class(digits_split: Split) -> None:
+    guide = build("vae", digits_split, z_dim=1).guide
+    x, y = digits_split.part("test")
+    (axes,) = plots.latent(guide, x, y).axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z 1", "class")
+    assert set(points(axes)["3"][:, 1]) == {3.0}
+
+
+def test_the_confusion_matrix_counts_true_against_predicted_classes() -> None:
+    true, predicted = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 0, 2, 2])
+    (axes,) = plots.confusion(F.one_hot(predicted, 4).float(), F.one_hot(true, 4)).axes
+    counts = {tuple(map(int, t.get_position())): int(t.get_text()) for t in axes.texts}
+    assert counts == {(0, 0): 1, (1, 0): 1, (1, 1): 1, (0, 2): 1, (2, 2): 2}  # (column, row)
+    assert np.allclose(axes.images[0].get_array(), [
+        [0.5, 0.5, 0, 0], [0, 1, 0, 0], [1 / 3, 0, 2 / 3, 0], [0, 0, 0, 0],
+    ])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+
+
+def test_the_confusion_matrix_of_a_pair_counts_the_test_part(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    x, y = digits_split.part("test")
+    (axes,) = plots.confusion(class_probabilities(digits_m2.guide, x), y).axes
+    assert sum(int(text.get_text()) for text in axes.texts) == len(x)
