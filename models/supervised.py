@@ -8,6 +8,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
 
 
 class Supervised(PyroModule):
@@ -28,6 +29,7 @@ class Supervised(PyroModule):
 
     def __init__(self, x_dim: int, y_dim: int, *, hidden: tuple[int, ...] = (500,)) -> None:
         super().__init__("model")
+        positive(x_dim=x_dim, y_dim=y_dim)
         self.x_dim, self.y_dim = x_dim, y_dim
         self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
 

@@ -8,6 +8,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
 
 
 class VAE(PyroModule):
@@ -38,6 +39,7 @@ class VAE(PyroModule):
         sigma: float = 0.1,
     ) -> None:
         super().__init__("model")
+        positive(x_dim=x_dim, z_dim=z_dim)
         self.x_dim, self.z_dim = x_dim, z_dim
         self.decoder = nn.likelihood(likelihood, z_dim, hidden, x_dim, sigma)
 

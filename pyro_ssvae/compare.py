@@ -53,7 +53,7 @@ def compare(
             ``runs/NAME-seed-S``.
         labels: labelled examples in each split.
         seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
-        settings: options as NAME=VALUE; each goes to every pair that has it.
+        settings: options as NAME=VALUE; each goes to every pair that takes it.
         resume, overwrite: as in :func:`pyro_ssvae.runs.train`.
         log: takes a line as each run ends.
         training: further arguments of :func:`pyro_ssvae.runs.train`.
@@ -99,8 +99,8 @@ def compare(
 def _clear(out: Path, keep_runs: bool) -> None:
     for name in (TABLE, TABLE_CSV, REPORT):
         (out / name).unlink(missing_ok=True)
-    if not keep_runs:
-        shutil.rmtree(out / RUNS, ignore_errors=True)
+    for folder in [] if keep_runs else (out / RUNS).glob("*-seed-*"):
+        shutil.rmtree(folder)
 
 
 def run_folder(out: Path, name: str, seed: int) -> Path:
@@ -152,11 +152,15 @@ def _options_of_each(
 ) -> dict[str, dict[str, Any]]:
     if not names or len(set(names)) < len(names):
         raise InputError(f"expected different models to compare, got {' '.join(names) or 'none'}")
-    known = {name: zoo.pair(name).options for name in names}
-    everything = {key: option for options in known.values() for key, option in options.items()}
+    everything = {
+        key: option
+        for name in names for key, option in zoo.pair(name).options.items()
+        if zoo.pair(name).takes(key)
+    }
     given = zoo.parse(settings, everything)
     return {
-        name: {key: value for key, value in given.items() if key in known[name]} for name in names
+        name: {key: value for key, value in given.items() if zoo.pair(name).takes(key)}
+        for name in names
     }
 
 

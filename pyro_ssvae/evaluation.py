@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.metrics import scores
 from pyro_ssvae.objective import Weighted, negative_elbo, private_params
 
-CHUNK = 500  # examples evaluated at a time
+CHUNK = 250  # examples evaluated at a time
 IWAE_SAMPLES = 50
 PROBE_EXAMPLES = 5_000
 
@@ -60,9 +61,15 @@ def evaluate(
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` (see :mod:`pyro_ssvae.metrics`); then in
         nats per example ``elbo`` of the images alone, which is ``reconstruction - kl_z - kl_y``,
         and ``iwae`` with ``iwae_samples`` samples; and ``leakage``, an accuracy. None stands for
-        what the pair does not have: a classifier, a model of x, a latent z, a latent y.
+        what the pair does not have: a classifier, a model of x, a latent z, a latent y, a bound
+        on log p(x) (a guide with a point mass has none: its entropy is minus infinity).
+
+    Raises:
+        InputError: if the part is empty.
     """
     x, y = split.part(part)
+    if len(x) == 0:
+        raise InputError(f"expected a {part} part with examples to evaluate on, got none")
     with evaluating(model, guide):
         has = query.sites(model, x[:1], y[:1])
         result: dict[str, float | None] = dict.fromkeys(
@@ -74,6 +81,8 @@ def evaluate(
         if "x" in has:
             result |= elbo_parts(model, guide, x)
             result |= {"iwae": iwae(model, guide, x), "iwae_samples": IWAE_SAMPLES}
+        if query.point_masses(guide, x[:1]):
+            result |= {"elbo": None, "iwae": None, "iwae_samples": None}
         if "z" in has:
             result["leakage"] = leakage(guide, split, part)
     return result

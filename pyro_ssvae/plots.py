@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sklearn.decomposition import PCA
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -169,14 +168,17 @@ def _sampled_points(model: Any, split: Split) -> Figure:
 def _grid(
     images: Tensor, shape: tuple[int, int], columns: int, titles: Sequence[str] | None
 ) -> Figure:
-    """Images (n, D) row by row in a grid."""
-    rows = len(images) // columns
-    spacing = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
-    figure = Figure(figsize=(0.5 * columns, 0.5 * rows + 0.3), layout=spacing)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for image, axes in zip(images.reshape(-1, *shape).cpu().numpy(), grid.flat):
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-        axes.set_axis_off()
-    for axes, title in zip(grid[0], titles or ()):
-        axes.set_title(title, fontsize=9)
+    """Images (n, D) row by row, with titles above the columns: one picture, a pixel between."""
+    height, width = shape
+    tiles = images.reshape(-1, columns, height, width).cpu()
+    canvas = F.pad(tiles, (0, 1, 0, 1)).transpose(1, 2).flatten(2).flatten(0, 1)[:-1, :-1]
+    figure = Figure(figsize=(0.5 * columns, 0.5 * len(tiles) + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas.numpy(), cmap="gray_r", vmin=0, vmax=1)
+    centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
+    axes.set(xticks=centres if titles else [], yticks=[])
+    if titles:
+        axes.set_xticklabels(titles)
+    axes.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
     return figure

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from pyro import poutine
-from pyro.distributions import Distribution
+from pyro.distributions import Delta, Distribution
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
@@ -35,6 +35,13 @@ def site(
     """
     trace = _trace(program, x, y)
     return trace.nodes[name]["fn"] if name in trace else None
+
+
+def point_masses(guide: Callable[..., Any], x: Tensor) -> frozenset[str]:
+    """The names of the guide's sites that are point masses, given x (N, D)."""
+    return frozenset(
+        name for name in sites(guide, x) if isinstance(site(guide, name, x), Delta)
+    )
 
 
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:

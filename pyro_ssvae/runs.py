@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import pickle
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from pyro_ssvae.training import EarlyStopping, adam, check_support, fit
 CHECKPOINT, HISTORY, METRICS, SPLIT, FIGURES = (
     "checkpoint.pt", "history.csv", "metrics.json", "split.json", "figures",
 )
+FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
 
 
 @dataclass
@@ -98,7 +98,7 @@ def train(
     ):
         history.append(epoch.row())
         if epoch.epoch == 1:
-            _clear(out)
+            _start(out, overwrite)
             split.save(out / SPLIT)
         (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
         _write_history(out, history)
@@ -148,7 +148,7 @@ def prepare(
         InputError: as :func:`train`.
     """
     out = Path(out)
-    check_folder(out, METRICS, CHECKPOINT, resume=resume, overwrite=overwrite)
+    check_folder(out, *FILES, resume=resume, overwrite=overwrite)
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
     )
@@ -276,11 +276,12 @@ def _check_resumable(
         raise InputError(f"{out}: the run to resume has done {done} epochs, got epochs={epochs}")
 
 
-def _clear(out: Path) -> None:
+def _start(out: Path, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / FIGURES, ignore_errors=True)
-    for name in (METRICS, CHECKPOINT, HISTORY, SPLIT):
-        (out / name).unlink(missing_ok=True)
+    if overwrite:
+        shutil.rmtree(out / FIGURES, ignore_errors=True)
+        for name in FILES:
+            (out / name).unlink(missing_ok=True)
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
@@ -294,10 +295,7 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (
-        OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except Exception as error:  # a damaged file can raise anything while it is unpickled
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{folder / CHECKPOINT}: expected a checkpoint of train, got a broken file ({reason})"

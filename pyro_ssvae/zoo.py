@@ -48,6 +48,10 @@ class Pair:
         """Where the pair comes from: the second paragraph of the model's docstring."""
         return _paragraph(self.model, 1)
 
+    def takes(self, option: str) -> bool:
+        """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
+        return option in self.options and (option != "alpha" or hasattr(self.guide, "classify"))
+
     @property
     def options(self) -> dict[str, Option]:
         """The keywords of the model, the guide, the objective and the optimizer."""
@@ -57,7 +61,7 @@ class Pair:
         result: dict[str, Option] = {}
         for owner, function in owners.items():
             for name, (kind, default) in _keywords(function).items():
-                default = self.model.recipe.get(name, default)
+                default = getattr(self.model, "recipe", {}).get(name, default)
                 result.setdefault(name, Option(name, kind, default, owner))
         return result
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-import pytest
-from click.testing import CliRunner
+# Tests run side by side, and torch's threads would wait for each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pyro_ssvae import data
-from pyro_ssvae.cli import main
-from pyro_ssvae.data import Split
+import pytest  # noqa: E402
+from click.testing import CliRunner  # noqa: E402
+
+from pyro_ssvae import data  # noqa: E402
+from pyro_ssvae.cli import main  # noqa: E402
+from pyro_ssvae.data import Split  # noqa: E402
 
 
 @pytest.fixture(scope="session")

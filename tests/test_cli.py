@@ -349,7 +349,7 @@ def test_bad_input_is_refused_in_one_line(
     (["compare", "m2", "vae", "m2"], "expected different models to compare, got m2 vae m2"),
     (["compare", "m2", "vae", "--set", "zeta=2"], "unknown option 'zeta'.* did you mean 'beta'"),
     (["compare", "supervised", "--set", "z_dim=2"], "unknown option 'z_dim'"),
-    (["compare", "vae", "--set", "alpha=1"], "alpha=1.0 .* no classify: use alpha=0"),
+    (["compare", "vae", "--set", "alpha=1"], "unknown option 'alpha'"),
     (["compare", "m2", "--seeds", "0"], "seeds > 0, got 0"),
     (["compare", "m2", "--seeds", "-2"], "seeds > 0, got -2"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")

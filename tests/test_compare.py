@@ -264,7 +264,7 @@ def test_a_table_never_stands_beside_runs_of_another_comparison(
     (("vae", "m3"), {}, "unknown model 'm3'.*did you mean 'm2'"),
     (("supervised",), {"settings": ["z_dim=2"]}, "unknown option 'z_dim'"),
     (("vae",), {"settings": ["betas=2"]}, "unknown option 'betas'.*did you mean 'beta'"),
-    (("m2", "vae"), {"settings": ["alpha=2"]}, "VAE's guide has no classify"),
+    (("vae",), {"settings": ["alpha=2"]}, "unknown option 'alpha'"),
     (("supervised", "vae"), {"settings": ["z_dim=0"]}, "> 0, got 0"),
     (("supervised", "vae"), {"settings": ["likelihood=poisson"]}, "unknown likelihood 'poisson'"),
     (("supervised",), {"seeds": 0}, "seeds > 0, got 0"),
@@ -318,3 +318,11 @@ def test_every_run_has_the_figures_of_its_pair(
 ) -> None:
     folder = comparing.run_folder(comparison, name, seed) / "figures"
     assert {path.name for path in folder.iterdir()} == {f"{figure}.png" for figure in figures}
+
+
+def test_an_option_goes_to_the_pairs_that_take_it(stripes: Dataset, tmp_path: Path) -> None:
+    run(stripes, tmp_path / "out", "m2", "vae", seeds=1, settings=("alpha=3", "hidden=4"))
+    folders = [comparing.run_folder(tmp_path / "out", name, 0) for name in ("m2", "vae")]
+    metrics = [read(folder, "metrics.json") for folder in folders]
+    assert [m["options"]["alpha"] for m in metrics] == [3.0, 0.0]
+    assert [m["options"]["hidden"] for m in metrics] == [[4], [4]]

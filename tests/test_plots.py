@@ -46,8 +46,17 @@ def same_noise() -> Iterator[None]:
 
 
 def images(figure: Figure) -> np.ndarray[Any, Any]:
-    """The images of a figure, as shown in its panels."""
-    return np.stack([axes.images[0].get_array() for axes in figure.axes])
+    """The 8 x 8 images of a figure, row by row."""
+    (axes,) = figure.axes
+    canvas = np.asarray(axes.images[0].get_array())
+    return np.stack([
+        canvas[top:top + 8, left:left + 8]
+        for top in range(0, len(canvas), 9) for left in range(0, canvas.shape[1], 9)
+    ])
+
+
+def titles(figure: Figure) -> list[str]:
+    return [label.get_text() for label in figure.axes[0].get_xticklabels()]
 
 
 def points(axes: Any) -> dict[str, np.ndarray[Any, Any]]:
@@ -136,7 +145,7 @@ def test_samples_of_images_are_a_grid_with_a_column_for_each_class(
 ) -> None:
     figure = plots.samples(digits_m2.model, digits_split, rows)
     assert images(figure).shape == (10 * rows, 8, 8)
-    assert [axes.get_title() for axes in figure.axes] == [*"0123456789"] + [""] * 10 * (rows - 1)
+    assert titles(figure) == [*"0123456789"]
 
 
 def test_samples_in_a_column_are_drawn_given_its_class(
@@ -158,7 +167,7 @@ def test_samples_in_a_column_are_drawn_given_its_class(
 def test_samples_of_a_model_without_classes_have_no_titles(digits_split: Split) -> None:
     figure = plots.samples(build("vae", digits_split).model, digits_split, rows=2)
     assert images(figure).shape == (20, 8, 8)
-    assert {axes.get_title() for axes in figure.axes} == {""}
+    assert titles(figure) == []
 
 
 def test_samples_in_the_plane_are_points_of_each_class_over_the_data(moons_split: Split) -> None:
@@ -182,7 +191,7 @@ def test_analogies_show_each_image_and_then_every_class(
 ) -> None:
     x, _ = digits_split.part("test")
     figure = plots.analogies(digits_m2.model, digits_m2.guide, x[:3], digits_split)
-    assert [axes.get_title() for axes in figure.axes[:11]] == ["x", *"0123456789"]
+    assert titles(figure) == ["x", *"0123456789"]
     shown = images(figure).reshape(3, 11, 64)
     assert np.allclose(shown[:, 0], x[:3])
 
@@ -199,7 +208,8 @@ def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
     for row in range(2):
         for k in range(10):
             decoded = model.decoder(z[row], torch.eye(10)[k]).mean
-            assert np.allclose(images(figure).reshape(2, 11, 64)[row, k + 1], decoded, atol=1e-6)
+            shown = images(figure).reshape(2, 11, 64)[row, k + 1]
+            assert np.allclose(shown, decoded.detach(), atol=1e-6)
 
 
 def test_the_latent_scatter_shows_the_posterior_means_by_true_class(digits_split: Split) -> None:

@@ -68,7 +68,7 @@ def _find(root: Path) -> Path:
             )
     try:
         with tempfile.TemporaryDirectory() as temporary:  # moved when it is whole
-            MNIST(temporary, download=True)
+            MNIST(Path(temporary), download=True)
             shutil.copytree(temporary, root, dirs_exist_ok=True)
     except (OSError, RuntimeError) as error:
         raise InputError(

@@ -13,7 +13,6 @@ from sklearn import datasets as sklearn_datasets
 from sklearn.model_selection import train_test_split
 
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.data.mnist import read_mnist
 from pyro_ssvae.errors import InputError, unknown
 
 
@@ -99,6 +98,9 @@ def _digits(root: str | Path | None) -> Dataset:
 
 
 def _mnist(root: str | Path | None) -> Dataset:
+    # Here, for importing torchvision takes a second and 150 MB.
+    from pyro_ssvae.data.mnist import read_mnist
+
     images, labels, test = read_mnist(root)
     return Dataset(
         name="mnist", x=images, y=labels, classes=10, test=test, validation=10_000,
