@@ -15,7 +15,7 @@ import numpy as np
 import pyro
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from pyro_ssvae import query
 from pyro_ssvae.data import Batch, Split, batches, steps_per_epoch
