@@ -70,7 +70,7 @@ def test_sites_are_independent_rows_of_a_plate(name, labelled, split) -> None:
     with poutine.trace() as tracer:
         objective.model(x, y if labelled else None)
     sites = query.sites(objective.model, x, y)
-    assert sites <= {"x", "y", "z"}
+    assert sites <= {"x", "y", "z", "a", "pi"}
     for site in sites:
         trace_site = tracer.trace.nodes[site]
         assert trace_site["fn"].batch_shape == (len(x),)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pyro.distributions import Distribution
+from pyro.infer import TraceEnum_ELBO
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models
+
+
+class GaussianMixture(PyroModule):
+    """q() = 1
+
+    The posterior is exact: y is summed over in the model, and the guide has no sites.
+
+    Args:
+        model: the model, whose p(y | x) classifies.
+    """
+
+    def __init__(self, model: models.GaussianMixture) -> None:
+        super().__init__("guide")
+        self.model = (model,)  # in a tuple, for its parameters are not the guide's
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+
+    def classify(self, x: Tensor) -> Distribution:
+        """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
+        elbo = TraceEnum_ELBO(max_plate_nesting=1)
+        return elbo.compute_marginals(self.model[0], self, x)["y"]

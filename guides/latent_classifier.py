@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pyro
+from pyro import distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+
+
+class LatentClassifier(PyroModule):
+    """q(y, z | x) = q(z | x) p(y | z)
+
+    Jurasinski (2019), Towards deeper understanding of semi-supervised learning with VAEs, prop. 2.
+
+    Where y is unknown, ``"jensen"`` takes the model's own p(y | z) for the guide's: the thesis's
+    bound, E_q(z | x) [sum_y p(y | z) log p(x | y, z)] - KL. ``"exact"`` leaves y to the model,
+    which sums it out: E_q(z | x) [log sum_y p(y | z) p(x | y, z)] - KL, above the other by
+    E_q(z | x) KL[p(y | z) || p(y | x, z)].
+
+    Args:
+        model: the model whose sizes and classifier this guide takes.
+        hidden: sizes of the encoder's hidden layers.
+        bound: ``"jensen"`` or ``"exact"``.
+        samples: of z that ``classify`` averages over.
+    """
+
+    def __init__(
+        self,
+        model: models.LatentClassifier,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        bound: Literal["jensen", "exact"] = "jensen",
+        samples: int = 16,
+    ) -> None:
+        super().__init__("guide")
+        self.classifier = model.classifier
+        self.encoder = nn.Normal(model.x_dim, hidden, model.z_dim)
+        self.bound, self.samples = bound, samples
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", self.encoder(x))
+            if y is None and self.bound == "jensen":
+                pyro.sample("y", self.classifier(z), infer={"enumerate": "parallel"})
+
+    def classify(self, x: Tensor) -> dist.Distribution:
+        """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, D)."""
+        z = self.encoder(x).rsample((self.samples,))
+        return dist.OneHotCategorical(probs=self.classifier(z).probs.mean(0))

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pyro
+from pyro import distributions as dist
+from pyro import poutine
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
+
+
+class DirichletM2(PyroModule):
+    """p(x, y, z, pi) = p(pi) p(y | pi) p(z) p(x | y, z)
+
+    M2 with a Dirichlet prior over the class probabilities, as Kingma et al. (2014) hint at eq. 9.
+
+    pi ~ Dirichlet(a, ..., a) for every example. The observed label's log p(y | pi) is M2's
+    classification loss with weight 1, derived: nothing is added to the bound.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        y_dim: K, the number of classes.
+        z_dim: J, the number of latent dimensions.
+        hidden: sizes of the decoder's hidden layers.
+        concentration: a; above 1 it smooths the labels.
+        temper: power of an observed label's p(y | pi); other than 1, the bound is that of a
+            tempered likelihood, and M2's alpha is this number.
+        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: standard deviation of the normal likelihood.
+    """
+
+    def __init__(
+        self,
+        x_dim: int,
+        y_dim: int,
+        *,
+        z_dim: int = 50,
+        hidden: tuple[int, ...] = (500,),
+        concentration: float = 1.0,
+        temper: float = 10.0,
+        likelihood: str = "bernoulli",
+        sigma: float = 0.1,
+    ) -> None:
+        super().__init__("model")
+        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
+        positive(concentration=concentration, temper=temper)
+        self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
+        self.concentration, self.temper = concentration, temper
+        self.decoder = nn.likelihood(likelihood, (z_dim, y_dim), hidden, x_dim, sigma)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            prior = dist.Dirichlet(x.new_full((self.y_dim,), self.concentration))
+            pi = pyro.sample("pi", prior)
+            with poutine.scale(scale=1.0 if y is None else self.temper):
+                label = dist.OneHotCategorical(pi)
+                y = pyro.sample("y", label, obs=y, infer={"enumerate": "parallel"})
+            z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+            pyro.sample("x", self.decoder(z, y), obs=x)

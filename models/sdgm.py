@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyro
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
+
+
+class SDGM(PyroModule):
+    """p(x, y, z, a) = p(y) p(z) p(a | y, z) p(x | a, y, z)
+
+    Maaløe et al. (2016), Auxiliary Deep Generative Models, section 2.4, skip connections.
+
+    a is a second layer of latent variables between (y, z) and x.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        y_dim: K, the number of classes.
+        z_dim: J, the number of latent dimensions.
+        a_dim: the number of dimensions of a.
+        hidden: sizes of the hidden layers of each network.
+        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: standard deviation of the normal likelihood.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
+
+    def __init__(
+        self,
+        x_dim: int,
+        y_dim: int,
+        *,
+        z_dim: int = 50,
+        a_dim: int = 50,
+        hidden: tuple[int, ...] = (500,),
+        likelihood: str = "bernoulli",
+        sigma: float = 0.1,
+    ) -> None:
+        super().__init__("model")
+        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
+        self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
+        self.auxiliary = nn.Normal((z_dim, y_dim), hidden, a_dim)
+        self.decoder = nn.likelihood(likelihood, (a_dim, z_dim, y_dim), hidden, x_dim, sigma)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", nn.uniform_classes(x, self.y_dim), obs=y)
+            z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+            a = pyro.sample("a", self.auxiliary(z, y))
+            pyro.sample("x", self.decoder(a, z, y), obs=x)
