@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import pyro
 import torch
@@ -27,6 +28,8 @@ class GaussianMixture(PyroModule):
         tied: one covariance for all components (linear discriminant analysis).
         floor: smallest standard deviation, so that no component shrinks to a point.
     """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"lr": 3e-2}
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +42,10 @@ def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
         torch.random.fork_rng(devices=list(cuda)),
         torch.no_grad(),
         pyro.validation_enabled(False),
+        warnings.catch_warnings(),
     ):
+        # TraceEnum_ELBO compares the scales that elbo_parts differentiates by.
+        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         torch.manual_seed(seed)
         try:
             for module in modules:

@@ -39,6 +39,11 @@ class Pair:
     guide: type[Any]
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """What the pair is trained with unless told otherwise, where defaults do not suit it."""
+        return dict(getattr(self.model, "recipe", {}))
+
+    @property
     def factorisation(self) -> str:
         """How the model and the guide factorise: the first lines of their docstrings."""
         return f"{_paragraph(self.model, 0)};  {_paragraph(self.guide, 0)}"
@@ -61,7 +66,7 @@ class Pair:
         result: dict[str, Option] = {}
         for owner, function in owners.items():
             for name, (kind, default) in _keywords(function).items():
-                default = getattr(self.model, "recipe", {}).get(name, default)
+                default = self.recipe.get(name, default)
                 result.setdefault(name, Option(name, kind, default, owner))
         return result
 
@@ -101,14 +106,15 @@ def parse(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any
 
 
 def resolve(name: str, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of all options of a pair: given, else the data's, else the pair's default."""
-    known = pair(name).options
+    """The values of all options of a pair: given, else its recipe's, the data's, or the default."""
+    both = pair(name)
+    known = both.options
     for option in given:
         if option not in known:
             raise unknown(f"option of {name}", option, known)
     defaults = {option.name: option.default for option in known.values()}
     from_data = {key: value for key, value in dataset.defaults.items() if key in known}
-    return defaults | from_data | dict(given)
+    return defaults | from_data | both.recipe | dict(given)
 
 
 def build(name: str, dataset: Dataset, options: Mapping[str, Any]) -> Objective:

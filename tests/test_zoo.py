@@ -141,10 +141,12 @@ def test_a_given_option_wins_over_the_data_the_recipe_and_the_signature(
     assert zoo.resolve("m2", dataset, {"alpha": 2.0})["alpha"] == 2.0
 
 
-def test_an_option_of_the_data_wins_over_the_recipe_and_the_signature(digits: data.Dataset) -> None:
+def test_the_recipe_wins_over_the_data_and_the_data_over_the_signature(
+    digits: data.Dataset,
+) -> None:
     dataset = replace(digits, defaults={"alpha": 3.0, "z_dim": 7})
     values = zoo.resolve("m2", dataset, {})
-    assert (values["alpha"], values["z_dim"]) == (3.0, 7)
+    assert (values["alpha"], values["z_dim"]) == (models.M2.recipe["alpha"], 7)
 
 
 def test_the_recipe_of_a_pair_wins_over_the_signature(digits: data.Dataset) -> None:
