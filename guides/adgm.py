@@ -6,12 +6,16 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.errors import positive
 
 
 class ADGM(PyroModule):
     """q(a, y, z | x) = q(a | x) q(y | a, x) q(z | a, y, x)
 
     Maaløe et al. (2016), Auxiliary Deep Generative Models, eq. 4.
+
+    The paper's classification loss is E_q(a | x) [-log q(y | a, x)]; the objective's is minus the
+    log of the average that ``classify`` returns, which is smaller by Jensen's inequality.
 
     Args:
         model: the model whose sizes this guide takes.
@@ -27,6 +31,7 @@ class ADGM(PyroModule):
         samples: int = 16,
     ) -> None:
         super().__init__("guide")
+        positive(samples=samples)
         x_dim, y_dim, z_dim, a_dim = model.x_dim, model.y_dim, model.z_dim, model.a_dim
         self.auxiliary = nn.Normal(x_dim, hidden, a_dim)
         self.classifier = nn.OneHotCategorical((a_dim, x_dim), hidden, y_dim)
@@ -44,4 +49,4 @@ class ADGM(PyroModule):
     def classify(self, x: Tensor) -> dist.Distribution:
         """E_q(a | x) q(y | a, x) over one-hot (N, K), from x: (N, D)."""
         a = self.auxiliary(x).rsample((self.samples,))
-        return dist.OneHotCategorical(probs=self.classifier(a, x).probs.mean(0))
+        return dist.OneHotCategorical(logits=self.classifier(a, x).logits.logsumexp(0))

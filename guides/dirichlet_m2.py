@@ -3,12 +3,15 @@ from __future__ import annotations
 from typing import Literal
 
 import pyro
+import torch
 from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import one_of, positive
+
+MIN_MEAN = 1e-3  # of a class under a Dirichlet q(pi | x)
 
 
 class DirichletM2(PyroModule):
@@ -42,6 +45,7 @@ class DirichletM2(PyroModule):
     ) -> None:
         super().__init__("guide")
         positive(**{"kappa": kappa} if kappa else {})
+        one_of("bound", bound, ("jensen", "sample", "exact"))
         self.kappa, self.bound = kappa, bound
         self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
         inputs = model.x_dim if bound == "exact" else (model.x_dim, model.y_dim)
@@ -50,20 +54,20 @@ class DirichletM2(PyroModule):
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
-            mean = self.classify(x).probs
-            pi = pyro.sample("pi", self._around(mean))
+            pi = pyro.sample("pi", self._around(self.classify(x).probs))
             if self.bound == "exact":
                 pyro.sample("z", self.encoder(x))
                 return
             if y is None:
                 infer = {"enumerate": "parallel"} if self.bound == "jensen" else {}
-                y = pyro.sample("y", dist.OneHotCategorical(pi), infer=infer)
+                y = pyro.sample("y", dist.OneHotCategorical(logits=pi.log()), infer=infer)
             pyro.sample("z", self.encoder(x, y))
 
     def _around(self, mean: Tensor) -> dist.Distribution:
+        # Off the edge of the simplex, where densities and their gradients are not finite.
         if self.kappa == 0:
-            return dist.Delta(mean, event_dim=1)
-        return dist.Dirichlet(self.kappa * mean)
+            return dist.Delta(mean.clamp_min(torch.finfo(mean.dtype).tiny), event_dim=1)
+        return dist.Dirichlet(self.kappa * mean.clamp_min(MIN_MEAN))
 
     def classify(self, x: Tensor) -> dist.Distribution:
         """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D)."""

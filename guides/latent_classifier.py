@@ -8,6 +8,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.errors import one_of, positive
 
 
 class LatentClassifier(PyroModule):
@@ -36,6 +37,8 @@ class LatentClassifier(PyroModule):
         samples: int = 16,
     ) -> None:
         super().__init__("guide")
+        one_of("bound", bound, ("jensen", "exact"))
+        positive(samples=samples)
         self.classifier = model.classifier
         self.encoder = nn.Normal(model.x_dim, hidden, model.z_dim)
         self.bound, self.samples = bound, samples
@@ -50,4 +53,4 @@ class LatentClassifier(PyroModule):
     def classify(self, x: Tensor) -> dist.Distribution:
         """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, D)."""
         z = self.encoder(x).rsample((self.samples,))
-        return dist.OneHotCategorical(probs=self.classifier(z).probs.mean(0))
+        return dist.OneHotCategorical(logits=self.classifier(z).logits.logsumexp(0))

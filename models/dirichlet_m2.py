@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
 import pyro
 from pyro import distributions as dist
 from pyro import poutine
@@ -16,7 +19,8 @@ class DirichletM2(PyroModule):
     M2 with a Dirichlet prior over the class probabilities, as Kingma et al. (2014) hint at eq. 9.
 
     pi ~ Dirichlet(a, ..., a) for every example. The observed label's log p(y | pi) is M2's
-    classification loss with weight 1, derived: nothing is added to the bound.
+    classification loss, derived: its weight is 1, or that of the tempered p(y | pi)^temper. The
+    objective's own ``alpha`` would count it twice, and is 0.
 
     Args:
         x_dim: D, the number of pixels or features.
@@ -24,11 +28,13 @@ class DirichletM2(PyroModule):
         z_dim: J, the number of latent dimensions.
         hidden: sizes of the decoder's hidden layers.
         concentration: a; above 1 it smooths the labels.
-        temper: power of an observed label's p(y | pi); other than 1, the bound is that of a
-            tempered likelihood, and M2's alpha is this number.
+        temper: power of an observed label's p(y | pi), M2's alpha. Other than 1, it bounds no
+            log p(x, y); the command line trains with 10.
         likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: standard deviation of the normal likelihood.
     """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"temper": 10.0}
 
     def __init__(
         self,
@@ -38,8 +44,8 @@ class DirichletM2(PyroModule):
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
         concentration: float = 1.0,
-        temper: float = 10.0,
-        likelihood: str = "bernoulli",
+        temper: float = 1.0,
+        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
         sigma: float = 0.1,
     ) -> None:
         super().__init__("model")
@@ -55,7 +61,7 @@ class DirichletM2(PyroModule):
             prior = dist.Dirichlet(x.new_full((self.y_dim,), self.concentration))
             pi = pyro.sample("pi", prior)
             with poutine.scale(scale=1.0 if y is None else self.temper):
-                label = dist.OneHotCategorical(pi)
+                label = dist.OneHotCategorical(logits=pi.log())  # probs= would cut at 1e-7
                 y = pyro.sample("y", label, obs=y, infer={"enumerate": "parallel"})
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             pyro.sample("x", self.decoder(z, y), obs=x)

@@ -10,7 +10,7 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import one_of, positive
 
 
 class GaussianMixture(PyroModule):
@@ -41,6 +41,7 @@ class GaussianMixture(PyroModule):
         floor: float = 0.1,
     ) -> None:
         super().__init__("model")
+        one_of("covariance", covariance, ("diagonal", "full"))
         positive(x_dim=x_dim, y_dim=y_dim, floor=floor)
         self.x_dim, self.y_dim, self.floor, self.tied = x_dim, y_dim, floor, tied
         components = 1 if tied else y_dim
@@ -57,6 +58,12 @@ class GaussianMixture(PyroModule):
             prior = dist.OneHotCategorical(logits=self.logits)
             y = pyro.sample("y", prior, obs=y, infer={"enumerate": "parallel"})
             pyro.sample("x", self.component(y), obs=x)
+
+    def posterior(self, x: Tensor) -> dist.Distribution:
+        """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
+        each = torch.eye(self.y_dim, dtype=x.dtype, device=x.device).unsqueeze(1)  # (K, 1, K)
+        log_joint = self.logits.log_softmax(-1) + self.component(each).log_prob(x).T
+        return dist.OneHotCategorical(logits=log_joint)
 
     def component(self, y: Tensor) -> dist.Distribution:
         """N(mu_y, Sigma_y) over (..., D) for one-hot y (..., K)."""

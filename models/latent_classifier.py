@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -11,7 +13,7 @@ from pyro_ssvae.errors import positive
 class LatentClassifier(PyroModule):
     """p(x, y, z) = p(z) p(y | z) p(x | y, z)
 
-    Jurasinski (2019), Towards deeper understanding of semi-supervised learning with VAEs, prop. 1.
+    Jurasinski (2019), Towards deeper understanding of SSL with VAEs, prop. 1 and 2.
 
     z holds the class too, and y is read off it; with ``simplified`` p(x | z) needs no y. The
     thesis's lambda is the objective's ``labelled``.
@@ -34,7 +36,7 @@ class LatentClassifier(PyroModule):
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
         simplified: bool = False,
-        likelihood: str = "bernoulli",
+        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
         sigma: float = 0.1,
     ) -> None:
         super().__init__("model")

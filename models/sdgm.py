@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyro
 from pyro.nn import PyroModule
@@ -28,7 +28,7 @@ class SDGM(PyroModule):
         sigma: standard deviation of the normal likelihood.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "warmup": 25.0}
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class SDGM(PyroModule):
         z_dim: int = 50,
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: str = "bernoulli",
+        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
         sigma: float = 0.1,
     ) -> None:
         super().__init__("model")

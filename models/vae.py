@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyro
 from pyro.nn import PyroModule
@@ -35,7 +35,7 @@ class VAE(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: str = "bernoulli",
+        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
         sigma: float = 0.1,
     ) -> None:
         super().__init__("model")

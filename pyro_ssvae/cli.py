@@ -48,9 +48,14 @@ def list_() -> None:
     for name in zoo.names():
         pair = zoo.pair(name)
         options = " ".join(
-            f"{option.name}={_shown(option.default)}" for option in pair.options.values()
+            f"{option.name}={_shown(option.default)}"
+            for option in pair.options.values() if pair.takes(option.name)
         )
         click.echo(f"{name}\n  {pair.factorisation}\n  {pair.source}\n  options: {options}\n")
+    click.echo(
+        "Data sets have sizes, likelihoods and learning rates of their own, used where --set and\n"
+        "the pair say nothing; metrics.json has the values of a run."
+    )
 
 
 def _shown(value: Any) -> str:

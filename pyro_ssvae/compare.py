@@ -99,8 +99,8 @@ def compare(
 def _clear(out: Path, keep_runs: bool) -> None:
     for name in (TABLE, TABLE_CSV, REPORT):
         (out / name).unlink(missing_ok=True)
-    for folder in [] if keep_runs else (out / RUNS).glob("*-seed-*"):
-        shutil.rmtree(folder)
+    for checkpoint in [] if keep_runs else (out / RUNS).glob(f"*-seed-*/{runs.CHECKPOINT}"):
+        shutil.rmtree(checkpoint.parent)
 
 
 def run_folder(out: Path, name: str, seed: int) -> Path:
@@ -166,8 +166,13 @@ def _options_of_each(
 
 def _line(name: str, split: Split, metrics: Mapping[str, Any]) -> str:
     scores = metrics["test"]
-    shown = "accuracy {accuracy:.1%}" if scores["accuracy"] is not None else "ELBO {elbo:.2f}"
-    return f"{name}, seed {split.seed}: {shown.format(**scores)} in {metrics['seconds']:.1f} s"
+    shown = [
+        text.format(scores[metric])
+        for metric, text in (("accuracy", "accuracy {:.1%}"), ("elbo", "ELBO {:.2f}"))
+        if scores.get(metric) is not None
+    ]
+    result = ", ".join(shown) or "done"
+    return f"{name}, seed {split.seed}: {result} in {metrics['seconds']:.1f} s"
 
 
 def _csv(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:

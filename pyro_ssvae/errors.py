@@ -26,6 +26,12 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: expected one of {', '.join(known)}{hint}")
 
 
+def one_of(kind: str, name: str, known: Iterable[str]) -> None:
+    """Raise :class:`InputError` unless ``name`` is one of ``known``."""
+    if name not in (choices := list(known)):
+        raise unknown(kind, name, choices)
+
+
 def positive(**numbers: float) -> None:
     """Raise :class:`InputError` unless every named number is finite and greater than zero."""
     for name, number in numbers.items():

@@ -63,10 +63,11 @@ def evaluate(
 
     Returns:
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` (see :mod:`pyro_ssvae.metrics`); then in
-        nats per example ``elbo`` of the images alone, which is ``reconstruction - kl_z - kl_y``,
-        and ``iwae`` with ``iwae_samples`` samples; and ``leakage``, an accuracy. None stands for
-        what the pair does not have: a classifier, a model of x, a latent z, a latent y, a bound
-        on log p(x) (a guide with a point mass has none: its entropy is minus infinity).
+        nats per example ``elbo`` of the images alone, which is ``reconstruction`` minus ``kl_z``,
+        ``kl_y`` and those of further latent sites, and ``iwae`` with ``iwae_samples`` samples; and
+        ``leakage``, an accuracy. None stands for what the pair does not have: a classifier, a
+        model of x, a latent z, a y that the guide infers, a bound on log p(x) (see
+        :func:`has_bound`).
 
     Raises:
         InputError: if the part is empty.
@@ -84,12 +85,22 @@ def evaluate(
             result |= scores(class_probabilities(guide, x), y)
         if "x" in has:
             result |= elbo_parts(model, guide, x)
+        if has_bound(model, guide, x):
             result |= {"iwae": iwae(model, guide, x), "iwae_samples": IWAE_SAMPLES}
-        if query.point_masses(guide, x[:1]):
-            result |= {"elbo": None, "iwae": None, "iwae_samples": None}
+        else:
+            points = query.point_masses(guide, x[:1])
+            result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
         if "z" in has:
             result["leakage"] = leakage(guide, split, part)
     return result
+
+
+def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -> bool:
+    """Whether the pair's ELBO bounds log p(x), x (N, D): it has a model of x and no point mass.
+
+    The entropy of a point mass is minus infinity: what is optimised leaves it out.
+    """
+    return "x" in query.sites(model, x[:1]) and not query.point_masses(guide, x[:1])
 
 
 def class_probabilities(guide: Any, x: Tensor) -> Tensor:
@@ -112,12 +123,15 @@ def elbo_parts(
 
     The ELBO is linear in the scale of every site, so that its derivative with respect to the
     scale is the site's own term: E[log p(x | y, z)] for x, minus the KL divergence for z and y.
-    (For a y that is given, ``kl_y`` is -log p(y).)
+    (For a y that is given, ``kl_y`` is -log p(y).) A site that is summed out in the model, such
+    as the y of a mixture, is part of the reconstruction.
 
     Returns:
         ``elbo``, ``reconstruction``, and ``kl_NAME`` for every other site.
     """
-    names = sorted(query.sites(model, x[:1], None if y is None else y[:1]))
+    given = (x[:1], None if y is None else y[:1])
+    inferred = query.sites(guide, *given) | {"x"} | (set() if y is None else {"y"})
+    names = sorted(query.sites(model, *given) & inferred)
     totals = dict.fromkeys(names, 0.0)
     for start in range(0, len(x), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -130,7 +144,7 @@ def elbo_parts(
         for name, grad in zip(names, grads):
             totals[name] -= 0.0 if grad is None else grad.item() * len(part) / len(x)
     result = {"elbo": math.fsum(totals.values()), "reconstruction": totals.pop("x", 0.0)}
-    return result | {f"kl_{name}": -total for name, total in totals.items()}
+    return result | {f"kl_{name}": 0.0 - total for name, total in totals.items()}
 
 
 def iwae(
@@ -177,8 +191,9 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     """Accuracy of a linear classifier of the true class from the posterior mean of z.
 
     A guide that reads y is given one drawn at random, independent of the true class, so that
-    whatever the classifier finds has come from x. Chance is 1 / K; Jurasinski (2019),
-    section 3.3, finds over 85 % for M2 on MNIST: its z is not free of the class.
+    whatever the classifier finds has come from x. Chance is 1 / K. Jurasinski (2019), section
+    3.3, who takes every y in turn for the training data, finds over 85 % for M2 on MNIST: its z
+    is not free of the class.
 
     It is trained on up to :data:`PROBE_EXAMPLES` unlabelled examples with their true classes,
     which no model sees in training: a diagnosis, never part of a method.

@@ -36,7 +36,7 @@ def brier(probs: Tensor, y: Tensor) -> float:
 def ece(probs: Tensor, y: Tensor, bins: int = 15) -> float:
     """Expected calibration error, 0 to 1, over equally wide bins of the highest probability.
 
-    Guo et al. (2017), On Calibration of Modern Neural Networks, eq. 5.
+    Guo et al. (2017), On Calibration of Modern Neural Networks, section 2.
     """
     confidence, predicted = probs.double().max(-1)
     correct = (predicted == y.argmax(-1)).double()

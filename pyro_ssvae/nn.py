@@ -124,11 +124,11 @@ class Normal(nn.Module):
         if sigma is not None:
             positive(sigma=sigma)
         self.sigma = sigma
-        self.parameters_ = MLP(in_dims, hidden, out_dim if sigma is not None else 2 * out_dim)
+        self.network = MLP(in_dims, hidden, out_dim if sigma is not None else 2 * out_dim)
 
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The distribution over ``(..., out_dim)``, one event."""
-        out = self.parameters_(*inputs)
+        out = self.network(*inputs)
         if self.sigma is not None:
             return dist.Normal(out, self.sigma).to_event(1)
         loc, raw = out.chunk(2, dim=-1)

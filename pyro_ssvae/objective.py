@@ -34,12 +34,12 @@ class Objective(nn.Module):
     """Minus ``labelled * L + unlabelled * U + alpha * log q(y | x)``, each a mean over its batch.
 
     L is the ELBO of the pair with y given and U the one with y unknown; both are derived by
-    :class:`pyro.infer.TraceEnum_ELBO` from the two programs. Kingma et al. (2014), eqs. 8 and 9:
-    ``alpha = 0`` is their J, and with batches of 100 + 100 the weights 1, 1 and ``alpha`` are
-    theirs up to the common factor 100.
+    :class:`pyro.infer.TraceEnum_ELBO` from the two programs. Every term is a mean, so that the
+    weights mean the same for any composition of a batch.
 
-    Because every term is a mean, the weights mean the same for any composition of a batch; the
-    data set's own balance is ``labelled = n_labelled / n_unlabelled``.
+    Kingma et al. (2014), eqs. 8 and 9, are sums over the data set: ``labelled`` is
+    n_labelled / n_unlabelled there, and ``alpha`` their alpha times that. Equal weights 1 and 1
+    are what comes of sums over batches of 100 + 100, as in Jurasinski (2019), appendix D.
 
     Args:
         model: a Pyro program ``model(x, y=None)``, a module that owns its parameters, with its
@@ -98,7 +98,11 @@ class Objective(nn.Module):
         Args:
             batch: labelled images (L, D) with one-hot labels (L, K), unlabelled images (U, D).
             epoch: epochs done so far, a fraction within one; it drives the warm-up.
+
+        Raises:
+            InputError: if the shapes disagree.
         """
+        _check(batch)
         beta = self.kl_weight(epoch)
         weights, terms = {}, {}
         if self.labelled > 0:
@@ -118,9 +122,25 @@ class Objective(nn.Module):
         return self.beta * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.beta
 
     def classification(self, x: Tensor, y: Tensor) -> Tensor:
-        """-log q(y | x), a mean over the batch: the term of eq. 9 that is not part of the bound."""
+        """-log q(y | x), a mean over the batch: the term of eq. 9 that is not part of the bound.
+
+        q(y | x) is what ``guide.classify`` returns.
+        """
         with private_params():
             return -self.guide.classify(x).log_prob(y).mean()
+
+
+def _check(batch: Batch) -> None:
+    x, y, u = batch
+    if x.dim() != 2 or u.dim() != 2 or x.shape[1] != u.shape[1]:
+        raise InputError(
+            f"expected x of shape (L, D) and u of shape (U, D), got {tuple(x.shape)} and"
+            f" {tuple(u.shape)}"
+        )
+    if y.dim() != 2 or len(y) != len(x):
+        raise InputError(
+            f"expected one-hot labels y of shape ({len(x)}, K), got {tuple(y.shape)}"
+        )
 
 
 def negative_elbo(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation import class_probabilities, evaluating
+from pyro_ssvae.metrics import accuracy
 from pyro_ssvae.objective import Objective
 
 COLORS = colormaps["tab10"]
@@ -38,9 +40,9 @@ def figures(
     result = {"learning_curves": learning_curves(history)}
     with evaluating(objective):
         has = query.sites(model, x[:1], y[:1])
-        if "x" in has:
+        if "x" in has and (split.dataset.image_shape or x.shape[1] == 2):
             result["samples"] = samples(model, split)
-        if {"x", "y", "z"} <= has and split.dataset.image_shape:
+        if {"x", "y", "z"} <= has and split.dataset.image_shape and _decodes_y(model, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
             result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN])
@@ -50,47 +52,63 @@ def figures(
 
 
 def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
-    """Losses and validation scores against epochs, a panel for each quantity."""
-    panels = {"accuracy": ["val_accuracy"], "ELBO (nats per example)": ["val_elbo"],
-              "NLL (nats)": ["val_nll"],
-              "training terms (nats)": ["labelled", "unlabelled", "classification"]}
+    """Validation scores and training losses against epochs, a panel for each kind of quantity."""
+    panels = {
+        "validation accuracy": ["val_accuracy"],
+        "validation ELBO (nats)": ["val_elbo"],
+        "validation NLL (nats)": ["val_nll"],
+        "training: -ELBO (nats)": ["labelled", "unlabelled"],
+        "training: classification (nats)": ["classification"],
+    }
     shown = {
         title: [name for name in names if name in history[0]] for title, names in panels.items()
     }
     shown = {title: names for title, names in shown.items() if names}
-    figure = Figure(figsize=(3.4 * len(shown), 2.8), layout="constrained")
+    figure = Figure(figsize=(2.9 * len(shown), 2.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) == 1 else None
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (title, names) in zip(grid, shown.items()):
         for name in names:
-            label = name.removeprefix("val_") + (" (validation)" if "val_" in name else "")
-            axes.plot(epochs, [row[name] for row in history], label=label)
-        axes.set(title=title, xlabel="epoch")
+            axes.plot(epochs, [row[name] for row in history], marker=marker, label=name)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False, fontsize=8)
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=8)
     return figure
 
 
 def samples(model: Any, split: Split, rows: int = 8) -> Figure:
-    """Images drawn from the model, a column for each class; points where x is in the plane."""
-    classes, like = split.dataset.classes, split.dataset.x
-    if not split.dataset.image_shape:
+    """Draws from the model, by class: mean images in columns, or points where x is in the plane.
+
+    Classes come as the model draws them; a column may have gaps where one is rare.
+    """
+    shape, classes = split.dataset.image_shape, split.dataset.classes
+    if shape is None:
         return _sampled_points(model, split)
-    y = _every_class(classes, rows, like)
-    images = query.likelihood(model, like[:len(y)], y=y).mean
-    labelled = "y" in query.sites(model, like[:1], y[:1])
-    titles = [str(k) for k in range(classes)] if labelled else None
-    return _grid(images, split.dataset.image_shape, classes, titles)
+    like = split.dataset.x[:1].expand(20 * rows * classes, -1)
+    fn, y = query.draw(model, like)
+    if y is None:
+        return _grid(fn.mean[:rows * classes], shape, classes, None)
+    images = like.new_zeros(rows, classes, like.shape[1])
+    for k in range(classes):
+        of_class = fn.mean[y[:, k] == 1][:rows]
+        images[:len(of_class), k] = of_class
+    return _grid(images.flatten(0, 1), shape, classes, [str(k) for k in range(classes)])
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     """Each image of x (N, D) beside the model's images of its z with every class in turn.
 
+    z is its posterior mean, given the likeliest class.
+
     Kingma et al. (2014), figure 1(b): z holds the style, y the class.
     """
     classes, shape = split.dataset.classes, split.dataset.image_shape
     assert shape is not None
-    z = query.posterior_mean(guide, x).repeat_interleave(classes, 0)
+    z = query.posterior_mean(guide, x, _likeliest(guide, x)).repeat_interleave(classes, 0)
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)
@@ -98,19 +116,21 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
 
 
 def latent(guide: Any, x: Tensor, y: Tensor) -> Figure:
-    """Posterior means of z for x (N, D), coloured by one-hot y (N, K).
+    """Posterior means of z for x (N, D), given the likeliest class, by true one-hot y (N, K).
 
-    More than two dimensions are shown by their first two principal components.
+    More than two dimensions are shown by their first two principal components, one by a
+    histogram for each class.
     """
-    z, classes = query.posterior_mean(guide, x).cpu().numpy(), y.argmax(-1).cpu().numpy()
+    z = query.posterior_mean(guide, x, _likeliest(guide, x)).cpu().numpy()
+    classes = y.argmax(-1).cpu().numpy()
+    if z.shape[1] == 1:
+        return _histograms(z[:, 0], classes, y.shape[-1])
     labels = ["z 1", "z 2"]
     if z.shape[1] > 2:
         pca = PCA(2).fit(z)
         shares = pca.explained_variance_ratio_
         labels = [f"component {i + 1} of z ({share:.0%})" for i, share in enumerate(shares)]
         z = pca.transform(z)
-    elif z.shape[1] == 1:
-        z, labels[1] = np.column_stack([z[:, 0], classes]), "class"
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
     for k in range(y.shape[-1]):
@@ -135,8 +155,36 @@ def confusion(probs: Tensor, y: Tensor) -> Figure:
         if count:
             axes.text(j, i, count, ha="center", va="center", fontsize=7,
                       color="white" if shares[i, j] > 0.5 else "black")
-    axes.set(xlabel="predicted class", ylabel="true class", title="confusion matrix",
+    title = f"accuracy {accuracy(probs, y):.1%}; colours: shares of a row"
+    axes.set(xlabel="predicted class", ylabel="true class", title=title,
              xticks=range(classes), yticks=range(classes))
+    return figure
+
+
+def _likeliest(guide: Any, x: Tensor) -> Tensor | None:
+    """The likeliest class of x (N, D), one-hot (N, K); None where the guide does not classify."""
+    if not hasattr(guide, "classify"):
+        return None
+    probs = class_probabilities(guide, x)
+    return F.one_hot(probs.argmax(-1), probs.shape[-1]).to(x.dtype)
+
+
+def _decodes_y(model: Any, x: Tensor, y: Tensor) -> bool:
+    """Whether p(x | y, z) depends on y."""
+    torch.manual_seed(0)
+    one = query.likelihood(model, x, y=y).mean
+    torch.manual_seed(0)
+    return not torch.equal(one, query.likelihood(model, x, y=y.roll(1, -1)).mean)
+
+
+def _histograms(z: np.ndarray[Any, Any], classes: np.ndarray[Any, Any], number: int) -> Figure:
+    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    bins = np.linspace(z.min(), z.max() + 1e-6, 60).tolist()
+    for k in range(number):
+        axes.hist(z[classes == k], bins=bins, color=COLORS(k % 10), alpha=0.6, label=str(k))
+    axes.set(xlabel="z", ylabel="examples", title="posterior mean of z, by true class")
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 
@@ -147,21 +195,20 @@ def _every_class(classes: int, times: int, like: Tensor) -> Tensor:
 
 
 def _sampled_points(model: Any, split: Split) -> Figure:
-    like, classes = split.dataset.x, split.dataset.classes
-    y = _every_class(classes, SHOWN // classes, like)
-    x = query.likelihood(model, like[:len(y)], y=y).mean.cpu()
-    if "y" in query.sites(model, like[:1], y[:1]):
-        groups = {f"y = {k}": x[y[:, k].cpu() == 1] for k in range(classes)}
-    else:
-        groups = {"model": x}
-    data = like[split.unlabelled[:SHOWN]].cpu()
+    data = split.dataset.x[split.unlabelled[:SHOWN]]
+    fn, y = query.draw(model, data)
+    x = fn.sample().cpu()
+    groups = {"model": x} if y is None else {
+        f"y = {k}": x[y[:, k].cpu() == 1] for k in range(split.dataset.classes)
+    }
+    data = data.cpu()
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(data[:, 0], data[:, 1], s=3, color="lightgrey", label="data")
+    axes.scatter(data[:, 0], data[:, 1], s=4, color="silver", label="data")
     for k, (label, points) in enumerate(groups.items()):
         axes.scatter(points[:, 0], points[:, 1], s=4, color=COLORS(k % 10), label=label)
-    axes.set(title="means of x, given latents drawn from the prior", xlabel="x 1", ylabel="x 2")
-    figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
+    axes.set(title="draws from the model", xlabel="x 1", ylabel="x 2", aspect="equal")
+    figure.legend(loc="outside right upper", frameon=False, markerscale=3, fontsize=8)
     return figure
 
 

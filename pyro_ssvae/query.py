@@ -37,21 +37,38 @@ def site(
     return trace.nodes[name]["fn"] if name in trace else None
 
 
+def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | None]:
+    """Latent variables drawn from the model: p(x | them) over (N, D), and y (N, K) or None.
+
+    Args:
+        model: the model.
+        x: (N, D), of which only shape, type and device count.
+    """
+    with torch.no_grad():
+        nodes = _trace(poutine.uncondition(model), x, None).nodes
+    return nodes["x"]["fn"], nodes["y"]["value"] if "y" in nodes else None
+
+
 def point_masses(guide: Callable[..., Any], x: Tensor) -> frozenset[str]:
     """The names of the guide's sites that are point masses, given x (N, D)."""
-    return frozenset(
-        name for name in sites(guide, x) if isinstance(site(guide, name, x), Delta)
-    )
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        nodes = _trace(guide, x).nodes.values()
+    return frozenset(n["name"] for n in nodes if isinstance(n.get("fn"), Delta))
 
 
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
-    """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K); without gradients."""
+    """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K); without gradients.
+
+    Sites before z, such as a y that is not given, are sampled.
+    """
     with torch.no_grad():
         return _trace(guide, x, y).nodes["z"]["fn"].mean
 
 
 def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distribution:
-    """p(x | given), the sites that are not given sampled from the model; without gradients.
+    """p(x | given), the other sites sampled in the model's order; without gradients.
+
+    A site that comes before a given one is sampled from its prior, not inferred.
 
     Args:
         model: the model; its own x takes no part in what it generates.

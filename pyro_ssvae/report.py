@@ -40,7 +40,7 @@ NOTES = {
 
 CAPTIONS = {
     "learning_curves": "Training and validation, epoch by epoch",
-    "samples": "Drawn from the model",
+    "samples": "Drawn from the model, class by class",
     "analogies": "Test images, and the model's images of their z with every class in turn",
     "latent": "Where the test images lie in the latent space",
     "confusion": "Test images by true and predicted class",
@@ -139,7 +139,8 @@ def _curves(folders: Mapping[str, Sequence[Path]]) -> Figure:
             shortest = min(map(len, histories))
             values = np.array([history[:shortest] for history in histories])
             epochs = np.arange(1, shortest + 1)
-            axes.plot(epochs, values.mean(0), label=name, color=COLORS(i % 10))
+            marker = "o" if shortest == 1 else None
+            axes.plot(epochs, values.mean(0), marker=marker, label=name, color=COLORS(i % 10))
             axes.fill_between(epochs, values.min(0), values.max(0), alpha=0.2, lw=0,
                               color=COLORS(i % 10))
             axes.legend(frameon=False, fontsize=8)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import platform
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -216,10 +216,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros((), device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"expected a device that this machine has (auto, cpu, cuda), got {name!r}: {reason}"
-        ) from None
+            f"expected a device that torch can use here, such as auto, cpu or cuda, got {name!r}"
+        ) from error
     return device
 
 
@@ -230,8 +229,14 @@ def check_folder(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise InputError(f"{existing}: expected a folder to write to, got a file")
-    if not os.access(existing, os.W_OK):
-        raise InputError(f"{existing}: expected a folder to write to, got one without permission")
+    try:
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{existing}: expected a folder to write to, got one that takes nothing"
+            f" ({error.strerror})"
+        ) from None
     if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
         raise InputError(
             f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"

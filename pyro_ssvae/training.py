@@ -20,7 +20,7 @@ from tqdm import tqdm
 from pyro_ssvae import query
 from pyro_ssvae.data import Batch, Split, batches, steps_per_epoch
 from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
-from pyro_ssvae.evaluation import class_probabilities, elbo, evaluating
+from pyro_ssvae.evaluation import class_probabilities, elbo, evaluating, has_bound
 from pyro_ssvae.metrics import accuracy, nll
 from pyro_ssvae.objective import Objective
 
@@ -34,7 +34,8 @@ class Epoch:
         updates: updates done.
         seconds: time the epoch took, validation included.
         losses: means over the epoch by name: ``loss``, and the terms of the objective.
-        validation: ``accuracy`` and ``nll`` of a guide that classifies, ``elbo`` of a model of x.
+        validation: ``accuracy`` and ``nll`` of a guide that classifies, ``elbo`` where it bounds
+            log p(x).
     """
 
     epoch: int
@@ -129,7 +130,7 @@ def fit(
         batch_labelled, batch_unlabelled: sizes of the labelled and the unlabelled batch.
         seed: of the batches and the noise.
         optimizer: in place of Adam.
-        stopping: early stopping; its best weights are put back at the end.
+        stopping: early stopping; its best weights are put back when the generator is exhausted.
         start: epochs already done.
         progress: show a progress bar, on a terminal.
 
@@ -158,7 +159,6 @@ def fit(
                     losses.append(_update(objective, optimizer, batch, epoch, step, steps))
                     bar.update()
             validation = validate(objective, split)
-            _check_finite(validation, epoch)
             seconds = time.perf_counter() - began
             done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
             bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
@@ -177,7 +177,7 @@ def _update(
     step: int,
     steps: int,
 ) -> dict[str, Tensor]:
-    total, terms = objective(batch, epoch + step / steps)
+    total, terms = objective(batch, epoch + (step + 1) / steps)
     if not total.isfinite():
         broken = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
         raise NonFiniteLossError(
@@ -190,17 +190,12 @@ def _update(
     return {"loss": total.detach(), **terms}
 
 
-def _check_finite(validation: dict[str, float], epoch: int) -> None:
-    for name, value in validation.items():
-        if not math.isfinite(value):
-            raise NonFiniteLossError(
-                f"the validation {name} is {value} after epoch {epoch + 1}:"
-                " a smaller learning rate may help"
-            )
-
-
 def validate(objective: Objective, split: Split) -> dict[str, float]:
-    """Accuracy and NLL of the classifier and ELBO of the images on the validation part."""
+    """Accuracy and NLL of the classifier and ELBO of the images on the validation part.
+
+    Raises:
+        NonFiniteLossError: if one of them is NaN or infinite: the last update lost the weights.
+    """
     x, y = split.part("validation")
     model, guide = objective.model, objective.guide
     result: dict[str, float] = {}
@@ -208,9 +203,19 @@ def validate(objective: Objective, split: Split) -> dict[str, float]:
         if hasattr(guide, "classify"):
             probs = class_probabilities(guide, x)
             result |= {"accuracy": accuracy(probs, y), "nll": nll(probs, y)}
-        if "x" in query.sites(model, x[:1], y[:1]):
+            _check_finite(result)
+        if has_bound(model, guide, x):
             result["elbo"] = elbo(model, guide, x)
+    _check_finite(result)
     return result
+
+
+def _check_finite(validation: dict[str, float]) -> None:
+    for name, value in validation.items():
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"the validation {name} is {value}: a smaller learning rate may help"
+            )
 
 
 def check_support(objective: Objective, split: Split) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae import guides, models
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.errors import InputError, unknown
+from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.training import adam
 
@@ -97,8 +97,11 @@ def parse(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any
             raise InputError(f"expected an option as NAME=VALUE, got {setting!r}")
         if name not in known:
             raise unknown("option", name, known)
+        kind = known[name].type
+        if get_origin(kind) is Literal:
+            one_of(name, text, get_args(kind))
         try:
-            result[name] = _value(text, known[name].type)
+            result[name] = _value(text, kind)
         except ValueError:
             wanted = inspect.formatannotation(known[name].type)
             raise InputError(f"expected {wanted} for option {name}, got {text!r}") from None
@@ -145,8 +148,6 @@ def _paragraph(documented: Any, number: int) -> str:
 def _value(text: str, kind: Any) -> Any:
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
-        if text not in args:
-            raise ValueError(text)
         return text
     if origin in (Union, types.UnionType):
         if text.lower() == "none" and type(None) in args:

@@ -37,7 +37,7 @@ def log_model(model, y: Tensor, z: Tensor, a: Tensor) -> Tensor:
     """log p(y) p(z) p(x, a | y, z): eq. 2 for ADGM, section 2.4 for SDGM."""
     skip = isinstance(model, models.SDGM)
     pixels = dense(model.decoder.logits, *((a, z, y) if skip else (z, y)))
-    loc, scale = normal_parameters(model.auxiliary.parameters_, *((z, y) if skip else (X, y, z)))
+    loc, scale = normal_parameters(model.auxiliary.network, *((z, y) if skip else (X, y, z)))
     return (
         log_bernoulli(X, pixels) + log_normal(a, loc, scale) + log_standard_normal(z)
         - math.log(K)
@@ -46,9 +46,9 @@ def log_model(model, y: Tensor, z: Tensor, a: Tensor) -> Tensor:
 
 def bound(model, guide, y: Tensor, eps_z: Tensor) -> tuple[Tensor, Tensor]:
     """log p(x, y, z, a) - log q(a | x) q(z | a, y, x), and the a that was drawn."""
-    loc_a, scale_a = normal_parameters(guide.auxiliary.parameters_, X)
+    loc_a, scale_a = normal_parameters(guide.auxiliary.network, X)
     a = loc_a + scale_a * EPS_A
-    loc, scale = normal_parameters(guide.encoder.parameters_, a, y, X)
+    loc, scale = normal_parameters(guide.encoder.network, a, y, X)
     z = loc + scale * eps_z
     log_q = log_normal(a, loc_a, scale_a) + log_normal(z, loc, scale)
     return log_model(model, y, z, a) - log_q, a
@@ -74,7 +74,7 @@ def test_unlabelled_bound_is_equation_7(pair) -> None:
 def test_classify_averages_over_the_auxiliary(pair) -> None:
     _, guide = pair
     guide.samples = 100_000
-    loc, scale = normal_parameters(guide.auxiliary.parameters_, X[:1])
+    loc, scale = normal_parameters(guide.auxiliary.network, X[:1])
     a = loc + scale * torch.randn(100_000, A).double()
     expected = log_softmax(dense(guide.classifier.logits, a, X[:1])).exp().mean(0)
     with torch.no_grad():

@@ -40,7 +40,7 @@ def build(concentration: float = 1.0, temper: float = 1.0, **options):
 def image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
     """log p(x | y, z) + log p(z) - log q(z | x, y), (N,)."""
     inputs = (X,) if guide.bound == "exact" else (X, y)
-    loc, scale = normal_parameters(guide.encoder.parameters_, *inputs)
+    loc, scale = normal_parameters(guide.encoder.network, *inputs)
     z = loc + scale * eps
     image = log_bernoulli(X, dense(model.decoder.logits, z, y))
     return image + log_standard_normal(z) - log_normal(z, loc, scale)
@@ -100,7 +100,7 @@ def test_unlabelled_jensen_bound_is_that_of_m2_without_the_entropy() -> None:
 def test_unlabelled_exact_bound_sums_y_out() -> None:
     model, guide = build(concentration=1.5, bound="exact")
     log_pi = log_softmax(dense(guide.classifier.logits, X))
-    loc, scale = normal_parameters(guide.encoder.parameters_, X)
+    loc, scale = normal_parameters(guide.encoder.network, X)
     z = loc + scale * EPS
     images = torch.stack(
         [log_bernoulli(X, dense(model.decoder.logits, z, one_hot([k] * N, K))) for k in range(K)],
@@ -118,7 +118,7 @@ def test_sample_bound_is_the_jensen_bound_in_expectation() -> None:
     guide.bound = "jensen"
     rows = X[:1].expand(20_000, -1)
     with torch.no_grad():
-        guide.encoder.parameters_.rest[-1].bias[J:] = -4.0  # little noise from z
+        guide.encoder.network.rest[-1].bias[J:] = -4.0  # little noise from z
     jensen = negative_elbo(model, guide, rows)
     guide.bound = "sample"
     torch.testing.assert_close(negative_elbo(model, guide, rows), jensen, rtol=0, atol=0.02)
@@ -163,3 +163,19 @@ def test_a_concentrated_dirichlet_is_the_point_mass() -> None:
     near, at = (guide._around(guide.classify(X).probs), point._around(guide.classify(X).probs))
     assert isinstance(at, Delta)
     torch.testing.assert_close(near.rsample(), at.rsample(), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("gap, a", [(20.0, 1.0), (60.0, 1.0), (200.0, 1.0), (60.0, 1.5)])
+def test_a_confidently_wrong_classifier_still_has_finite_gradients(gap, a) -> None:
+    torch.manual_seed(0)
+    model = models.DirichletM2(D, K, z_dim=J, hidden=(), concentration=a)
+    guide = guides.DirichletM2(model, hidden=())
+    bias = guide.classifier.logits.first[0].bias
+    with torch.no_grad():
+        guide.classifier.logits.first[0].weight.zero_()
+        bias.copy_(torch.tensor([0.0] + [gap] + [0.0] * (K - 2)))
+    loss = negative_elbo(model, guide, X.float(), one_hot([0] * N, K).float())
+    (gradient,) = torch.autograd.grad(loss, bias)
+    assert loss.isfinite() and gradient.isfinite().all()
+    if a == 1.0 and gap < 80:  # that of the cross-entropy; beyond, a float32 softmax is 0
+        torch.testing.assert_close(gradient, torch.tensor([-1.0, 1.0] + [0.0] * (K - 2)))

@@ -89,9 +89,10 @@ def test_where_em_ends_the_gradient_is_zero(points) -> None:
     torch.testing.assert_close(guide.classify(x).probs, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_classify_is_bayes_rule(pair, points) -> None:
+@pytest.mark.parametrize("rows", [N, 1])
+def test_classify_is_bayes_rule(rows, pair, points) -> None:
     model, guide = pair
-    x, _ = points
+    x = points[0][:rows]
     expected = log_joint(model, x).softmax(-1)
     torch.testing.assert_close(guide.classify(x).probs, expected, rtol=1e-8, atol=1e-10)
 

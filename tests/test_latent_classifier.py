@@ -34,7 +34,7 @@ EPS = torch.randn(N, J, dtype=torch.double)
 
 def latent(guide: guides.LatentClassifier) -> tuple[Tensor, Tensor]:
     """z = mu + sigma * eps, and log p(z) - log q(z | x)."""
-    loc, scale = normal_parameters(guide.encoder.parameters_, X)
+    loc, scale = normal_parameters(guide.encoder.network, X)
     z = loc + scale * EPS
     return z, log_standard_normal(z) - log_normal(z, loc, scale)
 
@@ -103,7 +103,7 @@ def test_simplified_bounds_do_not_differ() -> None:
 
 def test_classify_averages_over_the_posterior_of_z() -> None:
     model, guide = build(samples=200_000)
-    z = torch.distributions.Normal(*normal_parameters(guide.encoder.parameters_, X[0]))
+    z = torch.distributions.Normal(*normal_parameters(guide.encoder.network, X[0]))
     grid = z.icdf(torch.linspace(0.0005, 0.9995, 1000).double()[:, None])
     points = torch.cartesian_prod(*grid.T)
     exact = log_softmax(dense(model.classifier.logits, points)).exp().mean(0)

@@ -41,7 +41,7 @@ def images() -> Tensor:
 
 def labelled_bound(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
     """Eq. 6, -L(x, y), with z = mu + sigma * eps; (..., N)."""
-    loc, scale = normal_parameters(guide.encoder.parameters_, x, y)
+    loc, scale = normal_parameters(guide.encoder.network, x, y)
     z = loc + scale * eps
     return -(
         log_bernoulli(x, dense(model.decoder.logits, z, y))
@@ -141,7 +141,7 @@ def posterior_kl(model: models.M2, guide: guides.M2, x: Tensor) -> Tensor:
     log_q_y = log_softmax(dense(guide.classifier.logits, x))
     total = torch.zeros((), dtype=torch.double)
     for k in range(2):
-        loc, scale = normal_parameters(guide.encoder.parameters_, x, one_hot([k], 2)[0])
+        loc, scale = normal_parameters(guide.encoder.network, x, one_hot([k], 2)[0])
         z = loc + scale * NODES
         log_q = log_q_y[k] + log_normal(z[:, None], loc, scale)
         log_p = log_joint(model, x, z)[k] + log_standard_normal(z[:, None]) - log_evidence(model, x)
@@ -167,7 +167,7 @@ def test_bound_is_tight_where_the_guide_is_the_true_posterior() -> None:
         for parameter in guide.encoder.parameters():
             parameter.zero_()
         scale_one = math.log(math.expm1(1.0 - 1e-5))
-        guide.encoder.parameters_.first[0].bias.copy_(torch.tensor([0.0, scale_one]))
+        guide.encoder.network.first[0].bias.copy_(torch.tensor([0.0, scale_one]))
         for parameter in guide.classifier.parameters():
             parameter.zero_()
         log_posterior = log_joint(model, x, torch.zeros(1).double())[:, 0]

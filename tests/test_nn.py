@@ -257,14 +257,14 @@ def test_a_fixed_sigma_is_the_scale_and_the_outputs_are_the_mean() -> None:
     x, y = double(7, 5), double(3, 1, 3)
     likelihood = decoder(x, y)
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
-    assert_close(likelihood.base_dist.loc, decoder.parameters_(x, y), **TIGHT)
+    assert_close(likelihood.base_dist.loc, decoder.network(x, y), **TIGHT)
     assert (likelihood.base_dist.scale == 0.3).all()
 
 
 def test_a_fixed_sigma_has_the_normal_density() -> None:
     decoder = nn.Normal(2, (), 3, sigma=0.5).double()
     z, x = double(7, 2), double(7, 3)
-    off = (x - decoder.parameters_(z)) / 0.5
+    off = (x - decoder.network(z)) / 0.5
     expected = -(off.square() / 2 + math.log(0.5) + math.log(2 * math.pi) / 2).sum(-1)
     assert_close(decoder(z).log_prob(x), expected, **TIGHT)
 
@@ -272,7 +272,7 @@ def test_a_fixed_sigma_has_the_normal_density() -> None:
 def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> None:
     encoder = nn.Normal((5, 3), (6,), 4).double()
     x, y = double(7, 5), double(3, 1, 3)
-    out = encoder.parameters_(x, y)
+    out = encoder.network(x, y)
     posterior = encoder(x, y)
     assert out.shape == (3, 7, 8)
     assert (posterior.batch_shape, posterior.event_shape) == ((3, 7), (4,))
@@ -284,7 +284,7 @@ def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> 
 def test_a_learned_sigma_cannot_collapse_to_zero() -> None:
     encoder = nn.Normal(1, (), 1)
     with torch.no_grad():
-        encoder.parameters_.first[0].bias[1] = -1e6
+        encoder.network.first[0].bias[1] = -1e6
     assert encoder(torch.zeros(1, 1)).base_dist.scale.item() == pytest.approx(1e-5, rel=1e-6)
 
 

@@ -60,3 +60,16 @@ def test_grey_pixels_pass_pyros_validation_and_others_do_not(pair) -> None:
         elbo.differentiable_loss(model, guide, torch.full((2, 4), 0.37))
         with pytest.raises(ValueError, match="within the support"):
             elbo.differentiable_loss(model, guide, torch.full((2, 4), 1.5))
+
+
+def test_after_clearing_the_store_a_second_pair_trains_under_plain_svi() -> None:
+    elbo = TraceEnum_ELBO(max_plate_nesting=1)
+    with pyro.get_param_store().scope():
+        for _ in range(2):
+            pyro.clear_param_store()
+            model = models.M2(4, 3, z_dim=2, hidden=(5,))
+            guide = guides.M2(model, hidden=(5,))
+            before = [p.detach().clone() for p in (*model.parameters(), *guide.parameters())]
+            SVI(model, guide, pyro.optim.Adam({}), elbo).step(torch.rand(6, 4))
+            after = (*model.parameters(), *guide.parameters())
+            assert not any(torch.equal(a, b) for a, b in zip(before, after))

@@ -104,7 +104,6 @@ def test_a_setting_is_read_as_the_type_of_its_option(kind: Any, text: str, value
     (bool, "maybe", "bool"),
     (bool, "", "bool"),
     (tuple[int, ...], "4,x", "tuple"),
-    (Literal["one", "two"], "three", "'one', 'two'"),
     (Optional[int], "x", "int"),
 ])
 def test_a_setting_of_another_type_is_refused_with_the_type(
@@ -208,3 +207,8 @@ def test_weights_are_drawn_from_torchs_random_state(name: str, digits: data.Data
         drawn.append(torch.nn.utils.parameters_to_vector(objective.parameters()))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_choice_that_is_none_of_the_literals_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown likelihood 'normall'.*did you mean 'normal'"):
+        zoo.parse(["likelihood=normall"], zoo.pair("m2").options)
