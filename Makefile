@@ -11,7 +11,7 @@ endif
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/pyro-ssvae compare m2 vae supervised --out runs/demo --overwrite
+	$(BIN)/pyro-ssvae compare m2 vae supervised --epochs 100 --out runs/demo --overwrite
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

@@ -12,11 +12,13 @@ from typing import Any
 
 from pyro_ssvae import report, runs, zoo
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
+from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.files import write_text
+from pyro_ssvae.report import RUNS, run_folder
 
-TABLE, TABLE_CSV, REPORT, RUNS = "table.md", "table.csv", "report.html", "runs"
+TABLE, TABLE_CSV, REPORT = "table.md", "table.csv", "report.html"
 
 # What the table shows: heading, name of the metric, factor, decimals.
 COLUMNS = (
@@ -99,13 +101,8 @@ def compare(
 def _clear(out: Path, keep_runs: bool) -> None:
     for name in (TABLE, TABLE_CSV, REPORT):
         (out / name).unlink(missing_ok=True)
-    for checkpoint in [] if keep_runs else (out / RUNS).glob(f"*-seed-*/{runs.CHECKPOINT}"):
+    for checkpoint in [] if keep_runs else (out / RUNS).glob(f"*-seed-*/{CHECKPOINT}"):
         shutil.rmtree(checkpoint.parent)
-
-
-def run_folder(out: Path, name: str, seed: int) -> Path:
-    """Where the run of a pair with a seed is kept."""
-    return out / RUNS / f"{name}-seed-{seed}"
 
 
 def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float] | None]:

@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from pyro_ssvae import runs, zoo
 from pyro_ssvae.plots import COLORS
 
+RUNS = "runs"
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -47,6 +49,11 @@ CAPTIONS = {
 }
 
 
+def run_folder(out: Path, name: str, seed: int) -> Path:
+    """Where a comparison in ``out`` keeps the run of a pair with a seed."""
+    return out / RUNS / f"{name}-seed-{seed}"
+
+
 def html(
     out: Path, results: Mapping[str, Sequence[Mapping[str, Any]]], table: str
 ) -> str:
@@ -60,7 +67,7 @@ def html(
     trained = {name: metrics for name, metrics in results.items() if "model" in metrics[0]}
     first = next(iter(trained.values()))[0]
     folders = {
-        name: [out / "runs" / f"{name}-seed-{m['seed']}" for m in metrics]
+        name: [run_folder(out, name, m["seed"]) for m in metrics]
         for name, metrics in trained.items()
     }
     about = (

@@ -8,8 +8,7 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ import pyro
 import torch
 
 import pyro_ssvae
-from pyro_ssvae import data, plots, zoo
+from pyro_ssvae import checkpoint, data, plots, zoo
+from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation import evaluate
@@ -26,9 +26,7 @@ from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.training import EarlyStopping, adam, check_support, fit
 
-CHECKPOINT, HISTORY, METRICS, SPLIT, FIGURES = (
-    "checkpoint.pt", "history.csv", "metrics.json", "split.json", "figures",
-)
+HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
 
 
@@ -102,7 +100,7 @@ def train(
             split.save(out / SPLIT)
         (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
         _write_history(out, history)
-        _save(out / CHECKPOINT, {
+        checkpoint.save(out, {
             "settings": prepared.settings, "history": history,
             "objective": objective.state_dict(), "optimizer": prepared.optimizer.state_dict(),
             "stopping": None if stopping is None else stopping.state_dict(),
@@ -168,10 +166,10 @@ def prepare(
     stopping = None if patience is None else EarlyStopping(patience)
     history: list[dict[str, float]] = []
     if (out / CHECKPOINT).exists() and resume:
-        saved = _read_checkpoint(out, where)
+        saved = checkpoint.read(out, where)
         history = saved["history"]
-        _check_resumable(out, saved["settings"], settings, len(history), epochs)
-        with _reading(out):
+        checkpoint.check_resumable(out, saved, settings, epochs)
+        with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
             optimizer.load_state_dict(saved["optimizer"])
             if stopping is not None:
@@ -194,10 +192,10 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     where = choose_device(device)
-    saved = _read_checkpoint(folder, where)
+    saved = checkpoint.read(folder, where)
     settings = saved["settings"]
     split = Split.load(folder / SPLIT, data.load(settings["data"], root)).to(where)
-    with _reading(folder):
+    with checkpoint.reading(folder):
         objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
         objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
     return Run(settings, objective, split)
@@ -267,54 +265,12 @@ def _metrics(run: Prepared, epochs: int) -> dict[str, Any]:
     }
 
 
-def _check_resumable(
-    out: Path, saved: dict[str, Any], settings: dict[str, Any], done: int, epochs: int
-) -> None:
-    old, new = ({**s, **s["options"]} for s in (saved, settings))
-    for key in (key for key in old if key != "options"):
-        if old[key] != new.get(key):
-            raise InputError(
-                f"{out}: the run to resume has {key}={old[key]}, got {key}={new.get(key)};"
-                " give the same settings, or --overwrite to start anew"
-            )
-    if done > epochs:
-        raise InputError(f"{out}: the run to resume has done {done} epochs, got epochs={epochs}")
-
-
 def _start(out: Path, overwrite: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if overwrite:
         shutil.rmtree(out / FIGURES, ignore_errors=True)
         for name in FILES:
             (out / name).unlink(missing_ok=True)
-
-
-def _save(path: Path, content: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
-
-
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file can raise anything while it is unpickled
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{folder / CHECKPOINT}: expected a checkpoint of train, got a broken file ({reason})"
-        ) from None
-
-
-def _read_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
-    with _reading(folder):
-        saved = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
-        for key in ("model", "data", "options"):
-            saved["settings"][key]
-        return {key: saved[key] for key in (
-            "settings", "history", "objective", "optimizer", "stopping",
-        )}
 
 
 def _write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
