@@ -180,3 +180,27 @@ def test_point_mass_latents_are_evaluated(pair) -> None:
     z = X[:, :2]
     prior = Normal(0.0, 1.0).log_prob(z).sum(-1).mean().item()
     assert elbo_parts(model, PointMass(), X)["kl_z"] == pytest.approx(-prior, rel=1e-5)
+
+
+def test_a_y_that_is_summed_out_in_the_model_is_part_of_the_reconstruction() -> None:
+    model = models.GaussianMixture(4, 3)
+    parts = elbo_parts(model, guides.GaussianMixture(model), X)
+    assert parts.keys() == {"elbo", "reconstruction"}
+    assert parts["elbo"] == parts["reconstruction"]
+
+
+def test_iwae_sums_out_what_the_model_enumerates() -> None:
+    model = models.GaussianMixture(4, 3)
+    guide = guides.GaussianMixture(model)
+    assert iwae(model, guide, X, samples=2) == pytest.approx(elbo(model, guide, X), rel=1e-5)
+
+
+def test_a_point_mass_has_no_bound_on_the_evidence() -> None:
+    split = load("digits").split(labels=10)
+    model = models.DirichletM2(64, 10, z_dim=2, hidden=(5,))
+    small = {"hidden": (5,)}
+    point = evaluate(model, guides.DirichletM2(model, **small), split)
+    spread = evaluate(model, guides.DirichletM2(model, kappa=10.0, **small), split)
+    assert [point[name] for name in ("elbo", "iwae", "kl_pi")] == [None] * 3
+    assert None not in [spread[name] for name in ("elbo", "iwae", "kl_pi")]
+    assert point["reconstruction"] is not None

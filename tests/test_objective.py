@@ -137,3 +137,14 @@ def test_plain_modules_that_call_pyro_module_are_pairs_too(batch) -> None:
     objective = Objective(Model(), Guide())
     objective(batch).total.backward()
     assert all(p.grad is not None for p in objective.parameters())
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"y": torch.arange(6)}, r"one-hot labels y of shape \(6, K\), got \(6,\)"),
+    ({"y": torch.eye(3)}, r"one-hot labels y of shape \(6, K\), got \(3, 3\)"),
+    ({"u": torch.rand(8, 5)}, r"x of shape \(L, D\) and u of shape \(U, D\), got .*\(8, 5\)"),
+    ({"x": torch.rand(6, 2, 2)}, r"x of shape \(L, D\) .*, got \(6, 2, 2\)"),
+])
+def test_shapes_that_disagree_are_named(pair, batch, wrong, message) -> None:
+    with pytest.raises(InputError, match=message):
+        Objective(*pair)(batch._replace(**wrong))
