@@ -42,10 +42,7 @@ def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
         torch.random.fork_rng(devices=list(cuda)),
         torch.no_grad(),
         pyro.validation_enabled(False),
-        warnings.catch_warnings(),
     ):
-        # TraceEnum_ELBO compares the scales that elbo_parts differentiates by.
-        warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
         torch.manual_seed(seed)
         try:
             for module in modules:
@@ -136,7 +133,9 @@ def elbo_parts(
     for start in range(0, len(x), CHUNK):
         rows = slice(start, start + CHUNK)
         part = x[rows]
-        with torch.enable_grad():
+        with torch.enable_grad(), warnings.catch_warnings():
+            # TraceEnum_ELBO compares the scales as numbers.
+            warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True")
             scale = {name: torch.ones((), device=x.device, requires_grad=True) for name in names}
             with Weighted(lambda site: scale.get(site["name"], 1.0)):
                 loss = negative_elbo(model, guide, part, None if y is None else y[rows])
