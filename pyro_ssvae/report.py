@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pyro_ssvae import runs, zoo
+from pyro_ssvae.evaluation import IWAE_SAMPLES
 from pyro_ssvae.plots import COLORS
 
 RUNS = "runs"
@@ -34,8 +35,8 @@ code { background: #f4f4f4; padding: 0 0.2em; } p.note { color: #555; font-size:
 
 NOTES = {
     "accuracy": "accuracy, NLL (nats), Brier score and ECE of q(y | x) on the test part",
-    "elbo": "ELBO and IWAE bound on log p(x) of the test images, without labels, in nats: higher"
-            " is better, and only models of the same x compare",
+    "elbo": f"ELBO and IWAE bound (K = {IWAE_SAMPLES} samples) on log p(x) of the test images,"
+            " without labels, in nats: higher is better, and only models of the same x compare",
     "leakage": "accuracy of a linear classifier of the class from z: what z knows of the class",
     "seconds": "time of training; of a reference, that of fitting all its candidates",
 }
