@@ -30,7 +30,7 @@ class DirichletM2(PyroModule):
     Args:
         model: the model whose sizes this guide takes.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        kappa: concentration of q(pi | x); 0 stands for the point mass, whose entropy, minus
+        kappa: concentration of q(pi | x); None stands for the point mass, whose entropy, minus
             infinity, is left out.
         bound: ``"jensen"``, ``"sample"`` or ``"exact"``.
     """
@@ -40,11 +40,12 @@ class DirichletM2(PyroModule):
         model: models.DirichletM2,
         *,
         hidden: tuple[int, ...] = (500,),
-        kappa: float = 0.0,
+        kappa: float | None = None,
         bound: Literal["jensen", "sample", "exact"] = "jensen",
     ) -> None:
         super().__init__("guide")
-        positive(**{"kappa": kappa} if kappa else {})
+        if kappa is not None:
+            positive(kappa=kappa)
         one_of("bound", bound, ("jensen", "sample", "exact"))
         self.kappa, self.bound = kappa, bound
         self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
@@ -65,7 +66,7 @@ class DirichletM2(PyroModule):
 
     def _around(self, mean: Tensor) -> dist.Distribution:
         # Off the edge of the simplex, where densities and their gradients are not finite.
-        if self.kappa == 0:
+        if self.kappa is None:
             return dist.Delta(mean.clamp_min(torch.finfo(mean.dtype).tiny), event_dim=1)
         return dist.Dirichlet(self.kappa * mean.clamp_min(MIN_MEAN))
 
