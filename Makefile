@@ -14,7 +14,7 @@ demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare m2 vae supervised --epochs 100 --out runs/demo --overwrite
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/installed
 	$(BIN)/flake8

@@ -62,12 +62,18 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+_data_root = click.option(
+    "--data-root", type=click.Path(path_type=Path), default=None,
+    help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.",
+)
+_device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+
+
 def _data_options(command: Command) -> Command:
     for option in reversed((
         click.option("--data", "data_name", default="digits", show_default=True,
                      help="Data set: " + ", ".join(data.SOURCES) + "."),
-        click.option("--data-root", type=click.Path(path_type=Path), default=None,
-                     help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder."),
+        _data_root,
         click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
     )):
         command = option(command)
@@ -84,7 +90,7 @@ def _training_options(command: Command) -> Command:
                      help="Unlabelled examples in a batch."),
         click.option("--patience", type=int, default=None,
                      help="Stop after so many epochs without better validation; keep the best."),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        _device,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Option of a pair, as `list` shows them; may be repeated."),
         click.option("--out", type=click.Path(path_type=Path), required=True,
@@ -115,9 +121,8 @@ def train(
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--data-root", type=click.Path(path_type=Path), default=None,
-              help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@_data_root
+@_device
 def evaluate(folder: Path, data_root: Path | None, device: str) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
     _print_metrics(runs.test_metrics(runs.load(folder, root=data_root, device=device)))

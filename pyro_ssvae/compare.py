@@ -17,6 +17,7 @@ from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.files import write_text
 from pyro_ssvae.report import RUNS, run_folder
+from pyro_ssvae.training import check_support
 
 TABLE, TABLE_CSV, REPORT = "table.md", "table.csv", "report.html"
 
@@ -75,10 +76,12 @@ def compare(
     jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
     progress = training.pop("progress", False)
     for name, split, folder in jobs:
-        runs.prepare(
+        prepared = runs.prepare(
             name, split, folder, options=options[name], resume=resume, overwrite=overwrite,
             **training,
         )
+        if split is splits[0]:  # every split has the same data
+            check_support(prepared.objective, prepared.split)
     _clear(out, keep_runs=resume)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in (*names, *REFERENCES)}
     for name, split, folder in jobs:
@@ -92,9 +95,10 @@ def compare(
             results[name].append(evaluate_reference(name, split))
             log(_line(name, split, results[name][-1]))
     rows = {name: summary(runs_of_name) for name, runs_of_name in results.items()}
+    table = markdown(rows)
     write_text(out / TABLE_CSV, _csv(rows))
-    write_text(out / REPORT, report.html(out, results, markdown(rows)))
-    write_text(out / TABLE, markdown(rows))
+    write_text(out / REPORT, report.html(out, results, table))
+    write_text(out / TABLE, table)
     return out / REPORT
 
 
@@ -149,15 +153,14 @@ def _options_of_each(
 ) -> dict[str, dict[str, Any]]:
     if not names or len(set(names)) < len(names):
         raise InputError(f"expected different models to compare, got {' '.join(names) or 'none'}")
+    pairs = [zoo.pair(name) for name in names]
     everything = {
-        key: option
-        for name in names for key, option in zoo.pair(name).options.items()
-        if zoo.pair(name).takes(key)
+        key: option for pair in pairs for key, option in pair.options.items() if pair.takes(key)
     }
     given = zoo.parse(settings, everything)
     return {
-        name: {key: value for key, value in given.items() if zoo.pair(name).takes(key)}
-        for name in names
+        pair.name: {key: value for key, value in given.items() if pair.takes(key)}
+        for pair in pairs
     }
 
 

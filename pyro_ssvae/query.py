@@ -19,10 +19,9 @@ def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> fr
 
     Asking leaves the random state as it was.
     """
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        nodes = _trace(program, x, y).nodes.values()
     return frozenset(
-        node["name"] for node in nodes if node["type"] == "sample" and not site_is_subsample(node)
+        node["name"] for node in _nodes(program, x, y)
+        if node["type"] == "sample" and not site_is_subsample(node)
     )
 
 
@@ -50,10 +49,11 @@ def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | N
 
 
 def point_masses(guide: Callable[..., Any], x: Tensor) -> frozenset[str]:
-    """The names of the guide's sites that are point masses, given x (N, D)."""
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-        nodes = _trace(guide, x).nodes.values()
-    return frozenset(n["name"] for n in nodes if isinstance(n.get("fn"), Delta))
+    """The names of the guide's sites that are point masses, given x (N, D).
+
+    Asking leaves the random state as it was.
+    """
+    return frozenset(n["name"] for n in _nodes(guide, x) if isinstance(n.get("fn"), Delta))
 
 
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -78,6 +78,13 @@ def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distrib
     program = poutine.condition(poutine.uncondition(model), data=given)
     with torch.no_grad():
         return _trace(program, x, None).nodes["x"]["fn"]
+
+
+def _nodes(
+    program: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> list[dict[str, Any]]:
+    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        return list(_trace(program, x, y).nodes.values())
 
 
 def _trace(program: Callable[..., Any], *args: Tensor | None) -> poutine.Trace:

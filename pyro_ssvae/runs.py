@@ -24,7 +24,7 @@ from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import EarlyStopping, adam, check_support, fit
+from pyro_ssvae.training import EarlyStopping, adam, fit
 
 HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
@@ -138,9 +138,9 @@ def prepare(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Prepared:
-    """Check everything that :func:`train` needs, of which these are the arguments.
+    """Check and build what :func:`train` needs, of which these are the arguments.
 
-    Nothing is written.
+    Nothing is written. That the data suit the likelihood is left to :func:`pyro_ssvae.fit`.
 
     Raises:
         InputError: as :func:`train`.
@@ -161,7 +161,6 @@ def prepare(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(split.seed)
         objective = zoo.build(name, split.dataset, values).to(where)
-    check_support(objective, split.to(where))
     optimizer = adam(objective, values["lr"])
     stopping = None if patience is None else EarlyStopping(patience)
     history: list[dict[str, float]] = []

@@ -6,6 +6,7 @@ import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae import guides, models
@@ -57,7 +58,7 @@ class Pair:
         """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
         return option in self.options and (option != "alpha" or hasattr(self.guide, "classify"))
 
-    @property
+    @cached_property
     def options(self) -> dict[str, Option]:
         """The keywords of the model, the guide, the objective and the optimizer."""
         owners: dict[str, Callable[..., Any]] = {
@@ -103,7 +104,7 @@ def parse(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any
         try:
             result[name] = _value(text, kind)
         except ValueError:
-            wanted = inspect.formatannotation(known[name].type)
+            wanted = inspect.formatannotation(kind)
             raise InputError(f"expected {wanted} for option {name}, got {text!r}") from None
     return result
 
