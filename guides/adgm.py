@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import Inference, LabelInference
 
 
 class ADGM(PyroModule):
@@ -19,7 +20,12 @@ class ADGM(PyroModule):
 
     Args:
         model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers of each network.
+        hidden: sizes of the hidden, deterministic layers of each network.
+        batch_norm: normalise them, see :class:`pyro_ssvae.nn.BatchNorm`.
+        flows: normalizing flows in q(z | a, y, x).
+        label_inference: unknown labels are ``"enumerated"``, ``"relaxed"`` or ``"straight-through"``, see
+            :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: of relaxed labels.
         samples: of a that ``classify`` averages over.
     """
 
@@ -28,6 +34,10 @@ class ADGM(PyroModule):
         model: models.ADGM | models.SDGM,
         *,
         hidden: tuple[int, ...] = (500,),
+        batch_norm: bool = False,
+        flows: int = 0,
+        label_inference: Inference = "enumerated",
+        temperature: float = 0.67,
         samples: int = 16,
     ) -> None:
         super().__init__("guide")
@@ -35,15 +45,18 @@ class ADGM(PyroModule):
         x_dim, y_dim, z_dim, a_dim = model.x_dim, model.y_dim, model.z_dim, model.a_dim
         self.auxiliary = nn.Normal(x_dim, hidden, a_dim)
         self.classifier = nn.OneHotCategorical((a_dim, x_dim), hidden, y_dim)
-        self.encoder = nn.Normal((a_dim, y_dim, x_dim), hidden, z_dim)
-        self.samples = samples
+        self.encoder = nn.posterior((a_dim, y_dim, x_dim), hidden, z_dim, flows)
+        self.labels, self.samples = LabelInference(label_inference, temperature), samples
+        if batch_norm:
+            nn.normalise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             a = pyro.sample("a", self.auxiliary(x))
             if y is None:
-                y = pyro.sample("y", self.classifier(a, x), infer={"enumerate": "parallel"})
+                labels = self.labels(self.classifier(a, x))
+                y = pyro.sample("y", labels, infer=self.labels.infer)
             pyro.sample("z", self.encoder(a, y, x))
 
     def classify(self, x: Tensor) -> dist.Distribution:

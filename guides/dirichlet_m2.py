@@ -30,6 +30,7 @@ class DirichletM2(PyroModule):
     Args:
         model: the model whose sizes this guide takes.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
+        flows: normalizing flows in q(z | x, y).
         kappa: concentration of q(pi | x); None stands for the point mass, whose entropy, minus
             infinity, is left out.
         bound: ``"jensen"``, ``"sample"`` or ``"exact"``.
@@ -40,6 +41,7 @@ class DirichletM2(PyroModule):
         model: models.DirichletM2,
         *,
         hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
         kappa: float | None = None,
         bound: Literal["jensen", "sample", "exact"] = "jensen",
     ) -> None:
@@ -50,7 +52,7 @@ class DirichletM2(PyroModule):
         self.kappa, self.bound = kappa, bound
         self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
         inputs = model.x_dim if bound == "exact" else (model.x_dim, model.y_dim)
-        self.encoder = nn.Normal(inputs, hidden, model.z_dim)
+        self.encoder = nn.posterior(inputs, hidden, model.z_dim, flows)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

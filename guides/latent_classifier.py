@@ -24,6 +24,7 @@ class LatentClassifier(PyroModule):
     Args:
         model: the model whose sizes and classifier this guide takes.
         hidden: sizes of the encoder's hidden layers.
+        flows: normalizing flows in q(z | x): proposition 1 holds for any q.
         bound: ``"jensen"`` or ``"exact"``.
         samples: of z that ``classify`` averages over.
     """
@@ -33,6 +34,7 @@ class LatentClassifier(PyroModule):
         model: models.LatentClassifier,
         *,
         hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
         bound: Literal["jensen", "exact"] = "jensen",
         samples: int = 16,
     ) -> None:
@@ -40,7 +42,7 @@ class LatentClassifier(PyroModule):
         one_of("bound", bound, ("jensen", "exact"))
         positive(samples=samples)
         self.classifier = model.classifier
-        self.encoder = nn.Normal(model.x_dim, hidden, model.z_dim)
+        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
         self.bound, self.samples = bound, samples
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -6,6 +6,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.labels import Inference, LabelInference
 
 
 class M2(PyroModule):
@@ -19,19 +20,32 @@ class M2(PyroModule):
     Args:
         model: the model whose sizes this guide takes.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
+        flows: normalizing flows in q(z | x, y).
+        label_inference: unknown labels are ``"enumerated"``, ``"relaxed"`` or ``"straight-through"``, see
+            :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: of relaxed labels.
     """
 
-    def __init__(self, model: models.M2, *, hidden: tuple[int, ...] = (500,)) -> None:
+    def __init__(
+        self,
+        model: models.M2,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
+        label_inference: Inference = "enumerated",
+        temperature: float = 0.67,
+    ) -> None:
         super().__init__("guide")
         x_dim, y_dim, z_dim = model.x_dim, model.y_dim, model.z_dim
         self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
-        self.encoder = nn.Normal((x_dim, y_dim), hidden, z_dim)
+        self.encoder = nn.posterior((x_dim, y_dim), hidden, z_dim, flows)
+        self.labels = LabelInference(label_inference, temperature)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             if y is None:
-                y = pyro.sample("y", self.classify(x), infer={"enumerate": "parallel"})
+                y = pyro.sample("y", self.labels(self.classify(x)), infer=self.labels.infer)
             pyro.sample("z", self.encoder(x, y))
 
     def classify(self, x: Tensor) -> Distribution:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.errors import InputError, one_of
 
 
 class VAE(PyroModule):
@@ -12,16 +15,37 @@ class VAE(PyroModule):
 
     Kingma and Welling (2014), Auto-Encoding Variational Bayes, eq. 9.
 
+    ``posterior="point"`` makes it an autoencoder: q(z | x) is the point mass at the code, and with
+    the objective's ``beta=0`` the prior has no part either.
+
     Args:
         model: the model whose sizes this guide takes.
         hidden: sizes of the encoder's hidden layers.
+        flows: normalizing flows in q(z | x).
+        posterior: ``"normal"`` or ``"point"``.
     """
 
-    def __init__(self, model: models.VAE, *, hidden: tuple[int, ...] = (500,)) -> None:
+    def __init__(
+        self,
+        model: models.VAE,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
+        posterior: Literal["normal", "point"] = "normal",
+    ) -> None:
         super().__init__("guide")
-        self.encoder = nn.Normal(model.x_dim, hidden, model.z_dim)
+        one_of("posterior", posterior, ("normal", "point"))
+        if posterior == "point" and flows:
+            raise InputError(f"posterior='point' and flows={flows}: a flow moves a point mass to"
+                             " another point; use flows=0, or posterior='normal'")
+        self.tokens = model.vocabulary and nn.Tokens(model.vocabulary)
+        inputs = model.x_dim * (model.vocabulary or 1)
+        self.encoder = (
+            nn.Point(inputs, hidden, model.z_dim) if posterior == "point"
+            else nn.posterior(inputs, hidden, model.z_dim, flows)
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y is ignored."""
         with pyro.plate("data", len(x)):
-            pyro.sample("z", self.encoder(x))
+            pyro.sample("z", self.encoder(self.tokens(x) if self.tokens else x))

@@ -31,7 +31,7 @@ class DirichletM2(PyroModule):
         temper: power of an observed label's p(y | pi), M2's alpha. Other than 1, it bounds no
             log p(x, y); the command line trains with 10.
         likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"temper": 10.0}
@@ -46,7 +46,7 @@ class DirichletM2(PyroModule):
         concentration: float = 1.0,
         temper: float = 1.0,
         likelihood: Literal["bernoulli", "normal"] = "bernoulli",
-        sigma: float = 0.1,
+        sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)

@@ -25,7 +25,7 @@ class LatentClassifier(PyroModule):
         hidden: sizes of the hidden layers, of the decoder and of the classifier.
         simplified: decode from z alone (section 4.1).
         likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class LatentClassifier(PyroModule):
         hidden: tuple[int, ...] = (500,),
         simplified: bool = False,
         likelihood: Literal["bernoulli", "normal"] = "bernoulli",
-        sigma: float = 0.1,
+        sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)

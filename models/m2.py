@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyro_ssvae import nn
 from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import LabelPrior
 
 
 class M2(PyroModule):
@@ -16,15 +17,17 @@ class M2(PyroModule):
 
     Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, eq. 2.
 
-    y is the class, uniform and seen where a label is given; z ~ N(0, I) is everything else.
+    y is the class, seen where a label is given; z ~ N(0, I) is everything else.
 
     Args:
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: sizes of the decoder's hidden layers.
+        class_probs: p(y), K numbers above 0; None is uniform.
+        learn_prior: train p(y), from ``class_probs`` on.
         likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
@@ -36,17 +39,20 @@ class M2(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        class_probs: tuple[float, ...] | None = None,
+        learn_prior: bool = False,
         likelihood: Literal["bernoulli", "normal"] = "bernoulli",
-        sigma: float = 0.1,
+        sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
         self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
+        self.prior = LabelPrior(y_dim, probs=class_probs, learned=learn_prior)
         self.decoder = nn.likelihood(likelihood, (z_dim, y_dim), hidden, x_dim, sigma)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
-            y = pyro.sample("y", nn.uniform_classes(x, self.y_dim), obs=y)
+            y = pyro.sample("y", self.prior(x), obs=y)
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             pyro.sample("x", self.decoder(z, y), obs=x)

@@ -23,9 +23,10 @@ class SDGM(PyroModule):
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         a_dim: the number of dimensions of a.
-        hidden: sizes of the hidden layers of each network.
+        hidden: sizes of the hidden, deterministic layers of each network.
+        batch_norm: normalise them, see :class:`pyro_ssvae.nn.BatchNorm`.
         likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "warmup": 25.0}
@@ -38,14 +39,17 @@ class SDGM(PyroModule):
         z_dim: int = 50,
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        batch_norm: bool = False,
         likelihood: Literal["bernoulli", "normal"] = "bernoulli",
-        sigma: float = 0.1,
+        sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
         self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
         self.auxiliary = nn.Normal((z_dim, y_dim), hidden, a_dim)
         self.decoder = nn.likelihood(likelihood, (a_dim, z_dim, y_dim), hidden, x_dim, sigma)
+        if batch_norm:
+            nn.normalise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

@@ -8,7 +8,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import one_of, positive
 
 
 class VAE(PyroModule):
@@ -19,11 +19,12 @@ class VAE(PyroModule):
     Labels are accepted and have no part: the yardstick for what the images alone can tell.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_dim: D, the number of pixels, features or tokens.
         z_dim: J, the number of latent dimensions.
         hidden: sizes of the decoder's hidden layers.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood.
+        likelihood: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or ``"categorical"`` for tokens.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        vocabulary: V, the number of tokens, which are whole numbers 0..V-1.
     """
 
     # The few labelled images would make up half of every update.
@@ -35,13 +36,16 @@ class VAE(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
-        sigma: float = 0.1,
+        likelihood: Literal["bernoulli", "normal", "categorical"] = "bernoulli",
+        sigma: float | None = 0.1,
+        vocabulary: int | None = None,
     ) -> None:
         super().__init__("model")
+        one_of("likelihood", likelihood, ("bernoulli", "normal", "categorical"))
         positive(x_dim=x_dim, z_dim=z_dim)
         self.x_dim, self.z_dim = x_dim, z_dim
-        self.decoder = nn.likelihood(likelihood, z_dim, hidden, x_dim, sigma)
+        self.vocabulary = vocabulary if likelihood == "categorical" else None
+        self.decoder = nn.likelihood(likelihood, z_dim, hidden, x_dim, sigma, vocabulary)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y is ignored."""

@@ -13,7 +13,7 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.files import replacing
 
 CHECKPOINT = "checkpoint.pt"
-KEYS = ("settings", "history", "objective", "optimizer", "stopping")
+KEYS = ("settings", "history", "objective", "optimizer", "stopping", "aggressive")
 
 
 def save(folder: Path, content: dict[str, Any]) -> None:

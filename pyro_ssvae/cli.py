@@ -90,6 +90,8 @@ def _training_options(command: Command) -> Command:
                      help="Unlabelled examples in a batch."),
         click.option("--patience", type=int, default=None,
                      help="Stop after so many epochs without better validation; keep the best."),
+        click.option("--aggressive", is_flag=True,
+                     help="Begin with aggressive training of the guide (He et al. 2019)."),
         _device,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Option of a pair, as `list` shows them; may be repeated."),
@@ -131,7 +133,7 @@ def evaluate(folder: Path, data_root: Path | None, device: str) -> None:
 def _print_metrics(metrics: dict[str, float | None]) -> None:
     for name, value in metrics.items():
         if value is not None:
-            click.echo(f"{name:15} {value:.6g}")
+            click.echo(f"{name:24} {value:.6g}")
 
 
 @main.command()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from pyro import distributions as dist
+from pyro.distributions.transforms import AffineAutoregressive
+from pyro.nn import AutoRegressiveNN
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions import Transform, constraints
 from torch.nn import functional as F
 
+from pyro_ssvae import labels
 from pyro_ssvae.errors import InputError, positive, unknown
 
 MIN_SCALE = 1e-5  # keeps a posterior that collapses on a point from dividing by zero
@@ -44,6 +49,7 @@ class MLP(nn.Module):
         self.in_dims = (in_dims,) if isinstance(in_dims, int) else tuple(in_dims)
         if not self.in_dims:
             raise InputError("expected the size of at least one input, got none")
+        self.hidden = tuple(hidden)
         sizes = [*hidden, out_dim]
         for kind, dims in {"input": self.in_dims, "hidden": hidden, "output": [out_dim]}.items():
             for size in dims:
@@ -73,6 +79,26 @@ class MLP(nn.Module):
         for part in others:
             first = first + part
         return self.rest(first)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of (..., H) with one mean and variance over all leading dimensions.
+
+    Of an enumerated label's rows (K, N, H) that is over examples and classes together: with a
+    mean for each class, what the label adds to the layer would be the first thing taken out.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.flatten(0, -2)).view_as(input)
+
+
+def normalise(module: nn.Module) -> None:
+    """Put a :class:`BatchNorm` after every hidden linear layer of a module's MLPs."""
+    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
+        layers: list[nn.Module] = []
+        for size, activation, linear in zip(mlp.hidden, mlp.rest[::2], mlp.rest[1::2]):
+            layers += [BatchNorm(size), activation, linear]
+        mlp.rest = nn.Sequential(*layers)
 
 
 def _xavier(linear: nn.Linear) -> nn.Linear:
@@ -149,19 +175,168 @@ class OneHotCategorical(nn.Module):
         return dist.OneHotCategorical(logits=self.logits(*inputs))
 
 
-def likelihood(
-    name: str, in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int, sigma: float
+class OneHots(nn.Module):
+    """A network with several one-hot labels as outputs, independent given its inputs.
+
+    Args:
+        in_dims, hidden: as in :class:`MLP`.
+        sizes: classes of each label.
+    """
+
+    def __init__(
+        self, in_dims: int | Sequence[int], hidden: Sequence[int], sizes: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        self.logits = MLP(in_dims, hidden, sum(sizes))
+
+    def forward(self, *inputs: Tensor) -> labels.OneHots:
+        """The distribution over the concatenated one-hot vectors (..., sum(sizes))."""
+        return labels.OneHots(self.logits(*inputs), self.sizes)
+
+
+class Categorical(nn.Module):
+    """A network with categorical outputs: D tokens, each one of a vocabulary of V.
+
+    Args:
+        in_dims, hidden: as in :class:`MLP`.
+        out_dim: D.
+        vocabulary: V; tokens are whole numbers 0..V-1.
+
+    Raises:
+        InputError: if there is no vocabulary.
+    """
+
+    def __init__(
+        self,
+        in_dims: int | Sequence[int],
+        hidden: Sequence[int],
+        out_dim: int,
+        vocabulary: int | None,
+    ) -> None:
+        super().__init__()
+        if vocabulary is None:
+            raise InputError(
+                "likelihood='categorical' and vocabulary=None: give the number of tokens, such as"
+                " vocabulary=256"
+            )
+        positive(vocabulary=vocabulary)
+        self.vocabulary = vocabulary
+        self.logits = MLP(in_dims, hidden, out_dim * vocabulary)
+
+    def forward(self, *inputs: Tensor) -> dist.Distribution:
+        """The distribution over tokens (..., D), one event."""
+        logits = self.logits(*inputs).unflatten(-1, (-1, self.vocabulary))
+        return dist.Categorical(logits=logits).to_event(1)
+
+
+class Tokens(nn.Module):
+    """Reads tokens (..., D), whole numbers 0..V-1, as one-hot vectors (..., D * V)."""
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.one_hot(x.long(), self.vocabulary).flatten(-2).to(x.dtype)
+
+
+class Point(nn.Module):
+    """A network whose distribution is the point mass at its output; shapes as in :class:`MLP`."""
+
+    def __init__(
+        self, in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int
+    ) -> None:
+        super().__init__()
+        self.network = MLP(in_dims, hidden, out_dim)
+
+    def forward(self, *inputs: Tensor) -> dist.Distribution:
+        """The point mass in (..., out_dim), one event."""
+        return dist.Delta(self.network(*inputs), event_dim=1)
+
+
+class Flow(nn.Module):
+    """A normalizing flow: a network's distribution, pushed through invertible transforms.
+
+    Rezende and Mohamed (2015), Variational Inference with Normalizing Flows. Any guide takes one:
+    ``guide.encoder = nn.Flow(guide.encoder, transforms)``.
+
+    Args:
+        base: a network that returns a distribution over vectors.
+        transforms: of Pyro, such as ``AffineCoupling``, or of zuko, such as
+            ``zuko.flows.MaskedAutoregressiveTransform(J)``; applied in this order.
+    """
+
+    def __init__(self, base: nn.Module, transforms: Sequence[Any]) -> None:
+        super().__init__()
+        self.base = base
+        self.transforms = list(transforms)
+        self.parameters_of_transforms = nn.ModuleList(
+            t for t in transforms if isinstance(t, nn.Module)
+        )
+
+    def forward(self, *inputs: Tensor) -> dist.Distribution:
+        """The distribution over vectors, of the shape of the base's."""
+        # zuko's transforms are made by a call, Pyro's are transforms themselves.
+        made = [t if isinstance(t, Transform) else t() for t in self.transforms]
+        return dist.TransformedDistribution(self.base(*inputs), made)
+
+
+def posterior(
+    in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int, flows: int = 0
 ) -> nn.Module:
-    """The decoder network for a likelihood named ``"bernoulli"`` or ``"normal"``.
+    """The network of q(z | ...): a diagonal normal, and ``flows`` autoregressive flows on it.
+
+    Kingma et al. (2016), Improved Variational Inference with Inverse Autoregressive Flow: each
+    layer shifts and scales a dimension by what those before it were, in alternating order.
+
+    Raises:
+        InputError: if ``flows`` is negative.
+    """
+    normal = Normal(in_dims, hidden, out_dim)
+    if flows < 0:
+        raise InputError(f"expected flows >= 0, got {flows}")
+    if flows == 0:
+        return normal
+    width = max(2 * out_dim, 16)
+    transforms: list[Any] = []
+    for i in range(flows):
+        order = torch.arange(out_dim) if i % 2 == 0 else torch.arange(out_dim).flip(0)
+        network = AutoRegressiveNN(out_dim, [width], permutation=order)
+        transforms.append(AffineAutoregressive(network, stable=True))
+    return Flow(normal, transforms)
+
+
+def likelihood(
+    name: str,
+    in_dims: int | Sequence[int],
+    hidden: Sequence[int],
+    out_dim: int,
+    sigma: float | None,
+    vocabulary: int | None = None,
+) -> nn.Module:
+    """The decoder network for a likelihood named ``"bernoulli"``, ``"normal"``, ``"categorical"``.
 
     ``sigma`` is the normal likelihood's fixed standard deviation: ``1 / sigma**2`` weighs the
-    reconstruction against the rest of the bound. The Bernoulli likelihood does not use it.
+    reconstruction against the rest of the bound; None lets the network give one for every
+    dimension. ``vocabulary`` is the number of a categorical likelihood's tokens. Other
+    likelihoods do not use them.
     """
     if name == "bernoulli":
         return Bernoulli(in_dims, hidden, out_dim)
     if name == "normal":
         return Normal(in_dims, hidden, out_dim, sigma)
-    raise unknown("likelihood", name, ("bernoulli", "normal"))
+    if name == "categorical":
+        return Categorical(in_dims, hidden, out_dim, vocabulary)
+    raise unknown("likelihood", name, ("bernoulli", "normal", "categorical"))
+
+
+def reverse_gradient(x: Tensor) -> Tensor:
+    """x, whose gradient is passed back with its sign reversed.
+
+    Ganin et al. (2016), Domain-Adversarial Training of Neural Networks.
+    """
+    return 2 * x.detach() - x
 
 
 def standard_normal(like: Tensor, dim: int) -> dist.Distribution:
@@ -171,4 +346,4 @@ def standard_normal(like: Tensor, dim: int) -> dist.Distribution:
 
 def uniform_classes(like: Tensor, classes: int) -> dist.Distribution:
     """The uniform distribution over one-hot vectors of ``classes`` classes, as ``like``."""
-    return dist.OneHotCategorical(logits=like.new_zeros(classes))
+    return labels.OneHots(like.new_zeros(classes))

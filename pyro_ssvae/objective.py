@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import pyro
 import torch
-from pyro.infer import TraceEnum_ELBO
-from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
+from torch.distributions import kl_divergence
 
 from pyro_ssvae.data import Batch
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.elbo import Term, TraceEnumKL_ELBO
+from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.labels import label_divergence
+
+KL = Literal["analytic", "sampled"]
 
 
 class Loss(NamedTuple):
@@ -23,7 +27,8 @@ class Loss(NamedTuple):
     Attributes:
         total: scalar, the weighted sum of the terms.
         terms: scalars by name, unweighted and detached: minus the mean ``labelled`` and
-            ``unlabelled`` ELBO, and the ``classification`` loss; those of weight zero are absent.
+            ``unlabelled`` bound, the ``classification`` loss, and the guide's named terms; those
+            of weight zero are absent.
     """
 
     total: Tensor
@@ -33,30 +38,48 @@ class Loss(NamedTuple):
 class Objective(nn.Module):
     """Minus ``labelled * L + unlabelled * U + alpha * log q(y | x)``, each a mean over its batch.
 
-    L is the ELBO of the pair with y given and U the one with y unknown; both are derived by
-    :class:`pyro.infer.TraceEnum_ELBO` from the two programs. Every term is a mean, so that the
+    L is the ELBO of the pair with y given and U the one with y unknown; both are derived from the
+    two programs by :class:`pyro_ssvae.elbo.TraceEnumKL_ELBO`. Every term is a mean, so that the
     weights mean the same for any composition of a batch.
 
     Kingma et al. (2014), eqs. 8 and 9, are sums over the data set: ``labelled`` is
     n_labelled / n_unlabelled there, and ``alpha`` their alpha times that. Equal weights 1 and 1
     are what comes of sums over batches of 100 + 100, as in Jurasinski (2019), appendix D.
 
+    What a pair needs beside its bounds is named: a guide may have a method
+    ``named_terms(x, y, u)`` that returns ``{name: (weight, value)}``, added to the total. Such a
+    term is no part of an ELBO, and its docstring says why.
+
     Args:
         model: a Pyro program ``model(x, y=None)``, a module that owns its parameters, with its
             data in a plate at dimension -1.
         guide: its guide, of the same signature.
-        labelled: weight of the labelled ELBO.
-        unlabelled: weight of the unlabelled ELBO.
-        alpha: weight of the classification loss -log q(y | x) on the labelled data. It is no part
-            of the bound: without it q(y | x) learns from unlabelled data only. Needs
-            ``guide.classify``.
+        labelled: weight of the labelled bound.
+        unlabelled: weight of the unlabelled bound.
+        alpha: weight of the classification loss, the divergence KL[p(y) || q(y | x)] from the
+            given label: -log q(y | x). It is no part of the bound: without it q(y | x) learns from
+            unlabelled data only. Needs ``guide.classify``.
+        smoothing: of the given labels in the classification loss: this share is spread evenly
+            over all classes.
+        swap: on labelled data take KL[q(y | x) || p(y)] where the bound has -log p(y): with
+            ``alpha=1``, Feng (2019), eq. 13. It stands on q(y | x) being near the given label and
+            bounds nothing: it can exceed log p(x) by up to the entropy of q(y | x). Needs
+            ``model.prior`` and ``guide.classify``.
         beta: weight of the KL divergence of continuous latent sites; other than 1, the ELBO is
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
         warmup: epochs over which ``beta`` is approached linearly from 0.
+        capacity_z, capacity_y: nats that the mean KL divergence of a site is drawn to: its place
+            in the bound is taken by ``gamma * |KL - capacity|``. Feng (2019), eq. 16; no ELBO, for
+            the batch's mean stands within the modulus. That of y is cut at the largest there is,
+            log K for each label.
+        gamma: weight of these moduli.
+        ramp: epochs over which the capacities grow linearly from 0.
+        kl: ``"analytic"`` takes KL divergences in closed form where there are any, ``"sampled"``
+            estimates all from the sample that the rest of the bound uses.
 
     Raises:
-        InputError: if a weight is negative or not finite, all are zero, or ``alpha`` is given for
-            a guide that does not classify.
+        InputError: if a weight is negative or not finite, all are zero, or two options contradict
+            each other or the pair.
     """
 
     def __init__(
@@ -67,67 +90,156 @@ class Objective(nn.Module):
         labelled: float = 1.0,
         unlabelled: float = 1.0,
         alpha: float = 0.0,
+        smoothing: float = 0.0,
+        swap: bool = False,
         beta: float = 1.0,
         warmup: float = 0.0,
+        capacity_z: float | None = None,
+        capacity_y: float | None = None,
+        gamma: float = 1.0,
+        ramp: float = 0.0,
+        kl: KL = "analytic",
     ) -> None:
         super().__init__()
-        weights = {
-            "labelled": labelled, "unlabelled": unlabelled, "alpha": alpha,
-            "beta": beta, "warmup": warmup,
-        }
-        for name, weight in weights.items():
-            if not (weight >= 0 and math.isfinite(weight)):
-                raise InputError(f"expected a finite {name} >= 0, got {weight}")
-        if labelled == unlabelled == alpha == 0:
-            raise InputError(
-                "expected a positive weight among labelled, unlabelled and alpha, got none"
-            )
-        if alpha > 0 and not hasattr(guide, "classify"):
-            raise InputError(
-                f"alpha={alpha} weighs the classification loss, and {type(guide).__name__}'s guide"
-                " has no classify: use alpha=0"
-            )
         self.model: Any = model
         self.guide: Any = guide
-        self.labelled, self.unlabelled = labelled, unlabelled
-        self.alpha, self.beta, self.warmup = alpha, beta, warmup
+        self.labelled, self.unlabelled, self.alpha = labelled, unlabelled, alpha
+        self.smoothing, self.swap, self.kl = smoothing, swap, kl
+        self.beta, self.warmup, self.gamma, self.ramp = beta, warmup, gamma, ramp
+        self.capacity = {
+            name: nats for name, nats in {"z": capacity_z, "y": capacity_y}.items()
+            if nats is not None
+        }
+        self._check_weights()
+        self._check_pair()
 
     def forward(self, batch: Batch, epoch: float = math.inf) -> Loss:
         """The loss of a batch.
 
         Args:
             batch: labelled images (L, D) with one-hot labels (L, K), unlabelled images (U, D).
-            epoch: epochs done so far, a fraction within one; it drives the warm-up.
+            epoch: epochs done so far, a fraction within one; it drives warm-up and ramp.
 
         Raises:
-            InputError: if the shapes disagree.
+            InputError: if the shapes disagree, or a capacity is set for a site that has no KL
+                divergence in closed form.
         """
         _check(batch)
-        beta = self.kl_weight(epoch)
-        weights, terms = {}, {}
+        x, y, u = batch
+        weighted: dict[str, tuple[float, Tensor]] = {}
         if self.labelled > 0:
-            weights["labelled"] = self.labelled
-            terms["labelled"] = negative_elbo(self.model, self.guide, batch.x, batch.y, beta=beta)
+            weighted["labelled"] = self.labelled, self.bound(x, y, epoch)
         if self.unlabelled > 0:
-            weights["unlabelled"] = self.unlabelled
-            terms["unlabelled"] = negative_elbo(self.model, self.guide, batch.u, beta=beta)
+            weighted["unlabelled"] = self.unlabelled, self.bound(u, None, epoch)
         if self.alpha > 0:
-            weights["classification"] = self.alpha
-            terms["classification"] = self.classification(batch.x, batch.y)
-        total = torch.stack([weights[name] * terms[name] for name in terms]).sum()
-        return Loss(total, {name: term.detach() for name, term in terms.items()})
+            weighted["classification"] = self.alpha, self.classification(x, y)
+        if hasattr(self.guide, "named_terms"):
+            with private_params():
+                weighted |= self.guide.named_terms(x, y, u)
+        total = torch.stack([weight * value for weight, value in weighted.values()]).sum()
+        return Loss(total, {name: value.detach() for name, (_, value) in weighted.items()})
+
+    def bound(self, x: Tensor, y: Tensor | None = None, epoch: float = math.inf) -> Tensor:
+        """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights."""
+        terms = elbo_terms(self.model, self.guide, x, y, kl=self.kl)
+        if self.swap and y is not None:
+            terms["y"] = Term(-self._classifier_kl(x), latent=True, discrete=True, analytic=True)
+        beta, share = self.kl_weight(epoch), _share(epoch, self.ramp)
+        parts = []
+        for name, term in terms.items():
+            if term.latent and name in self.capacity:
+                parts.append(self.gamma * (-term.value - share * self._capacity(name, term)).abs())
+            elif term.latent and not term.discrete:
+                parts.append(-beta * term.value)
+            else:
+                parts.append(-term.value)
+        for name in self.capacity.keys() - terms.keys():
+            raise InputError(f"capacity_{name}={self.capacity[name]}: the pair has no latent"
+                             f" {name}; leave it at None")
+        return torch.stack(parts).sum()
+
+    def turns(self) -> list[list[nn.Parameter]]:
+        """The parameters that an update moves together, turn by turn: all at once for most pairs.
+
+        A guide may name submodules in ``turns`` that move before all else, as an adversary does.
+        """
+        names = getattr(self.guide, "turns", ())
+        first = [p for name in names for p in getattr(self.guide, name).parameters()]
+        known = {id(p) for p in first}
+        rest = [p for p in self.parameters() if id(p) not in known]
+        return [turn for turn in (first, rest) if turn]
 
     def kl_weight(self, epoch: float) -> float:
         """Beta after ``epoch`` epochs of the warm-up."""
-        return self.beta * min(1.0, epoch / self.warmup) if self.warmup > 0 else self.beta
+        return self.beta * _share(epoch, self.warmup)
 
     def classification(self, x: Tensor, y: Tensor) -> Tensor:
-        """-log q(y | x), a mean over the batch: the term of eq. 9 that is not part of the bound.
+        """KL[p(y) || q(y | x)], a mean over the batch: the term of eq. 9 that no bound has.
 
-        q(y | x) is what ``guide.classify`` returns.
+        q(y | x) is what ``guide.classify`` returns, p(y) the given label, smoothed if so asked;
+        for a label that is not smoothed this is -log q(y | x).
         """
         with private_params():
-            return -self.guide.classify(x).log_prob(y).mean()
+            return label_divergence(self.guide.classify(x), y, self.smoothing).mean()
+
+    def _classifier_kl(self, x: Tensor) -> Tensor:
+        with private_params():
+            return kl_divergence(self.guide.classify(x), self.model.prior(x)).mean()
+
+    def _capacity(self, name: str, term: Term) -> float:
+        if not term.analytic:
+            raise InputError(
+                f"capacity_{name}={self.capacity[name]} and kl={self.kl!r}: |KL - capacity| needs"
+                f" the KL divergence of {name} in closed form, and this pair's guide, prior and"
+                " options have none; use kl='analytic' without a flow, or beta instead"
+            )
+        if name == "y" and hasattr(self.model, "prior"):
+            return min(self.capacity[name], self.model.prior.largest_kl)
+        return self.capacity[name]
+
+    def _check_weights(self) -> None:
+        weights = {
+            name: getattr(self, name)
+            for name in ("labelled", "unlabelled", "alpha", "beta", "warmup", "gamma", "ramp")
+        }
+        weights |= {f"capacity_{name}": nats for name, nats in self.capacity.items()}
+        for name, weight in weights.items():
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise InputError(f"expected a finite {name} >= 0, got {weight}")
+        if not 0 <= self.smoothing < 1:
+            raise InputError(f"expected smoothing in [0, 1), got {self.smoothing}")
+        if self.labelled == self.unlabelled == self.alpha == 0:
+            raise InputError(
+                "expected a positive weight among labelled, unlabelled and alpha, got none"
+            )
+        one_of("kl", self.kl, ("analytic", "sampled"))
+        if "z" in self.capacity and (self.beta != 1 or self.warmup > 0):
+            raise InputError(
+                f"capacity_z={self.capacity['z']} and beta={self.beta}, warmup={self.warmup}: both"
+                " weigh the KL divergence of z; with a capacity use gamma and ramp"
+            )
+
+    def _check_pair(self) -> None:
+        name = type(self.guide).__name__
+        if self.alpha > 0 and not hasattr(self.guide, "classify"):
+            raise InputError(
+                f"alpha={self.alpha} weighs the classification loss, and {name}'s guide"
+                " has no classify: use alpha=0"
+            )
+        if self.alpha > 0 and hasattr(self.guide, "fit_classifier"):
+            raise InputError(
+                f"alpha={self.alpha} weighs the classification loss, and {name}'s classifier is"
+                " fitted after training, without gradients: use alpha=0"
+            )
+        if self.swap and not (hasattr(self.model, "prior") and hasattr(self.guide, "classify")):
+            raise InputError(
+                f"swap=True takes KL[q(y | x) || p(y)], and {name} has no p(y) of its own, or no"
+                " classifier: use swap=False"
+            )
+
+
+def _share(epoch: float, epochs: float) -> float:
+    return min(1.0, epoch / epochs) if epochs > 0 else 1.0
 
 
 def _check(batch: Batch) -> None:
@@ -143,39 +255,36 @@ def _check(batch: Batch) -> None:
         )
 
 
+def elbo_terms(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    kl: KL = "analytic",
+) -> dict[str, Term]:
+    """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
+
+    Discrete sites marked for enumeration are summed over exactly, the others sampled once.
+    ``kl`` as in :class:`Objective`.
+    """
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, analytic=kl == "analytic")
+    with private_params():
+        terms = elbo.terms(model, guide, x, y)
+    return {name: replace(term, value=term.value / len(x)) for name, term in terms.items()}
+
+
 def negative_elbo(
     model: Callable[..., Any],
     guide: Callable[..., Any],
     x: Tensor,
     y: Tensor | None = None,
     *,
-    beta: float = 1.0,
+    kl: KL = "analytic",
 ) -> Tensor:
-    """Minus the mean ELBO of x (N, D), given one-hot labels y (N, K) or without: a scalar.
-
-    Discrete sites marked for enumeration are summed over exactly, the others sampled once.
-    ``beta`` weighs the log-probabilities of the continuous latent sites in model and guide.
-    """
-    elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
-    with private_params(), Weighted(lambda site: beta if _is_continuous_latent(site) else 1.0):
-        return elbo.differentiable_loss(model, guide, x, y) / len(x)
-
-
-def _is_continuous_latent(site: dict[str, Any]) -> bool:
-    return not site["is_observed"] and not site["fn"].has_enumerate_support
-
-
-class Weighted(Messenger):
-    """Multiplies the log-probability of every sample site by ``weight(site)``."""
-
-    def __init__(self, weight: Callable[[dict[str, Any]], float | Tensor]) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        weight = self.weight(msg)
-        if isinstance(weight, Tensor) or weight != 1.0:
-            msg["scale"] = msg["scale"] * weight
+    """Minus the mean ELBO of x (N, D), given one-hot labels y (N, K) or without: a scalar."""
+    terms = elbo_terms(model, guide, x, y, kl=kl)
+    return -torch.stack([term.value for term in terms.values()]).sum()
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation import class_probabilities, evaluating
-from pyro_ssvae.metrics import accuracy
+from pyro_ssvae.evaluation import class_probabilities, evaluating, fit_classifier
+from pyro_ssvae.metrics import accuracy, macro_f1
 from pyro_ssvae.objective import Objective
 
 COLORS = colormaps["tab10"]
@@ -28,7 +28,7 @@ SHOWN = 2_000  # points in a scatter plot
 def figures(
     objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
 ) -> dict[str, Figure]:
-    """Every figure that the pair allows, by name.
+    """Every figure that the pair and its data allow, by name; several labels have no columns.
 
     Args:
         objective: the trained pair.
@@ -37,17 +37,21 @@ def figures(
     """
     model, guide = objective.model, objective.guide
     x, y = split.part("test")
+    sizes, several = split.dataset.sizes, split.dataset.multilabel
+    shape = None if several else split.dataset.image_shape
     result = {"learning_curves": learning_curves(history)}
     with evaluating(objective):
+        fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
-        if "x" in has and (split.dataset.image_shape or x.shape[1] == 2):
+        if "x" in has and (shape or x.shape[1] == 2) and not several:
             result["samples"] = samples(model, split)
-        if {"x", "y", "z"} <= has and split.dataset.image_shape and _decodes_y(model, x[:1], y[:1]):
+        if {"x", "y", "z"} <= has and shape and _decodes_y(model, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
-            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN])
+            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes)
         if hasattr(guide, "classify"):
-            result["confusion"] = confusion(class_probabilities(guide, x), y)
+            probs = class_probabilities(guide, x)
+            result["labels" if several else "confusion"] = confusion(probs, y, sizes)
     return result
 
 
@@ -59,6 +63,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         "validation NLL (nats)": ["val_nll"],
         "training: -ELBO (nats)": ["labelled", "unlabelled"],
         "training: classification (nats)": ["classification"],
+        "training: named terms": ["adversary", "image", "interpolation", "reverse"],
     }
     shown = {
         title: [name for name in names if name in history[0]] for title, names in panels.items()
@@ -115,16 +120,20 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     return _grid(rows, shape, classes + 1, ["x", *map(str, range(classes))])
 
 
-def latent(guide: Any, x: Tensor, y: Tensor) -> Figure:
+def latent(guide: Any, x: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> Figure:
     """Posterior means of z for x (N, D), given the likeliest class, by true one-hot y (N, K).
 
     More than two dimensions are shown by their first two principal components, one by a
-    histogram for each class.
+    histogram for each class. With several labels, in blocks of these sizes, the number of those
+    that are known to be present stands in for the class.
     """
-    z = query.posterior_mean(guide, x, _likeliest(guide, x)).cpu().numpy()
-    classes = y.argmax(-1).cpu().numpy()
+    z = query.posterior_mean(guide, x, _likeliest(guide, x, sizes)).cpu().numpy()
+    by, names, groups = "true class", range(y.shape[-1]), y.argmax(-1).cpu().numpy()
+    if sizes is not None and len(sizes) > 1:
+        groups = sum(block[:, 1] == 1 for block in y.split(list(sizes), dim=-1)).cpu().numpy()
+        by, names = "number of labels", range(groups.max() + 1)
     if z.shape[1] == 1:
-        return _histograms(z[:, 0], classes, y.shape[-1])
+        return _histograms(z[:, 0], groups, len(names), by)
     labels = ["z 1", "z 2"]
     if z.shape[1] > 2:
         pca = PCA(2).fit(z)
@@ -133,16 +142,21 @@ def latent(guide: Any, x: Tensor, y: Tensor) -> Figure:
         z = pca.transform(z)
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
-    for k in range(y.shape[-1]):
-        points = z[classes == k]
+    for k in names:
+        points = z[groups == k]
         axes.scatter(points[:, 0], points[:, 1], s=6, color=COLORS(k % 10), label=str(k), alpha=0.7)
-    axes.set(xlabel=labels[0], ylabel=labels[1], title="posterior mean of z, by true class")
+    axes.set(xlabel=labels[0], ylabel=labels[1], title=f"posterior mean of z, by {by}")
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
     return figure
 
 
-def confusion(probs: Tensor, y: Tensor) -> Figure:
-    """Confusion matrix of class probabilities (N, K) and one-hot labels y (N, K), in examples."""
+def confusion(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> Figure:
+    """Confusion matrix of class probabilities (N, K) and one-hot labels y (N, K), in examples.
+
+    Several labels, in blocks of these sizes, are shown by each one's accuracy and F1.
+    """
+    if sizes is not None and len(sizes) > 1:
+        return _label_scores(probs, y, sizes)
     classes = y.shape[-1]
     counts = confusion_matrix(
         y.argmax(-1).cpu(), probs.argmax(-1).cpu(), labels=range(classes)
@@ -161,12 +175,31 @@ def confusion(probs: Tensor, y: Tensor) -> Figure:
     return figure
 
 
-def _likeliest(guide: Any, x: Tensor) -> Tensor | None:
-    """The likeliest class of x (N, D), one-hot (N, K); None where the guide does not classify."""
+def _label_scores(probs: Tensor, y: Tensor, sizes: Sequence[int]) -> Figure:
+    blocks = [block.split(list(sizes), dim=-1) for block in (probs, y)]
+    known = [k for k, t in enumerate(blocks[1]) if not t.isnan().any(-1).all()]
+    figure = Figure(figsize=(max(4.4, 1.5 + 0.4 * len(sizes)), 3.2), layout="constrained")
+    axes = figure.subplots()
+    for shift, (label, score) in zip((-0.2, 0.2), {"accuracy": accuracy, "F1": macro_f1}.items()):
+        values = [score(blocks[0][k], blocks[1][k]) for k in known]
+        axes.bar(np.array(known) + shift, values, width=0.4, label=label)
+    title = f"accuracy {accuracy(probs, y, sizes):.1%}, macro F1 {macro_f1(probs, y, sizes):.1%}"
+    axes.set(xlabel="label", title=title, xticks=range(len(sizes)), ylim=(0, 1))
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def _likeliest(guide: Any, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor | None:
+    """The likeliest class of x (N, D), one-hot (N, K), of each block where there are several.
+
+    None where the guide does not classify.
+    """
     if not hasattr(guide, "classify"):
         return None
     probs = class_probabilities(guide, x)
-    return F.one_hot(probs.argmax(-1), probs.shape[-1]).to(x.dtype)
+    blocks = probs.split(list(sizes or probs.shape[-1:]), dim=-1)
+    likeliest = [F.one_hot(block.argmax(-1), block.shape[-1]) for block in blocks]
+    return torch.cat(likeliest, dim=-1).to(x.dtype)
 
 
 def _decodes_y(model: Any, x: Tensor, y: Tensor) -> bool:
@@ -177,13 +210,15 @@ def _decodes_y(model: Any, x: Tensor, y: Tensor) -> bool:
     return not torch.equal(one, query.likelihood(model, x, y=y.roll(1, -1)).mean)
 
 
-def _histograms(z: np.ndarray[Any, Any], classes: np.ndarray[Any, Any], number: int) -> Figure:
+def _histograms(
+    z: np.ndarray[Any, Any], groups: np.ndarray[Any, Any], number: int, by: str
+) -> Figure:
     figure = Figure(figsize=(4.8, 3.2), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(z.min(), z.max() + 1e-6, 60).tolist()
     for k in range(number):
-        axes.hist(z[classes == k], bins=bins, color=COLORS(k % 10), alpha=0.6, label=str(k))
-    axes.set(xlabel="z", ylabel="examples", title="posterior mean of z, by true class")
+        axes.hist(z[groups == k], bins=bins, color=COLORS(k % 10), alpha=0.6, label=str(k))
+    axes.set(xlabel="z", ylabel="examples", title=f"posterior mean of z, by {by}")
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 

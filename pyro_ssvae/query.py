@@ -13,6 +13,8 @@ from torch import Tensor
 
 from pyro_ssvae.objective import private_params
 
+MEAN_SAMPLES = 64
+
 
 def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> frozenset[str]:
     """The names of the program's random variables, given x (N, D) and one-hot y (N, K).
@@ -59,10 +61,15 @@ def point_masses(guide: Callable[..., Any], x: Tensor) -> frozenset[str]:
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
     """The mean of q(z | x, y), (N, J), for x (N, D) and one-hot y (N, K); without gradients.
 
-    Sites before z, such as a y that is not given, are sampled.
+    Sites before z, such as a y that is not given, are sampled. A distribution that cannot say its
+    mean, such as a flow, is averaged over :data:`MEAN_SAMPLES` samples.
     """
     with torch.no_grad():
-        return _trace(guide, x, y).nodes["z"]["fn"].mean
+        fn = _trace(guide, x, y).nodes["z"]["fn"]
+        try:
+            return fn.mean
+        except NotImplementedError:
+            return fn.sample((MEAN_SAMPLES,)).mean(0)
 
 
 def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distribution:

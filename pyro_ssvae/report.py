@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pyro_ssvae import runs, zoo
-from pyro_ssvae.evaluation import IWAE_SAMPLES
+from pyro_ssvae.importance import IWAE_SAMPLES
 from pyro_ssvae.plots import COLORS
 
 RUNS = "runs"
@@ -47,6 +47,7 @@ CAPTIONS = {
     "analogies": "Test images, and the model's images of their z with every class in turn",
     "latent": "Where the test images lie in the latent space",
     "confusion": "Test images by true and predicted class",
+    "labels": "Accuracy and F1 of every label on the test part",
 }
 
 

@@ -18,6 +18,7 @@ import torch
 
 import pyro_ssvae
 from pyro_ssvae import checkpoint, data, plots, zoo
+from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, positive
@@ -55,6 +56,7 @@ def train(
     batch_labelled: int = 100,
     batch_unlabelled: int = 100,
     patience: int | None = None,
+    aggressive: bool = False,
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -70,6 +72,8 @@ def train(
         epochs, batch_labelled, batch_unlabelled: as in :func:`pyro_ssvae.fit`.
         patience: stop early after so many epochs without a better validation accuracy (of a pair
             without classifier: ELBO), and keep the best weights; None trains to the end.
+        aggressive: begin with aggressive training of the guide, see
+            :class:`pyro_ssvae.AggressiveInference`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
         resume: go on with the run in the folder, if there is one.
         overwrite: replace the run in the folder, if there is one.
@@ -84,15 +88,15 @@ def train(
     """
     prepared = prepare(
         name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
-        batch_unlabelled=batch_unlabelled, patience=patience, device=device, resume=resume,
-        overwrite=overwrite,
+        batch_unlabelled=batch_unlabelled, patience=patience, aggressive=aggressive,
+        device=device, resume=resume, overwrite=overwrite,
     )
     out, objective, split = Path(out), prepared.objective, prepared.split
     stopping, history = prepared.stopping, prepared.history
     for epoch in fit(
         objective, split, epochs=epochs, batch_labelled=batch_labelled,
         batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=prepared.optimizer,
-        stopping=stopping, start=len(history), progress=progress,
+        stopping=stopping, aggressive=prepared.aggressive, start=len(history), progress=progress,
     ):
         history.append(epoch.row())
         if epoch.epoch == 1:
@@ -103,7 +107,8 @@ def train(
         checkpoint.save(out, {
             "settings": prepared.settings, "history": history,
             "objective": objective.state_dict(), "optimizer": prepared.optimizer.state_dict(),
-            "stopping": None if stopping is None else stopping.state_dict(),
+            "stopping": stopping and stopping.state_dict(),
+            "aggressive": prepared.aggressive and prepared.aggressive.state_dict(),
         })
     metrics = _metrics(prepared, epochs)
     _write_figures(out, objective, split, history)
@@ -116,11 +121,12 @@ class Prepared(Run):
     """A run that can start: new, or read back to go on.
 
     Attributes:
-        optimizer, stopping, history: where they stand.
+        optimizer, stopping, aggressive, history: where they stand.
     """
 
     optimizer: torch.optim.Optimizer
     stopping: EarlyStopping | None
+    aggressive: AggressiveInference | None
     history: list[dict[str, float]]
 
 
@@ -134,6 +140,7 @@ def prepare(
     batch_labelled: int = 100,
     batch_unlabelled: int = 100,
     patience: int | None = None,
+    aggressive: bool = False,
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -155,7 +162,7 @@ def prepare(
     settings = {
         "model": name, "data": split.dataset.name, "labels": len(split.labelled),
         "seed": split.seed, "batch_labelled": batch_labelled,
-        "batch_unlabelled": batch_unlabelled, "patience": patience,
+        "batch_unlabelled": batch_unlabelled, "patience": patience, "aggressive": aggressive,
         "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
     }
     with torch.random.fork_rng(devices=[]):
@@ -163,6 +170,9 @@ def prepare(
         objective = zoo.build(name, split.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])
     stopping = None if patience is None else EarlyStopping(patience)
+    inference = AggressiveInference() if aggressive else None
+    if inference is not None:
+        inference.check(objective, split.to(where))
     history: list[dict[str, float]] = []
     if (out / CHECKPOINT).exists() and resume:
         saved = checkpoint.read(out, where)
@@ -173,7 +183,11 @@ def prepare(
             optimizer.load_state_dict(saved["optimizer"])
             if stopping is not None:
                 stopping.load_state_dict(saved["stopping"])
-    return Prepared(settings, objective, split.to(where), optimizer, stopping, history)
+            if inference is not None:
+                inference.load_state_dict(saved["aggressive"])
+    return Prepared(
+        settings, objective, split.to(where), optimizer, stopping, inference, history
+    )
 
 
 def load(folder: str | Path, *, root: str | Path | None = None, device: str = "auto") -> Run:

@@ -18,11 +18,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pyro_ssvae import query
-from pyro_ssvae.data import Batch, Split, batches, steps_per_epoch
+from pyro_ssvae.aggressive import AggressiveInference, fresh_batches, train_guide
+from pyro_ssvae.data import Split, batches, steps_per_epoch
 from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
-from pyro_ssvae.evaluation import class_probabilities, elbo, evaluating, has_bound
+from pyro_ssvae.evaluation import (
+    class_probabilities,
+    elbo,
+    evaluating,
+    fit_classifier,
+    has_bound,
+)
 from pyro_ssvae.metrics import accuracy, nll
 from pyro_ssvae.objective import Objective
+from pyro_ssvae.updates import Moment, update
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ def fit(
     seed: int = 0,
     optimizer: torch.optim.Optimizer | None = None,
     stopping: EarlyStopping | None = None,
+    aggressive: AggressiveInference | None = None,
     start: int = 0,
     progress: bool = False,
 ) -> Iterator[Epoch]:
@@ -131,6 +140,7 @@ def fit(
         seed: of the batches and the noise.
         optimizer: in place of Adam.
         stopping: early stopping; its best weights are put back when the generator is exhausted.
+        aggressive: train the guide aggressively, as long as it says.
         start: epochs already done.
         progress: show a progress bar, on a terminal.
 
@@ -143,6 +153,8 @@ def fit(
     )
     split = split.to(next(objective.parameters()).device)
     check_support(objective, split)
+    if aggressive is not None:
+        aggressive.check(objective, split)
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
     hidden = None if progress else True  # None: shown on a terminal only
@@ -153,12 +165,20 @@ def fit(
             began = time.perf_counter()
             losses: list[dict[str, Tensor]] = []
             with _noise(objective, seed, epoch), pyro.validation_enabled(False):
-                for step, batch in enumerate(
-                    batches(split, batch_labelled, batch_unlabelled, seed=seed, epoch=epoch)
-                ):
-                    losses.append(_update(objective, optimizer, batch, epoch, step, steps))
+                sizes = batch_labelled, batch_unlabelled
+                fresh = fresh_batches(split, *sizes, seed=seed, epoch=epoch)
+                for step, batch in enumerate(batches(split, *sizes, seed=seed, epoch=epoch)):
+                    now = Moment(epoch, step, steps)
+                    if aggressive is not None and aggressive.active:
+                        train_guide(objective, optimizer, batch, fresh, now)
+                        turns = [list(objective.model.parameters())]
+                        losses.append(update(objective, optimizer, batch, now, turns))
+                    else:
+                        losses.append(update(objective, optimizer, batch, now))
                     bar.update()
             validation = validate(objective, split)
+            if aggressive is not None:
+                validation |= aggressive.judge(objective, split)
             seconds = time.perf_counter() - began
             done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
             bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
@@ -167,27 +187,6 @@ def fit(
             yield done
     if stopping is not None:
         objective.load_state_dict(stopping.weights)
-
-
-def _update(
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    epoch: int,
-    step: int,
-    steps: int,
-) -> dict[str, Tensor]:
-    total, terms = objective(batch, epoch + (step + 1) / steps)
-    if not total.isfinite():
-        broken = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
-        raise NonFiniteLossError(
-            f"the loss is {total.item()} in epoch {epoch + 1}, update {step + 1} of {steps}"
-            f" ({', '.join(broken) or 'every term is finite'}): a smaller learning rate may help"
-        )
-    optimizer.zero_grad()
-    total.backward()
-    optimizer.step()
-    return {"loss": total.detach(), **terms}
 
 
 def validate(objective: Objective, split: Split) -> dict[str, float]:
@@ -200,9 +199,11 @@ def validate(objective: Objective, split: Split) -> dict[str, float]:
     model, guide = objective.model, objective.guide
     result: dict[str, float] = {}
     with evaluating(objective):
+        fit_classifier(guide, split)
         if hasattr(guide, "classify"):
             probs = class_probabilities(guide, x)
-            result |= {"accuracy": accuracy(probs, y), "nll": nll(probs, y)}
+            sizes = split.dataset.sizes
+            result |= {"accuracy": accuracy(probs, y, sizes), "nll": nll(probs, y, sizes)}
             _check_finite(result)
         if has_bound(model, guide, x):
             result["elbo"] = elbo(model, guide, x)

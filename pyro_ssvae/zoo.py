@@ -124,7 +124,14 @@ def resolve(name: str, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, 
 def build(name: str, dataset: Dataset, options: Mapping[str, Any]) -> Objective:
     """The objective of a pair on a data set, its weights drawn from torch's random state."""
     both = pair(name)
-    sizes = {"x_dim": dataset.x.shape[1], "y_dim": dataset.classes}
+    sizes = {
+        "x_dim": dataset.x.shape[1], "y_dim": dataset.classes, "y_dims": tuple(dataset.sizes)
+    }
+    if len(dataset.sizes) > 1 and "y_dim" in inspect.signature(both.model).parameters:
+        raise InputError(
+            f"{name} has one label an example, got {dataset.name} with {len(dataset.sizes)} labels;"
+            " use factored"
+        )
     model = _call(both.model, sizes | dict(options))
     guide = _call(both.guide, {"model": model, **options})
     return _call(Objective, {"model": model, "guide": guide, **options})

@@ -9,6 +9,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.nn import functional as F
 
+from pyro_ssvae import negative_elbo
 from pyro_ssvae.nn import MIN_SCALE, MLP
 
 
@@ -29,6 +30,13 @@ class Noise(Messenger):
 def with_noise(guide: Callable[..., Any], **noise: Tensor) -> Callable[..., Any]:
     """The guide as a function whose normal sites use this noise."""
     return Noise(noise)(lambda *args: guide(*args))
+
+
+def derived_bound(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> Tensor:
+    """Minus the mean ELBO as Pyro derives it, every term from the same sample."""
+    return negative_elbo(model, guide, x, y, kl="sampled")
 
 
 def assert_same(derived: Tensor, by_hand: Tensor, *modules: torch.nn.Module) -> None:

@@ -125,3 +125,81 @@ def test_large_data_are_spared_the_full_kernel_matrix(
         monkeypatch.setattr(baselines, "DENSE", limit)
         kernels.append({c.kernel for c in baselines._candidates("LabelSpreading", examples)})
     assert kernels == [{"knn", "rbf"}, {"knn"}]
+
+
+# Several labels
+
+
+def several(spread: float, missing: float = 0.0) -> Split:
+    """Two labels: whether x is in the left blob or not, and whether in the lower one."""
+    rng = np.random.default_rng(0)
+    k = np.arange(300) % 3
+    x = CENTRES[k] + spread * rng.normal(size=(300, 2))
+    y = np.stack([k == 1, k == 2], axis=1).astype(int)
+    return data.from_arrays(x, y, name="blobs").split(30, validation=45, missing=missing)
+
+
+def relabel(split: Split, part: str) -> Split:
+    """The same split with every label of a part turned around."""
+    y = split.dataset.y.clone()
+    y[getattr(split, part)] = 1 - y[getattr(split, part)]
+    return replace(split, dataset=replace(split.dataset, y=y))
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_several_labels_are_separated_one_by_one(name: str, missing: float) -> None:
+    test = evaluate_reference(name, several(0.3, missing))["test"]
+    assert test.keys() == {"accuracy", "nll", "brier", "ece", "macro_f1", "subset_accuracy"}
+    assert test["accuracy"] == test["macro_f1"] == test["subset_accuracy"] == 1.0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_label_is_fitted_with_its_own_marks_and_the_setting_that_suits_all() -> None:
+    split = several(2.5, missing=0.4)
+    assert split.hidden is not None
+    y = split.dataset.y.masked_fill(split.hidden, -1).numpy()
+    x = split.dataset.x.numpy()
+    index = np.concatenate([split.labelled, split.unlabelled])
+    y[split.unlabelled] = -1
+    truth = split.dataset.y.numpy()
+    held, test = split.validation.numpy(), split.test.numpy()
+    rows = []
+    for threshold in (0.75, 0.9):
+        fitted = [
+            SelfTrainingClassifier(LogisticRegression(), threshold=threshold).fit(
+                x[index], y[index, label]
+            )
+            for label in (0, 1)
+        ]
+        validated, tested = (
+            np.mean([c.predict(x[i]) == truth[i, k] for k, c in enumerate(fitted)])
+            for i in (held, test)
+        )
+        rows.append((validated, -len(rows), repr(fitted[0]), tested))
+    _, _, options, expected = max(rows)
+    result = evaluate_reference("SelfTraining", split)
+    assert result["options"] == options
+    assert result["test"]["accuracy"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_hidden_and_unlabelled_labels_are_not_used(name: str) -> None:
+    split = several(2.5, missing=0.4)
+    assert split.hidden is not None
+    y = split.dataset.y.clone()
+    y[split.hidden] = 1 - y[split.hidden]
+    other = relabel(replace(split, dataset=replace(split.dataset, y=y)), "unlabelled")
+    assert evaluate_reference(name, other)["test"] == evaluate_reference(name, split)["test"]
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_label_seen_with_one_value_or_never_is_answered_with_its_share(name: str) -> None:
+    split = several(0.3)
+    y = split.dataset.y.clone()
+    y[split.labelled] = torch.tensor([0, -1])
+    test = evaluate_reference(name, replace(split, dataset=replace(split.dataset, y=y)))["test"]
+    # 30 of 30 are absent: 31/32 by the rule of succession; nothing is known of the other label.
+    absent = int((y[split.test, 0] == 0).sum()) / len(split.test)
+    expected = -absent * math.log(31 / 32) - (1 - absent) * math.log(1 / 32) + math.log(2)
+    assert test["nll"] == pytest.approx(expected, rel=1e-9)

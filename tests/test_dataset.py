@@ -61,12 +61,12 @@ def test_a_label_outside_the_classes_is_refused(label: int, came: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [((400, 6), (399,)), ((400, 6), (400, 10)), ((400,), (400,)), ((4, 2, 3), (4,))]
+    ("x", "y"), [((400, 6), (399,)), ((400, 6), (399, 10)), ((400,), (400,)), ((4, 2, 3), (4,))]
 )
 def test_shapes_that_disagree_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(
         InputError,
-        match=rf"expected x of shape \(N, D\) and y of shape \(N,\), got"
+        match=r"expected x of shape \(N, D\) and y of shape \(N,\) or, multi-label, \(N, L\), got"
         f" {re.escape(str(x))} and {re.escape(str(y))}$",
     ):
         dataset(x=torch.zeros(x), y=torch.zeros(y, dtype=torch.int64))

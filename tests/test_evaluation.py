@@ -162,7 +162,7 @@ def test_what_a_pair_does_not_have_is_none() -> None:
     of_vae = evaluate(vae, guides.VAE(vae, hidden=(5,)), split)
     of_supervised = evaluate(supervised, guides.Supervised(supervised), split)
     assert {name for name, value in of_vae.items() if value is None} == {
-        "accuracy", "nll", "brier", "ece", "kl_y",
+        "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction", "kl_y",
     }
     assert {name for name, value in of_supervised.items() if value is not None} == {
         "accuracy", "nll", "brier", "ece",

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, f1_score, hamming_loss, log_loss
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_ssvae.metrics import accuracy, brier, ece, nll, scores
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.metrics import accuracy, brier, ece, macro_f1, nll, scores, subset_accuracy
 
 
 def exactly(value: float) -> object:
@@ -136,3 +138,133 @@ def test_scores_of_single_precision_are_close_to_those_of_double(
 ) -> None:
     probs, y = predictions
     assert score(probs.float(), y.float()) == pytest.approx(score(probs, y), rel=1e-5)
+
+
+# Several labels
+
+
+def side_by_side(present: Any, y: Any) -> tuple[Tensor, Tensor]:
+    """Probabilities and labels (N, 2 L) from those of presence (N, L); y of -1 is unknown."""
+    present, y = np.asarray(present), np.asarray(y)
+    probs = np.stack([1 - present, present], axis=2).reshape(len(y), -1)
+    labels = np.stack([y == 0, y == 1], axis=2).astype(float)
+    labels[y < 0] = np.nan
+    return torch.from_numpy(probs), torch.from_numpy(labels.reshape(len(y), -1))
+
+
+@pytest.fixture(params=[(300, 5), (50, 14), (20, 2)], ids=str)
+def labels(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Random probabilities of presence (N, L), and labels that often agree with them."""
+    rng = np.random.default_rng(0)
+    present = rng.random(request.param)
+    return present, np.where(rng.random(present.shape) < 0.7, present > 0.5, present < 0.5) * 1
+
+
+@pytest.fixture
+def partial(labels: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a third of the labels unknown, and all those of the first example."""
+    present, y = labels
+    y = np.where(np.random.default_rng(1).random(y.shape) < 1 / 3, -1, y)
+    y[0] = -1
+    return present, y
+
+
+def test_with_every_label_known_the_scores_are_scikit_learns(
+    labels: tuple[np.ndarray, np.ndarray]
+) -> None:
+    present, y = labels
+    n, number = y.shape
+    came = scores(*side_by_side(present, y), (2,) * number)
+    predicted = (present > 0.5) * 1
+    losses = [log_loss(y[:, k], present[:, k], labels=[0, 1]) for k in range(number)]
+    assert came == {
+        "accuracy": exactly(1 - hamming_loss(y, predicted)),
+        "nll": exactly(sum(losses)),
+        "brier": exactly(2 * ((present - y) ** 2).sum() / n),
+        "ece": exactly(ece(*side_by_side(present.reshape(-1, 1), y.reshape(-1, 1)))),
+        "macro_f1": exactly(f1_score(y, predicted, average="macro")),
+        "subset_accuracy": exactly(accuracy_score(y, predicted)),
+    }
+
+
+def test_unknown_labels_do_not_count(partial: tuple[np.ndarray, np.ndarray]) -> None:
+    present, y = partial
+    known, n = y >= 0, int((y >= 0).any(1).sum())
+    assert 0 < n < len(y)
+    right = (present > 0.5) == (y == 1)
+    of_truth = np.where(y == 1, present, 1 - present)
+    f1 = [f1_score(y[known[:, k], k], present[known[:, k], k] > 0.5) for k in range(y.shape[1])]
+    all_right = [right[i][known[i]].all() for i in range(len(y)) if known[i].any()]
+    came = scores(*side_by_side(present, y), (2,) * y.shape[1])
+    assert came == {
+        "accuracy": exactly(right[known].mean()),
+        "nll": exactly(-np.log(of_truth[known]).sum() / n),
+        "brier": exactly(2 * ((1 - of_truth[known]) ** 2).sum() / n),
+        "ece": exactly(ece(*side_by_side(present[known][:, None], y[known][:, None]))),
+        "macro_f1": exactly(np.mean(f1)),
+        "subset_accuracy": exactly(np.mean(all_right)),
+    }
+
+
+def test_probabilities_of_unknown_labels_change_no_score(
+    partial: tuple[np.ndarray, np.ndarray]
+) -> None:
+    present, y = partial
+    sizes = (2,) * y.shape[1]
+    other = np.where(y < 0, 1 - present, present)
+    assert scores(*side_by_side(present, y), sizes) == scores(*side_by_side(other, y), sizes)
+
+
+def test_scores_of_three_labels_of_two_examples() -> None:
+    probs, y = side_by_side([[0.9, 0.2, 0.6], [0.3, 0.1, 0.8]], [[1, 1, -1], [0, -1, 1]])
+    assert scores(probs, y, (2, 2, 2)) == {
+        "accuracy": exactly(3 / 4),
+        "nll": exactly(-(math.log(0.9 * 0.2) + math.log(0.7 * 0.8)) / 2),
+        "brier": exactly(2 * (0.1**2 + 0.8**2 + 0.3**2 + 0.2**2) / 2),
+        # (11/15, 12/15]: 0.8 is wrong once and right once; 0.9 and 0.7 are alone and right
+        "ece": exactly((0.1 + 0.3 + (2 * 0.8 - 1)) / 4),
+        "macro_f1": exactly((1 + 0 + 1) / 3),
+        "subset_accuracy": exactly(1 / 2),
+    }
+
+
+def test_blocks_may_have_any_sizes() -> None:
+    probs = tensor([[0.2, 0.3, 0.5, 0.9, 0.1], [0.6, 0.3, 0.1, 0.4, 0.6]])
+    y = tensor([[0, 0, 1, 0, 1], [0, 1, 0, 0, 1]])
+    assert accuracy(probs, y, (3, 2)) == exactly(2 / 4)
+    assert nll(probs, y, (3, 2)) == exactly(-math.log(0.5 * 0.1 * 0.3 * 0.6) / 2)
+    assert macro_f1(probs, y, (3, 2)) == exactly(((0 + 0 + 1) / 3 + 2 / 3) / 2)
+    assert subset_accuracy(probs, y, (3, 2)) == 0
+
+
+def test_f1_is_that_of_presence_and_0_for_a_label_never_there_nor_predicted() -> None:
+    probs, y = side_by_side([[0.9, 0.1], [0.8, 0.2], [0.1, 0.3]], [[1, 0], [0, 0], [0, 0]])
+    assert macro_f1(probs, y, (2, 2)) == exactly((2 * 0.5 * 1 / 1.5 + 0) / 2)
+
+
+def test_a_label_that_is_known_nowhere_is_left_out_of_macro_f1() -> None:
+    probs, y = side_by_side([[0.9, 0.1], [0.1, 0.2]], [[1, -1], [0, -1]])
+    assert macro_f1(probs, y, (2, 2)) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_block_is_scored_as_without_sizes(predictions: tuple[Tensor, Tensor]) -> None:
+    came = scores(*predictions, (predictions[0].shape[1],))
+    assert came == scores(*predictions)
+    assert came.keys() == {"accuracy", "nll", "brier", "ece"}
+
+
+def test_probabilities_that_are_nan_show() -> None:
+    probs, y = side_by_side([[math.nan, 0.5]], [[1, -1]])
+    assert math.isnan(nll(probs, y, (2, 2))) and math.isnan(brier(probs, y, (2, 2)))
+
+
+def test_labels_that_are_all_unknown_are_refused() -> None:
+    with pytest.raises(InputError, match="expected a known label to score, got none in 2 examples"):
+        scores(*side_by_side([[0.5, 0.5]] * 2, [[-1, -1]] * 2), (2, 2))
+
+
+@pytest.mark.parametrize("sizes", [(2,), (2, 2, 2), (3, 2)])
+def test_sizes_that_do_not_add_up_are_refused(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=rf"shape \(N, {sum(sizes)}\) for blocks .*\(1, 4\)"):
+        accuracy(*side_by_side([[0.5, 0.5]], [[0, 1]]), sizes)

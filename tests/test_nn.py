@@ -321,7 +321,7 @@ def test_a_likelihood_is_chosen_by_name() -> None:
 def test_an_unknown_likelihood_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match="unknown likelihood 'bernouli': expected one of bernoulli, normal;"
+        match="unknown likelihood 'bernouli': expected one of bernoulli, categorical, normal;"
         " did you mean 'bernoulli'",
     ):
         nn.likelihood("bernouli", 5, (), 4, sigma=1.0)

@@ -14,7 +14,7 @@ import pytest
 import pyro_ssvae
 
 ROOT = Path(__file__).resolve().parents[1]
-DISTRIBUTIONS = {"pyro": "pyro-ppl", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"opt_einsum": "opt-einsum", "pyro": "pyro-ppl", "sklearn": "scikit-learn"}
 
 
 @pytest.fixture(scope="module")

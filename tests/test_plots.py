@@ -269,3 +269,61 @@ def test_the_confusion_matrix_of_a_pair_counts_the_test_part(
     x, y = digits_split.part("test")
     (axes,) = plots.confusion(class_probabilities(digits_m2.guide, x), y).axes
     assert sum(int(text.get_text()) for text in axes.texts) == len(x)
+
+
+# Several labels
+
+
+LABELS = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]]).double()
+PROBS = torch.tensor([[0.9, 0.1, 0.8, 0.2], [0.2, 0.8, 0.7, 0.3], [0.3, 0.7, 0.6, 0.4]]).double()
+
+
+def test_several_labels_have_bars_of_accuracy_and_f1() -> None:
+    (axes,) = plots.confusion(PROBS, LABELS, (2, 2)).axes
+    bars = {c.get_label(): [bar.get_height() for bar in c] for c in axes.containers}
+    # The first label is right, right, wrong: one found of one, with one false; the second is
+    # never predicted and there twice.
+    assert bars == {"accuracy": pytest.approx([2 / 3, 1 / 3]), "F1": pytest.approx([2 / 3, 0])}
+    assert axes.get_title() == "accuracy 50.0%, macro F1 33.3%"
+
+
+def test_a_label_that_is_known_nowhere_has_no_bar() -> None:
+    y = LABELS.clone()
+    y[:, :2] = torch.nan
+    (axes,) = plots.confusion(PROBS, y, (2, 2)).axes
+    assert [len(c) for c in axes.containers] == [1, 1]
+    assert [c[0].get_height() for c in axes.containers] == pytest.approx([1 / 3, 0])
+
+
+@pytest.mark.parametrize("z_dim", [1, 2])
+def test_with_several_labels_latent_points_are_told_apart_by_the_number_present(
+    z_dim: int, digits_split: Split
+) -> None:
+    guide = build("vae", digits_split, z_dim=z_dim).guide
+    x, _ = digits_split.part("test")
+    present = torch.arange(3 * len(x)).reshape(-1, 3) % 7 < 3
+    y = torch.stack([~present, present], dim=2).double()
+    y[5, 1] = torch.nan  # unknown: not counted
+    assert present[5, 1]
+    present[5, 1] = False
+    number = present.sum(1).numpy()
+    (axes,) = plots.latent(guide, x, y.flatten(1), (2, 2, 2)).axes
+    assert "by number of labels" in axes.get_title()
+    if z_dim == 1:
+        counted = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
+        assert counted == np.bincount(number).tolist()
+    else:
+        assert {k: len(v) for k, v in points(axes).items()} == {
+            str(k): n for k, n in enumerate(np.bincount(number))
+        }
+
+
+def test_the_classes_given_to_a_guide_are_the_likeliest_of_each_block() -> None:
+    class Guide:
+        def classify(self, x: torch.Tensor) -> Any:
+            return torch.distributions.OneHotCategorical(probs=PROBS.unflatten(1, (2, 2)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "class_probabilities", lambda guide, x: PROBS)
+        y = plots._likeliest(Guide(), torch.zeros(3, 4), (2, 2))
+    assert y is not None and y.tolist() == [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0]]

@@ -60,14 +60,14 @@ def without_time(state: dict[str, Any]) -> dict[str, Any]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Press Ctrl-C after so many updates from now on."""
-    update, left = training._update, iter(range(after))
+    update, left = training.update, iter(range(after))
 
     def interrupted(*args: Any) -> Any:
         if next(left, None) is None:
             raise KeyboardInterrupt
         return update(*args)
 
-    monkeypatch.setattr(training, "_update", interrupted)
+    monkeypatch.setattr(training, "update", interrupted)
 
 
 def script(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:

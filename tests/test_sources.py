@@ -25,15 +25,15 @@ def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
 # By name
 
 
-def test_the_names_are_these_four() -> None:
-    assert sorted(SOURCES) == ["circles", "digits", "mnist", "moons"]
+def test_the_names_are_these_seven() -> None:
+    assert sorted(SOURCES) == ["circles", "digits", "emotions", "mnist", "moons", "scene", "yeast"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match="unknown data set 'minst': expected one of circles, digits, mnist, moons;"
-        r" did you mean 'mnist'\?",
+        match="unknown data set 'minst': expected one of circles, digits, emotions, mnist, moons,"
+        r" scene, yeast; did you mean 'mnist'\?",
     ):
         load("minst")
 
@@ -185,13 +185,14 @@ def test_labels_that_are_no_integers_are_refused(labels: np.ndarray) -> None:
         ((100, 6), (99,), r"got \(100, 6\) and \(99,\)"),
         ((100,), (100,), r"got \(100,\) and \(100,\)"),
         ((100, 2, 3), (100,), r"got \(100, 2, 3\) and \(100,\)"),
-        ((100, 6), (100, 4), r"got \(100, 6\) and \(100, 4\)"),
+        ((100, 6), (99, 4), r"got \(100, 6\) and \(99, 4\)"),
+        ((100, 6), (100, 4, 2), r"got \(100, 6\) and \(100, 4, 2\)"),
     ],
 )
 def test_shapes_that_disagree_are_refused(
     x: tuple[int, ...], y: tuple[int, ...], came: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"x of shape \(N, D\) and y of shape \(N,\), {came}"):
+    with pytest.raises(InputError, match=rf"y of shape \(N,\) or, multi-label, \(N, L\), {came}"):
         from_arrays(np.zeros(x), np.zeros(y, dtype=int))
 
 

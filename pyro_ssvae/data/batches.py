@@ -18,7 +18,7 @@ class Batch(NamedTuple):
 
     Attributes:
         x: (L, D) labelled examples.
-        y: (L, K) their one-hot labels.
+        y: (L, K) their one-hot labels, laid out as :meth:`Split.examples` does.
         u: (U, D) unlabelled examples.
     """
 

@@ -22,21 +22,22 @@ PARTS = ("labelled", "unlabelled", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples with their classes.
+    """Examples with their classes, or with several labels each.
 
     Attributes:
         name: what the data set is called.
         x: (N, D) floating point, finite.
-        y: (N,) int64 class indices in 0..K-1.
-        classes: K, the number of classes.
+        y: (N,) int64 class indices in 0..K-1; or, multi-label, (N, L) int64 of 1 (present),
+            0 (absent) and -1 (unknown).
+        classes: K, the number of classes; of multi-label data 2, the values of a label.
         test: (T,) int64 indices of the examples set aside for testing.
         validation: number of examples a split sets aside for validation by default.
         image_shape: (height, width) with height * width = D, or None where x is no image.
         defaults: options that a pair is built with on this data unless told otherwise.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1, or test holds
-            no indices of examples, each once.
+        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1 (or -1..1), or
+            test holds no indices of examples, each once.
     """
 
     name: str
@@ -50,10 +51,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
-        if x.dim() != 2 or y.shape != x.shape[:1]:
+        if x.dim() != 2 or y.dim() not in (1, 2) or len(y) != len(x) or 0 in y.shape[1:]:
             raise InputError(
-                f"{self.name}: expected x of shape (N, D) and y of shape (N,),"
-                f" got {tuple(x.shape)} and {tuple(y.shape)}"
+                f"{self.name}: expected x of shape (N, D) and y of shape (N,) or, multi-label,"
+                f" (N, L), got {tuple(x.shape)} and {tuple(y.shape)}"
             )
         if not x.is_floating_point() or y.dtype != torch.int64:
             raise InputError(
@@ -67,9 +68,15 @@ class Dataset:
                 f"{self.name}: expected finite x, got NaN or infinity in"
                 f" {int((~finite).sum())} of {len(x)} examples, the first at index {row}"
             )
-        if len(y) and not (0 <= int(y.min()) and int(y.max()) < self.classes):
+        if self.multilabel and self.classes != 2:
             raise InputError(
-                f"{self.name}: expected labels in 0..{self.classes - 1},"
+                f"{self.name}: expected classes=2 for multi-label y of shape (N, L), got"
+                f" {self.classes}; one-hot classes are y.argmax(1)"
+            )
+        lowest = -1 if self.multilabel else 0
+        if len(y) and not (lowest <= int(y.min()) and int(y.max()) < self.classes):
+            raise InputError(
+                f"{self.name}: expected labels in {lowest}..{self.classes - 1},"
                 f" got labels from {int(y.min())} to {int(y.max())}"
             )
         try:
@@ -82,6 +89,16 @@ class Dataset:
                 f" got {self.image_shape}"
             )
 
+    @property
+    def multilabel(self) -> bool:
+        """Whether an example has L labels, each present, absent or unknown, in place of a class."""
+        return self.y.dim() == 2
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes of the one-hot blocks of a y: (K,) of a class, (2,) * L of L labels."""
+        return (2,) * self.y.shape[1] if self.multilabel else (self.classes,)
+
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
         moved = copy.copy(self)  # not replace(): what was checked once is not checked again
@@ -90,29 +107,34 @@ class Dataset:
         return moved
 
     def split(
-        self, labels: int = 100, validation: int | None = None, seed: int = 0
+        self,
+        labels: int = 100,
+        validation: int | None = None,
+        seed: int = 0,
+        missing: float = 0.0,
     ) -> Split:
-        """Draw a split: a class-balanced labelled part, validation, and the rest unlabelled.
+        """Draw a split: a labelled part, validation, and the rest unlabelled.
+
+        Classes are balanced in the labelled part. Combinations of labels cannot be: multi-label
+        data are drawn at random from the examples that have a known label, and where some label
+        would be there with one value only, examples of the other take the place of the last ones
+        drawn.
 
         Args:
             labels: examples that keep their label, divided among the classes as evenly as it goes.
             validation: examples set aside for validation; None takes the data set's default.
             seed: of the draw. The test part is the same for every seed.
+            missing: of multi-label data, the probability in [0, 1) with which each label of each
+                labelled example is hidden, independently of all others; one that is rare may so
+                lose a value altogether. Validation and test keep their labels.
 
         Raises:
-            InputError: if there is less than one label a class, a class has too few examples, or
-                nothing is left unlabelled.
+            InputError: if there is less than one label a class, a class has too few examples,
+                ``labels`` examples cannot show both values of every label, nothing is left
+                unlabelled, or labels of single-label data are to be missing.
         """
         validation = self.validation if validation is None else validation
-        if validation < 1:
-            raise InputError(f"expected at least 1 validation example, got {validation}")
-        if seed < 0:
-            raise InputError(f"expected seed >= 0, got {seed}")
-        if labels < self.classes:
-            raise InputError(
-                f"{self.name}: expected at least one label for each of {self.classes} classes,"
-                f" got labels={labels}"
-            )
+        self._check_split(labels, validation, seed, missing)
         rng = np.random.default_rng(seed)
         pool = np.setdiff1d(np.arange(len(self.y)), self.test.cpu().numpy())
         if labels + validation >= len(pool):
@@ -122,14 +144,66 @@ class Dataset:
             )
         pool = rng.permutation(pool)
         held_out, rest = pool[:validation], pool[validation:]
-        labelled = self._balanced(rest, labels, rng)
+        draw = self._covering if self.multilabel else self._balanced
+        labelled = draw(rest, labels, rng)
         return Split(
             self,
             labelled=torch.from_numpy(labelled),
             unlabelled=torch.from_numpy(np.setdiff1d(rest, labelled)),
             validation=torch.from_numpy(np.sort(held_out)),
             seed=seed,
+            hidden=self._hidden(labelled, missing, rng) if missing else None,
         )
+
+    def _check_split(self, labels: int, validation: int, seed: int, missing: float) -> None:
+        if validation < 1:
+            raise InputError(f"expected at least 1 validation example, got {validation}")
+        if seed < 0:
+            raise InputError(f"expected seed >= 0, got {seed}")
+        if not 0 <= missing < 1:
+            raise InputError(f"expected missing as a probability in [0, 1), got {missing}")
+        if self.multilabel and labels < 1:
+            raise InputError(f"{self.name}: expected at least 1 labelled example, got {labels}")
+        if not self.multilabel and missing:
+            raise InputError(
+                f"{self.name}: expected missing=0 where an example has a single label, got"
+                f" {missing}; ask for fewer labels"
+            )
+        if not self.multilabel and labels < self.classes:
+            raise InputError(
+                f"{self.name}: expected at least one label for each of {self.classes} classes,"
+                f" got labels={labels}"
+            )
+
+    def _covering(
+        self, shuffled: np.ndarray[Any, Any], labels: int, rng: np.random.Generator
+    ) -> np.ndarray[Any, Any]:
+        y = self.y.cpu().numpy()[shuffled]
+        shuffled, y = (array[(y >= 0).any(1)] for array in (shuffled, y))
+        if len(shuffled) < labels:
+            raise InputError(
+                f"{self.name}: expected labels <= {len(shuffled)}, the examples of the training"
+                f" part that have a known label, got {labels}"
+            )
+        has = np.concatenate([y == 0, y == 1], axis=1)
+        needed: list[int] = []  # the first in the order to show a value, the rarest value first
+        for value in np.argsort(has.sum(0), kind="stable"):
+            if has[:, value].any() and not has[needed, value].any():
+                needed.append(int(has[:, value].argmax()))
+        if len(needed) > labels:
+            raise InputError(
+                f"{self.name}: expected labels >= {len(needed)} so that each of {y.shape[1]} labels"
+                f" is seen present and absent, got {labels}"
+            )
+        others = np.setdiff1d(np.arange(len(shuffled)), needed)[:labels - len(needed)]
+        return np.sort(shuffled[[*needed, *others]])
+
+    def _hidden(
+        self, labelled: np.ndarray[Any, Any], missing: float, rng: np.random.Generator
+    ) -> Tensor:
+        hidden = torch.zeros(self.y.shape, dtype=torch.bool)
+        hidden[labelled] = torch.from_numpy(rng.random((len(labelled), self.y.shape[1])) < missing)
+        return hidden.to(self.y.device)
 
     def _balanced(
         self, shuffled: np.ndarray[Any, Any], labels: int, rng: np.random.Generator
@@ -158,9 +232,12 @@ class Split:
         dataset: the data.
         labelled, unlabelled, validation: int64 indices into the data set, disjoint, none empty.
         seed: of the draw, at least 0.
+        hidden: (N, L) bool, the labels of labelled examples that :meth:`examples` gives as
+            unknown; None where it hides none.
 
     Raises:
-        InputError: if a part is empty, an index is none of an example or stands twice.
+        InputError: if a part is empty, an index is none of an example or stands twice, or hidden
+            has another shape than the labels or hides one of an example that is not labelled.
     """
 
     dataset: Dataset
@@ -168,6 +245,7 @@ class Split:
     unlabelled: Tensor
     validation: Tensor
     seed: int
+    hidden: Tensor | None = None
 
     def __post_init__(self) -> None:
         parts = {name: getattr(self, name) for name in PARTS}
@@ -175,6 +253,23 @@ class Split:
             if name != "test" and part.numel() == 0:
                 raise InputError(f"expected at least one {name} example in a split, got none")
         _check_indices("indices", torch.cat(list(parts.values())), len(self.dataset.y))
+        if self.hidden is not None:
+            self._check_hidden(self.hidden)
+
+    def _check_hidden(self, hidden: Tensor) -> None:
+        y = self.dataset.y
+        if not self.dataset.multilabel or hidden.shape != y.shape or hidden.dtype != torch.bool:
+            raise InputError(
+                f"expected hidden as booleans (N, L) beside labels y of shape (N, L), got"
+                f" {hidden.dtype} {tuple(hidden.shape)} beside {tuple(y.shape)}"
+            )
+        elsewhere = hidden.any(dim=1)
+        elsewhere[self.labelled] = False
+        if elsewhere.any():
+            raise InputError(
+                "expected hidden labels of labelled examples only, got some of example"
+                f" {int(elsewhere.nonzero()[0])}"
+            )
 
     @property
     def test(self) -> Tensor:
@@ -182,25 +277,38 @@ class Split:
         return self.dataset.test
 
     def part(self, name: str) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and one-hot y (n, K) of one of :data:`PARTS`."""
+        """The x (n, D) and y (n, K) of one of :data:`PARTS`, as :meth:`examples` gives them."""
         return self.examples(getattr(self, name))
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and one-hot y (n, K) at int64 indices (n,)."""
+        """The x (n, D) and one-hot y (n, K) at int64 indices (n,).
+
+        Multi-label y is (n, sum(sizes)): a block (absent, present) for each label, side by side,
+        one-hot where the label is known and NaN throughout where it is unknown or hidden.
+        """
         x, y = self.dataset.x[index], self.dataset.y[index]
-        return x, F.one_hot(y, self.dataset.classes).to(x.dtype)
+        if self.hidden is not None:
+            y = y.masked_fill(self.hidden[index], -1)
+        blocks = F.one_hot(y.clamp_min(0), self.dataset.classes).to(x.dtype)
+        if self.dataset.multilabel:
+            blocks = blocks.masked_fill((y < 0).unsqueeze(-1), torch.nan).flatten(1)
+        return x, blocks
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with its data on another device."""
         moved = copy.copy(self)
         for name in ("dataset", "labelled", "unlabelled", "validation"):
             object.__setattr__(moved, name, getattr(self, name).to(device))
+        if self.hidden is not None:
+            object.__setattr__(moved, "hidden", self.hidden.to(device))
         return moved
 
     def save(self, path: str | Path) -> None:
-        """Write the indices as JSON."""
+        """Write the indices as JSON; hidden labels as pairs of an example and a label."""
         indices = {name: getattr(self, name).tolist() for name in PARTS}
         content = {"data": self.dataset.name, "seed": self.seed, **indices}
+        if self.hidden is not None:
+            content["hidden"] = self.hidden.nonzero().tolist()
         write_text(path, json.dumps(content) + "\n")
 
     @classmethod
@@ -214,6 +322,7 @@ class Split:
             content = json.loads(Path(path).read_text())
             name, seed = content["data"], int(content["seed"])
             parts = {name: _indices(content[name]) for name in PARTS}
+            pairs = _pairs(content["hidden"]) if "hidden" in content else None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected a saved split, got {error!r}") from None
         if name != dataset.name:
@@ -221,7 +330,8 @@ class Split:
         try:
             _check_indices("indices", torch.cat(list(parts.values())), len(dataset.y))
             test = parts.pop("test")
-            return cls(replace(dataset, test=test), **parts, seed=seed)
+            hidden = None if pairs is None else _mask(pairs, dataset.y)
+            return cls(replace(dataset, test=test), **parts, seed=seed, hidden=hidden)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -230,6 +340,25 @@ def _indices(content: Any) -> Tensor:
     if not isinstance(content, list) or not all(type(index) is int for index in content):
         raise TypeError("expected lists of whole numbers")
     return torch.tensor(content, dtype=torch.int64)
+
+
+def _pairs(content: Any) -> Tensor:
+    if not isinstance(content, list) or any(len(_indices(pair)) != 2 for pair in content):
+        raise TypeError("expected pairs of whole numbers")
+    return _indices([index for pair in content for index in pair]).reshape(-1, 2)
+
+
+def _mask(pairs: Tensor, y: Tensor) -> Tensor:
+    hidden = torch.zeros(y.shape, dtype=torch.bool, device=y.device)
+    outside = (pairs < 0) | (pairs >= torch.tensor([len(y), *y.shape[1:], 0][:2]))
+    if outside.any():
+        raise InputError(
+            f"expected hidden labels within those of the data, {tuple(y.shape)}, got"
+            f" {pairs[outside.any(dim=1)][0].tolist()}"
+        )
+    if len(pairs):
+        hidden[pairs[:, 0], pairs[:, 1]] = True
+    return hidden
 
 
 def _check_indices(what: str, indices: Tensor, examples: int) -> None:

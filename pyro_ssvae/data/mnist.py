@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
 import shutil
 import struct
 import tempfile
@@ -16,6 +15,7 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
 
 FILES = {
@@ -47,12 +47,6 @@ def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
         labels.append(y)
     x = torch.cat(images).to(torch.float32).div_(255.0)
     return x, torch.cat(labels), torch.arange(len(images[0]), len(x))
-
-
-def data_root(root: str | Path | None = None) -> Path:
-    """The folder of data files: ``root``, else ``$PYRO_SSVAE_DATA``, else a cache folder."""
-    default = os.environ.get("PYRO_SSVAE_DATA") or Path.home() / ".cache" / "pyro_ssvae"
-    return Path(root or default).expanduser()
 
 
 def _find(root: Path) -> Path:

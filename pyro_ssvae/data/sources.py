@@ -11,9 +11,13 @@ import numpy as np
 import torch
 from sklearn import datasets as sklearn_datasets
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import MinMaxScaler
 
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.errors import InputError, unknown
+
+# Options for features in [0, 1] that are no pixels.
+FEATURES = {"likelihood": "normal", "sigma": 0.1, "hidden": (128,), "z_dim": 16, "lr": 3e-3}
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -21,9 +25,12 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
 
     Args:
         name: ``"digits"`` (1,797 images of 8 x 8 pixels, part of scikit-learn), ``"mnist"``,
-            ``"moons"`` or ``"circles"`` (two classes in the plane).
-        root: folder to find or download files in; None takes ``$PYRO_SSVAE_DATA``, or a cache
-            folder in the home directory. Only MNIST has files.
+            ``"moons"`` or ``"circles"`` (two classes in the plane); with several labels an
+            example, features scaled to [0, 1] one by one, ``"yeast"`` (Elisseeff and Weston 2001),
+            ``"scene"`` (Boutell et al. 2004) or ``"emotions"`` (Trohidis et al. 2008).
+        root: folder to find files in; None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
+            home directory. MNIST is downloaded into it; the files of the three multi-label sets
+            (see :func:`pyro_ssvae.data.mulan.read_mulan`) have to be there.
 
     Raises:
         InputError: if the name is unknown, or a file is missing, corrupt or truncated.
@@ -46,14 +53,17 @@ def from_arrays(
 
     Args:
         x: (N, D) array of finite numbers; scale pixels to [0, 1] for a Bernoulli likelihood.
-        y: (N,) array of class indices 0..K-1.
+        y: (N,) array of class indices 0..K-1; or for L labels that each are there or not (N, L)
+            of 1 (present), 0 (absent) and -1 (unknown). One-hot classes are ``y.argmax(1)``.
         name: what to call it.
-        test: fraction of the examples, class by class, set aside for testing.
+        test: fraction of the examples set aside for testing: class by class, and of multi-label
+            data, where that cannot be, at random.
         validation: fraction of them that a split sets aside for validation.
         image_shape: (height, width), for the figures.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, or y are no class indices.
+        InputError: if shapes disagree, x is not finite, or y are no class indices
+            or, in two dimensions, other than -1, 0 and 1.
     """
     try:
         images, labels = np.asarray(x), np.asarray(y)
@@ -66,14 +76,15 @@ def from_arrays(
         raise InputError(f"{name}: expected test as a fraction between 0 and 1, got {test}")
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{name}: expected integer labels, got {labels.dtype}")
-    if images.ndim != 2 or labels.shape != images.shape[:1]:
+    if images.ndim != 2 or labels.ndim not in (1, 2) or len(labels) != len(images):
         raise InputError(
-            f"{name}: expected x of shape (N, D) and y of shape (N,),"
+            f"{name}: expected x of shape (N, D) and y of shape (N,) or, multi-label, (N, L),"
             f" got {images.shape} and {labels.shape}"
         )
     try:
         _, test_index = train_test_split(
-            np.arange(len(labels)), test_size=test, stratify=labels, random_state=0
+            np.arange(len(labels)), test_size=test, random_state=0,
+            stratify=labels if labels.ndim == 1 else None,
         )
     except ValueError as error:
         raise InputError(f"{name}: cannot set a test part of {test} aside: {error}") from None
@@ -81,7 +92,7 @@ def from_arrays(
         name=name,
         x=torch.from_numpy(images.astype(np.float32)),
         y=torch.from_numpy(labels.astype(np.int64)),
-        classes=int(labels.max()) + 1,
+        classes=int(labels.max()) + 1 if labels.ndim == 1 else 2,
         test=torch.from_numpy(np.sort(test_index)),
         validation=round(validation * len(labels)),
         image_shape=image_shape,
@@ -123,10 +134,23 @@ def _circles(root: str | Path | None) -> Dataset:
     return _plane("circles", *circles)
 
 
+def _multilabel(name: str) -> Callable[[str | Path | None], Dataset]:
+    def source(root: str | Path | None) -> Dataset:
+        # Here, for only these data need scipy's parser.
+        from pyro_ssvae.data.mulan import read_mulan
+
+        x, y = read_mulan(name, root)
+        dataset = from_arrays(MinMaxScaler(clip=True).fit_transform(x), y, name=name)
+        return _named(dataset, validation=dataset.validation, **FEATURES)
+
+    return source
+
+
 def _named(dataset: Dataset, *, validation: int, **defaults: Any) -> Dataset:
     return replace(dataset, validation=validation, defaults=defaults)
 
 
 SOURCES: dict[str, Callable[[str | Path | None], Dataset]] = {
     "digits": _digits, "mnist": _mnist, "moons": _moons, "circles": _circles,
+    **{name: _multilabel(name) for name in ("yeast", "scene", "emotions")},
 }

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.guides.m2 import M2
+from pyro_ssvae.labels import Inference
+
+
+class AdversarialM2(M2):
+    """q(y, z | x) = q(y | x) q(z | x, y)
+
+    Jurasinski (2019), Towards deeper understanding of SSL with VAEs, appendix E.
+
+    An adversary f(y | z) learns to read the class off z, and the encoder to leave it nothing:
+    min over f, max over all else of J + E_q(z | x, y)[-log f(y | z)].
+
+    Args:
+        model: the model whose sizes this guide takes.
+        hidden: sizes of the hidden layers of each network.
+        adversary: weight of the adversary's loss.
+        game: ``"reversal"`` moves both players at once, the encoder by the reversed gradient;
+            ``"alternating"`` has the adversary move first and the others answer.
+        flows, label_inference, temperature: as in :class:`M2`.
+    """
+
+    def __init__(
+        self,
+        model: models.AdversarialM2,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        adversary: float = 1.0,
+        game: Literal["reversal", "alternating"] = "reversal",
+        flows: int = 0,
+        label_inference: Inference = "enumerated",
+        temperature: float = 0.67,
+    ) -> None:
+        super().__init__(
+            model, hidden=hidden, flows=flows, label_inference=label_inference,
+            temperature=temperature,
+        )
+        one_of("game", game, ("reversal", "alternating"))
+        positive(adversary=adversary)
+        self.weight, self.game = adversary, game
+        self.adversary = nn.OneHotCategorical(model.z_dim, hidden, model.y_dim)
+
+    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """The adversary's loss E_q(z | x, y)[-log f(y | z)] on labelled data, and its weight.
+
+        It is no part of a bound: the two players pull it in opposite directions. What the encoder
+        gets is its gradient reversed.
+        """
+        z = nn.reverse_gradient(self.encoder(x, y).rsample())
+        return {"adversary": (self.weight, -self.adversary(z).log_prob(y).mean())}
+
+    @property
+    def turns(self) -> list[str]:
+        """Submodules that move in a turn of their own, before all others."""
+        return ["adversary"] if self.game == "alternating" else []

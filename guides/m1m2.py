@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pyro
+from pyro import distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+from pyro_ssvae.labels import Inference, LabelInference
+
+
+class M1M2(PyroModule):
+    """q(a, y, z | x) = q(a | x) q(y | a) q(z | a, y)
+
+    Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, section 2.1.
+
+    Args:
+        model: the model whose sizes this guide takes.
+        hidden: sizes of the hidden layers of each network.
+        flows: normalizing flows in q(z | a, y).
+        label_inference: unknown labels are ``"enumerated"``, ``"relaxed"`` or ``"straight-through"``, see
+            :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: of relaxed labels.
+    """
+
+    def __init__(
+        self,
+        model: models.M1M2,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
+        label_inference: Inference = "enumerated",
+        temperature: float = 0.67,
+    ) -> None:
+        super().__init__("guide")
+        y_dim, z_dim, a_dim = model.y_dim, model.z_dim, model.a_dim
+        self.stacked = model.stacked
+        self.features = nn.Normal(model.x_dim, hidden, a_dim)
+        self.classifier = nn.OneHotCategorical(a_dim, hidden, y_dim)
+        self.encoder = nn.posterior((a_dim, y_dim), hidden, z_dim, flows)
+        self.labels = LabelInference(label_inference, temperature)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            a = pyro.sample("a", self.features(x))
+            if self.stacked:
+                a = a.detach()
+            if y is None:
+                y = pyro.sample("y", self.labels(self.classifier(a)), infer=self.labels.infer)
+            pyro.sample("z", self.encoder(a, y))
+
+    def classify(self, x: Tensor) -> dist.Distribution:
+        """q(y | a) over one-hot (N, K), from x: (N, D); a is sampled in training, then the mean."""
+        q = self.features(x)
+        a = q.rsample() if self.training else q.mean
+        return self.classifier(a.detach() if self.stacked else a)

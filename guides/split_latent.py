@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pyro
+from pyro import distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+from pyro_ssvae.errors import positive
+
+
+class SplitLatent(PyroModule):
+    """q(z, a | x) = q(a | x) q(z | a, x)
+
+    Jurasinski (2019), Towards deeper understanding of SSL with VAEs, appendix C, eq. 7.
+
+    A y that is unknown is summed out in the model, where nothing depends on it: log 1 = 0.
+
+    Args:
+        model: the model whose sizes and classifier this guide takes.
+        hidden: sizes of the hidden layers of each network.
+        flows: normalizing flows in q(z | a, x).
+        samples: of a that ``classify`` averages over.
+    """
+
+    def __init__(
+        self,
+        model: models.SplitLatent,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        flows: int = 0,
+        samples: int = 16,
+    ) -> None:
+        super().__init__("guide")
+        positive(samples=samples)
+        self.classifier = model.classifier
+        self.label_encoder = nn.Normal(model.x_dim, hidden, model.a_dim)
+        self.encoder = nn.posterior((model.a_dim, model.x_dim), hidden, model.z_dim, flows)
+        self.samples = samples
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            a = pyro.sample("a", self.label_encoder(x))
+            pyro.sample("z", self.encoder(a, x))
+
+    def classify(self, x: Tensor) -> dist.Distribution:
+        """E_q(a | x) p(y | a) over one-hot (N, K), from x: (N, D)."""
+        a = self.label_encoder(x).rsample((self.samples,))
+        return dist.OneHotCategorical(logits=self.classifier(a).logits.logsumexp(0))

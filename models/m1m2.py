@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import pyro
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import LabelPrior
+
+
+class M1M2(PyroModule):
+    """p(x, y, z, a) = p(y) p(z) p(a | y, z) p(x | a)
+
+    Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, section 2.1.
+
+    M2 as the model of M1's features a, the paper's z_1. ``stacked`` trains as the paper does: M1
+    as a VAE with p(a) = N(0, I), and M2 on samples of q(a | x), site ``h``, from which no gradient
+    goes back to M1. Two bounds in one program, which together bound nothing; evaluation is of the
+    joint model. Otherwise both layers are trained together, by the bound of the joint model.
+
+    Args:
+        x_dim: D, the number of pixels or features.
+        y_dim: K, the number of classes.
+        z_dim: J, the number of dimensions of z, the paper's z_2.
+        a_dim: the number of features.
+        hidden: sizes of the hidden layers of each network.
+        stacked: train M2 on top of M1, not with it.
+        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
+
+    def __init__(
+        self,
+        x_dim: int,
+        y_dim: int,
+        *,
+        z_dim: int = 50,
+        a_dim: int = 50,
+        hidden: tuple[int, ...] = (500,),
+        stacked: bool = True,
+        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        sigma: float | None = 0.1,
+    ) -> None:
+        super().__init__("model")
+        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
+        self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
+        self.stacked = stacked
+        self.prior = LabelPrior(y_dim)
+        self.features = nn.Normal((z_dim, y_dim), hidden, a_dim)
+        self.decoder = nn.likelihood(likelihood, a_dim, hidden, x_dim, sigma)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            if self.stacked and self.training:
+                a = pyro.sample("a", nn.standard_normal(x, self.a_dim))
+                pyro.sample("x", self.decoder(a), obs=x)
+                y = pyro.sample("y", self.prior(x), obs=y)
+                z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+                pyro.sample("h", self.features(z, y), obs=a.detach())
+            else:
+                y = pyro.sample("y", self.prior(x), obs=y)
+                z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
+                a = pyro.sample("a", self.features(z, y))
+                pyro.sample("x", self.decoder(a), obs=x)

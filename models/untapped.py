@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pyro
+from pyro import distributions as dist
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import nn
+from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import LabelPrior
+
+
+class Untapped(PyroModule):
+    """p(x, y, z) = p(y) p(z) p(x | y, z)
+
+    Gemp et al. (2017), Inverting VAEs for Improved Generative Accuracy, eq. 1.
+
+    z is uniform on a cube. With the roles of model and guide swapped, this model infers the image
+    of a label that came without one: see the guide.
+
+    Args:
+        x_dim: D, the number of pixels in [0, 1].
+        y_dim: K, the number of classes.
+        z_dim: J, the number of latent dimensions.
+        hidden: sizes of the decoder's hidden layers.
+        bound: z lies in [-bound, bound]^J.
+    """
+
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "z_dim": 2}
+
+    def __init__(
+        self,
+        x_dim: int,
+        y_dim: int,
+        *,
+        z_dim: int = 2,
+        hidden: tuple[int, ...] = (250, 500),
+        bound: float = 1.5,
+    ) -> None:
+        super().__init__("model")
+        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, bound=bound)
+        self.x_dim, self.y_dim, self.z_dim, self.bound = x_dim, y_dim, z_dim, bound
+        self.prior = LabelPrior(y_dim)
+        self.decoder = nn.Bernoulli((z_dim, y_dim), hidden, x_dim)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", self.prior(x), obs=y)
+            z = pyro.sample("z", self.cube(x))
+            pyro.sample("x", self.decoder(z, y), obs=x)
+
+    def cube(self, like: Tensor) -> dist.Distribution:
+        """p(z), of the type of ``like`` and on its device."""
+        high = like.new_full((self.z_dim,), self.bound)
+        return dist.Uniform(-high, high, validate_args=False).to_event(1)
