@@ -13,9 +13,11 @@ from pyro_ssvae.guides.sdgm import SDGM
 from pyro_ssvae.guides.split_latent import SplitLatent
 from pyro_ssvae.guides.supervised import Supervised
 from pyro_ssvae.guides.untapped import Untapped
+from pyro_ssvae.guides.vade import VaDE
 from pyro_ssvae.guides.vae import VAE
 
 __all__ = [
     "ADGM", "AdversarialM2", "DirichletM2", "Factored", "GaussianMixture", "LatentClassifier",
     "M1", "M1M2", "M2", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
+    "VaDE",
 ]

@@ -23,8 +23,8 @@ class ADGM(PyroModule):
         hidden: sizes of the hidden, deterministic layers of each network.
         batch_norm: normalise them, see :class:`pyro_ssvae.nn.BatchNorm`.
         flows: normalizing flows in q(z | a, y, x).
-        label_inference: unknown labels are ``"enumerated"``, ``"relaxed"`` or ``"straight-through"``, see
-            :class:`pyro_ssvae.labels.LabelInference`.
+        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
         samples: of a that ``classify`` averages over.
     """

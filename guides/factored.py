@@ -17,16 +17,16 @@ class Factored(PyroModule):
     Feng (2019), eq. 9; Feng et al. (2021), SHOT-VAE, arXiv 2011.10684.
 
     Unknown labels are relaxed, at a cost linear in their number, or enumerated jointly, at one
-    exponential in it: eq. 11 either way. Of an example with labels missing one by one, those that
-    are known are points. Eq. 13 for known labels is the objective's ``swap``, eq. 16 its
-    ``capacity_z`` and ``capacity_y``.
+    exponential in it: eq. 11 either way. Where an example has several labels, those that are given
+    are points, and others may be missing. Eq. 13 for known labels is the objective's ``swap``,
+    eq. 16 its ``capacity_z`` and ``capacity_y``.
 
     Args:
         model: the model whose sizes this guide takes.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
         flows: normalizing flows in q(z | x).
-        label_inference: ``"relaxed"``, ``"straight-through"`` or ``"enumerated"``, see
-            :class:`pyro_ssvae.labels.LabelInference`.
+        label_inference: of unknown labels, ``"relaxed"``, ``"straight-through"`` or
+            ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
         interpolation: weight of SHOT-VAE's optimal interpolation, see :meth:`interpolated`.
     """
@@ -57,7 +57,7 @@ class Factored(PyroModule):
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
         with pyro.plate("data", len(x)):
-            if y is None or y.isnan().any():
+            if y is None or len(self.classifier.sizes) > 1:
                 q = self.classify(x) if y is None else completed(y, self.classify(x))
                 pyro.sample("y", self.labels(q), infer=self.labels.infer)
             pyro.sample("z", self.encoder(x))

@@ -21,8 +21,8 @@ class M2(PyroModule):
         model: the model whose sizes this guide takes.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
         flows: normalizing flows in q(z | x, y).
-        label_inference: unknown labels are ``"enumerated"``, ``"relaxed"`` or ``"straight-through"``, see
-            :class:`pyro_ssvae.labels.LabelInference`.
+        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
     """
 

@@ -27,8 +27,8 @@ class Untapped(PyroModule):
     Args:
         model: the model whose sizes this guide takes, and whose part it takes in reverse.
         hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        label_inference: unknown labels are ``"relaxed"``, ``"straight-through"`` or ``"enumerated"``, see
-            :class:`pyro_ssvae.labels.LabelInference`.
+        label_inference: of unknown labels, ``"relaxed"``, ``"straight-through"`` or
+            ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
         unfeatured: labels without images in an update, every class in turn.
         certainty: of such a label: this, and the rest spread over the other classes.
@@ -87,10 +87,9 @@ class Untapped(PyroModule):
         """
         model, terms = self.model[0], {}
         if self.reverse > 0:
-            labels = torch.arange(self.unfeatured, device=x.device) % model.y_dim
             rest = (1 - self.certainty) / max(1, model.y_dim - 1)
-            sure = torch.nn.functional.one_hot(labels, model.y_dim).to(x)
-            free_y = rest + (self.certainty - rest) * sure
+            each = rest + (self.certainty - rest) * torch.eye(model.y_dim).to(x)
+            free_y = each.repeat(-(-self.unfeatured // model.y_dim), 1)[:self.unfeatured]
             free_z = model.cube(x).sample((self.unfeatured,))
             bound = reverse.negative_elbo(model, self, free_y, free_z, x, self.gradient)
             terms["reverse"] = self.reverse, bound

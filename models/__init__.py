@@ -13,9 +13,11 @@ from pyro_ssvae.models.sdgm import SDGM
 from pyro_ssvae.models.split_latent import SplitLatent
 from pyro_ssvae.models.supervised import Supervised
 from pyro_ssvae.models.untapped import Untapped
+from pyro_ssvae.models.vade import VaDE
 from pyro_ssvae.models.vae import VAE
 
 __all__ = [
     "ADGM", "AdversarialM2", "DirichletM2", "Factored", "GaussianMixture", "LatentClassifier",
     "M1", "M1M2", "M2", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
+    "VaDE",
 ]

@@ -50,9 +50,8 @@ class Factored(PyroModule):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
-        if y is not None and y.isnan().any():
-            y = None  # the guide holds what is known
         with pyro.plate("data", len(x)):
-            y = pyro.sample("y", self.prior(x), obs=y)
+            # Of several labels some may be unknown: the guide holds those that are given.
+            y = pyro.sample("y", self.prior(x), obs=y if len(self.y_dims) == 1 else None)
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             pyro.sample("x", self.decoder(z, y), obs=x)

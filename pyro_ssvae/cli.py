@@ -75,6 +75,8 @@ def _data_options(command: Command) -> Command:
                      help="Data set: " + ", ".join(data.SOURCES) + "."),
         _data_root,
         click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
+        click.option("--missing", default=0.0, show_default=True,
+                     help="Share of their labels that is hidden, of multi-label data."),
     )):
         command = option(command)
     return command
@@ -110,12 +112,12 @@ def _training_options(command: Command) -> Command:
 @click.option("--seed", default=0, show_default=True, help="Of split, weights, batches and noise.")
 @_training_options
 def train(
-    model: str, data_name: str, data_root: Path | None, labels: int, seed: int,
+    model: str, data_name: str, data_root: Path | None, labels: int, missing: float, seed: int,
     settings: tuple[str, ...], out: Path, **training: Any,
 ) -> None:
     """Train MODEL and write metrics, history, split, checkpoint and figures."""
     options = zoo.parse(settings, zoo.pair(model).options)
-    split = data.load(data_name, data_root).split(labels, seed=seed)
+    split = data.load(data_name, data_root).split(labels, seed=seed, missing=missing)
     metrics = runs.train(model, split, out, options=options, progress=True, **training)
     _print_metrics(metrics["test"])
     click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")

@@ -21,12 +21,13 @@ from pyro_ssvae.training import check_support
 
 TABLE, TABLE_CSV, REPORT = "table.md", "table.csv", "report.html"
 
-# What the table shows: heading, name of the metric, factor, decimals.
+# What the table shows, of what the rows have: heading, name of the metric, factor, decimals.
 COLUMNS = (
     ("accuracy %", "accuracy", 100, 1),
     ("NLL", "nll", 1, 3),
     ("Brier", "brier", 1, 3),
     ("ECE %", "ece", 100, 1),
+    ("macro F1 %", "macro_f1", 100, 1),
     ("ELBO", "elbo", 1, 2),
     ("IWAE", "iwae", 1, 2),
     ("leakage %", "leakage", 100, 1),
@@ -41,6 +42,7 @@ def compare(
     *,
     labels: int = 50,
     seeds: int = 5,
+    missing: float = 0.0,
     settings: Iterable[str] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -56,6 +58,8 @@ def compare(
             ``runs/NAME-seed-S``.
         labels: labelled examples in each split.
         seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
+        missing: probability with which each label of the labelled examples is hidden, of
+            multi-label data.
         settings: options as NAME=VALUE; each goes to every pair that takes it.
         resume, overwrite: as in :func:`pyro_ssvae.runs.train`.
         log: takes a line as each run ends.
@@ -72,7 +76,7 @@ def compare(
     positive(seeds=seeds)
     options = _options_of_each(names, settings)
     runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
-    splits = [dataset.split(labels, seed=seed) for seed in range(seeds)]
+    splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
     jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
     progress = training.pop("progress", False)
     for name, split, folder in jobs:
@@ -128,10 +132,11 @@ def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, floa
 
 def markdown(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:
     """The table: a row for each name, mean ± standard deviation for each metric."""
-    lines = [["model", *(heading for heading, *_ in COLUMNS)]]
+    columns = [c for c in COLUMNS if any(row[c[1]] is not None for row in rows.values())]
+    lines = [["model", *(heading for heading, *_ in columns)]]
     for name, row in rows.items():
         cells = []
-        for _, metric, factor, decimals in COLUMNS:
+        for _, metric, factor, decimals in columns:
             value = row[metric]
             if value is None:
                 cells.append("–")

@@ -80,7 +80,7 @@ class OneHots(TorchDistribution):
         if (number := math.prod(self.sizes)) > MAX_COMBINATIONS:
             raise InputError(
                 f'label_inference="enumerated" and labels of sizes {self.sizes}: expected at most'
-                f' {MAX_COMBINATIONS} combinations to sum over, got {number}; use label_inference="relaxed"'
+                f' {MAX_COMBINATIONS} combinations, got {number}; use label_inference="relaxed"'
             )
         index = torch.cartesian_prod(*(torch.arange(size) for size in self.sizes))
         columns = index.reshape(number, -1).unbind(-1)

@@ -113,12 +113,13 @@ class Objective(nn.Module):
         self._check_weights()
         self._check_pair()
 
-    def forward(self, batch: Batch, epoch: float = math.inf) -> Loss:
+    def forward(self, batch: Batch, epoch: float | Tensor = math.inf) -> Loss:
         """The loss of a batch.
 
         Args:
             batch: labelled images (L, D) with one-hot labels (L, K), unlabelled images (U, D).
-            epoch: epochs done so far, a fraction within one; it drives warm-up and ramp.
+            epoch: epochs done so far, a fraction within one, a number or a scalar tensor; it
+                drives warm-up and ramp.
 
         Raises:
             InputError: if the shapes disagree, or a capacity is set for a site that has no KL
@@ -139,7 +140,9 @@ class Objective(nn.Module):
         total = torch.stack([weight * value for weight, value in weighted.values()]).sum()
         return Loss(total, {name: value.detach() for name, (_, value) in weighted.items()})
 
-    def bound(self, x: Tensor, y: Tensor | None = None, epoch: float = math.inf) -> Tensor:
+    def bound(
+        self, x: Tensor, y: Tensor | None = None, epoch: float | Tensor = math.inf
+    ) -> Tensor:
         """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights."""
         terms = elbo_terms(self.model, self.guide, x, y, kl=self.kl)
         if self.swap and y is not None:
@@ -169,7 +172,7 @@ class Objective(nn.Module):
         rest = [p for p in self.parameters() if id(p) not in known]
         return [turn for turn in (first, rest) if turn]
 
-    def kl_weight(self, epoch: float) -> float:
+    def kl_weight(self, epoch: float | Tensor) -> float | Tensor:
         """Beta after ``epoch`` epochs of the warm-up."""
         return self.beta * _share(epoch, self.warmup)
 
@@ -238,8 +241,12 @@ class Objective(nn.Module):
             )
 
 
-def _share(epoch: float, epochs: float) -> float:
-    return min(1.0, epoch / epochs) if epochs > 0 else 1.0
+def _share(epoch: float | Tensor, epochs: float) -> float | Tensor:
+    if epochs == 0:
+        return 1.0
+    if isinstance(epoch, Tensor):
+        return (epoch / epochs).clamp(max=1.0)
+    return min(1.0, epoch / epochs)
 
 
 def _check(batch: Batch) -> None:

@@ -161,6 +161,7 @@ def prepare(
     values = zoo.resolve(name, split.dataset, options or {})
     settings = {
         "model": name, "data": split.dataset.name, "labels": len(split.labelled),
+        "hidden_labels": 0 if split.hidden is None else int(split.hidden.sum()),
         "seed": split.seed, "batch_labelled": batch_labelled,
         "batch_unlabelled": batch_unlabelled, "patience": patience, "aggressive": aggressive,
         "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyro
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from pyro_ssvae import query
 from pyro_ssvae.aggressive import AggressiveInference, fresh_batches, train_guide
 from pyro_ssvae.data import Split, batches, steps_per_epoch
-from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
+from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
 from pyro_ssvae.evaluation import (
     class_probabilities,
     elbo,
@@ -29,8 +29,11 @@ from pyro_ssvae.evaluation import (
     has_bound,
 )
 from pyro_ssvae.metrics import accuracy, nll
-from pyro_ssvae.objective import Objective
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.updates import Moment, Updates, check_finite, update
+
+Capture = Literal["auto", "on", "off"]
+WORTH_UPDATES = 4_000  # on a CPU, whose compiler takes 10 to 20 s
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def fit(
     optimizer: torch.optim.Optimizer | None = None,
     stopping: EarlyStopping | None = None,
     aggressive: AggressiveInference | None = None,
+    capture: Capture = "auto",
     start: int = 0,
     progress: bool = False,
 ) -> Iterator[Epoch]:
@@ -141,6 +145,9 @@ def fit(
         optimizer: in place of Adam.
         stopping: early stopping; its best weights are put back when the generator is exhausted.
         aggressive: train the guide aggressively, as long as it says.
+        capture: compute updates by one compiled graph, ``"on"`` or ``"off"``; ``"auto"`` does so
+            on a GPU, and on a CPU from :data:`WORTH_UPDATES` updates on. What cannot be captured
+            is computed eagerly, with a warning. See :class:`pyro_ssvae.capture.Captured`.
         start: epochs already done.
         progress: show a progress bar, on a terminal.
 
@@ -157,6 +164,9 @@ def fit(
         aggressive.check(objective, split)
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
+    updates = Updates(
+        objective, optimizer, capture=worth_capturing(capture, epochs * steps, split)
+    )
     hidden = None if progress else True  # None: shown on a terminal only
     with tqdm(total=epochs * steps, initial=start * steps, disable=hidden) as bar:
         for epoch in range(start, epochs):
@@ -174,8 +184,9 @@ def fit(
                         turns = [list(objective.model.parameters())]
                         losses.append(update(objective, optimizer, batch, now, turns))
                     else:
-                        losses.append(update(objective, optimizer, batch, now))
+                        losses.append(updates(batch, now))
                     bar.update()
+            check_epoch(losses, epoch)
             validation = validate(objective, split)
             if aggressive is not None:
                 validation |= aggressive.judge(objective, split)
@@ -187,6 +198,28 @@ def fit(
             yield done
     if stopping is not None:
         objective.load_state_dict(stopping.weights)
+
+
+def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
+    """Whether so many updates are to be captured.
+
+    It depends on what a run is started with and on nothing measured, so that a run that is
+    resumed goes on in the same way, to the last bit.
+    """
+    one_of("capture", capture, ("auto", "on", "off"))
+    if capture == "auto":
+        return split.dataset.x.is_cuda or updates >= WORTH_UPDATES
+    return capture == "on"
+
+
+def check_epoch(losses: list[dict[str, Tensor]], epoch: int) -> None:
+    """Raise :class:`NonFiniteLossError` for the first update that had a loss NaN or infinite."""
+    if torch.stack([loss["loss"] for loss in losses]).isfinite().all():
+        return
+    for step, terms in enumerate(losses):
+        total = terms["loss"]
+        others = {name: value for name, value in terms.items() if name != "loss"}
+        check_finite(Loss(total, others), Moment(epoch, step, len(losses)), wait=True)
 
 
 def validate(objective: Objective, split: Split) -> dict[str, float]:

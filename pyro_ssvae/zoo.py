@@ -125,7 +125,8 @@ def build(name: str, dataset: Dataset, options: Mapping[str, Any]) -> Objective:
     """The objective of a pair on a data set, its weights drawn from torch's random state."""
     both = pair(name)
     sizes = {
-        "x_dim": dataset.x.shape[1], "y_dim": dataset.classes, "y_dims": tuple(dataset.sizes)
+        "x_dim": dataset.x.shape[1], "y_dim": dataset.classes, "y_dims": tuple(dataset.sizes),
+        "image_shape": dataset.image_shape,
     }
     if len(dataset.sizes) > 1 and "y_dim" in inspect.signature(both.model).parameters:
         raise InputError(

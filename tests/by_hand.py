@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 from torch.nn import functional as F
@@ -14,7 +15,7 @@ from pyro_ssvae.nn import MIN_SCALE, MLP
 
 
 class Noise(Messenger):
-    """Gives normal sites of a guide, by name, the value ``loc + scale * noise``."""
+    """Gives normal sites of a guide, by name, the value ``loc + scale * noise``; flows follow."""
 
     def __init__(self, noise: dict[str, Tensor]) -> None:
         super().__init__()
@@ -23,13 +24,43 @@ class Noise(Messenger):
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] in self.noise:
             normal = msg["fn"].base_dist
-            msg["value"] = normal.loc + normal.scale * self.noise[msg["name"]]
-            msg["done"] = True
+            while not hasattr(normal, "loc"):  # a flow's base, itself with an event dimension
+                normal = normal.base_dist
+            value = normal.loc + normal.scale * self.noise[msg["name"]]
+            for transform in getattr(msg["fn"], "transforms", []):
+                value = transform(value)
+            msg["value"], msg["done"] = value, True
+
+
+class Given(Messenger):
+    """Gives sites, by name, these values where they are sampled."""
+
+    def __init__(self, **values: Tensor) -> None:
+        super().__init__()
+        self.values = values
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] in self.values and not msg["done"]:
+            msg["value"] = self.values[msg["name"]]
 
 
 def with_noise(guide: Callable[..., Any], **noise: Tensor) -> Callable[..., Any]:
     """The guide as a function whose normal sites use this noise."""
     return Noise(noise)(lambda *args: guide(*args))
+
+
+class Fixed:
+    """A model or guide whose normal sites use this noise, and whose rows have these weights."""
+
+    def __init__(self, program: Any, weights: Tensor | float = 1.0, **noise: Tensor) -> None:
+        self.program, self.weights, self.noise = program, weights, noise
+
+    def __call__(self, *args: Any) -> None:
+        with poutine.scale(scale=self.weights), Noise(self.noise):
+            self.program(*args)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.program, name)
 
 
 def derived_bound(
@@ -84,6 +115,29 @@ def log_normal(z: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
 def log_softmax(logits: Tensor) -> Tensor:
     """Logits to log-probabilities over the last dimension."""
     return logits - torch.log(torch.exp(logits).sum(-1, keepdim=True))
+
+
+def kl_standard_normal(loc: Tensor, scale: Tensor) -> Tensor:
+    """KL[N(loc, scale^2) || N(0, I)]: Kingma and Welling (2014), appendix B, with its sign."""
+    return -0.5 * (1 + 2 * scale.log() - loc**2 - scale**2).sum(-1)
+
+
+def kl_categorical(log_q: Tensor, log_p: Tensor | float) -> Tensor:
+    """KL[q || p] of class probabilities given by their logarithms, over the last dimension."""
+    return (log_q.exp() * (log_q - log_p)).sum(-1)
+
+
+def gumbel(*shape: int) -> Tensor:
+    """Gumbel noise as ``torch.nn.functional.gumbel_softmax`` draws it, minus log Exponential(1)."""
+    return -torch.empty(shape, dtype=torch.double).exponential_().log()
+
+
+def soft_labels(log_q: Tensor, noise: Tensor, temperature: float, hard: bool = False) -> Tensor:
+    """Jang et al. (2017), eq. 2; ``hard`` has its gradient, and the largest class as its value."""
+    soft = log_softmax((log_q + noise) / temperature).exp()
+    if not hard:
+        return soft
+    return F.one_hot(soft.argmax(-1), soft.shape[-1]) + soft - soft.detach()
 
 
 def normal_parameters(mlp: MLP, *inputs: Tensor) -> tuple[Tensor, Tensor]:

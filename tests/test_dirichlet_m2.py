@@ -8,6 +8,7 @@ from by_hand import (
     assert_same,
     dense,
     derived_bound,
+    kl_standard_normal,
     log_bernoulli,
     log_normal,
     log_softmax,
@@ -20,7 +21,7 @@ from pyro import poutine
 from pyro.distributions import Delta
 from torch import Tensor
 
-from pyro_ssvae import Objective, guides, models
+from pyro_ssvae import Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
 
 N, D, K, J = 5, 6, 4, 2
@@ -155,6 +156,91 @@ def test_a_dirichlet_guide_has_the_closed_forms(k) -> None:
 
     derived = derived_bound(without_image(model), without_image(fixed_z), rows, y)
     torch.testing.assert_close(derived, exact, rtol=0, atol=0.02)
+
+
+def kl_dirichlet(q: Tensor, a: float) -> Tensor:
+    """KL[Dir(q) || Dir(a 1)] in closed form, (N,)."""
+    total, k = q.sum(-1), q.shape[-1]
+    expected_log = torch.digamma(q) - torch.digamma(total).unsqueeze(-1)
+    log_b_q = torch.lgamma(q).sum(-1) - torch.lgamma(total)
+    log_b_p = k * math.lgamma(a) - math.lgamma(k * a)
+    return log_b_p - log_b_q + ((q - a) * expected_log).sum(-1)
+
+
+def kl_beta(q: Tensor, a: float) -> Tensor:
+    """KL[Beta(q_1, q_2) || Beta(a, a)] in closed form, (N,)."""
+    one, two = q.unbind(-1)
+    log_b_q = torch.lgamma(one) + torch.lgamma(two) - torch.lgamma(one + two)
+    log_b_p = 2 * math.lgamma(a) - math.lgamma(2 * a)
+    return (
+        log_b_p - log_b_q + (one - a) * torch.digamma(one) + (two - a) * torch.digamma(two)
+        + (2 * a - one - two) * torch.digamma(one + two)
+    )
+
+
+def around(k: int, kappa: float = 20.0, a: float = 1.5, **options):
+    """A pair with a Dirichlet guide of K = k, pi as the seed draws it, and q's concentration."""
+    torch.manual_seed(0)
+    model = models.DirichletM2(D, k, z_dim=J, hidden=(4,), concentration=a).double()
+    guide = guides.DirichletM2(model, hidden=(4,), kappa=kappa, **options).double()
+    concentration = kappa * log_softmax(dense(guide.classifier.logits, X)).exp()
+    torch.manual_seed(1)
+    return model, guide, torch.distributions.Dirichlet(concentration).rsample(), concentration
+
+
+def closed_image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
+    """log p(x | y, z) - KL[q(z | x, y) || p(z)], (N,)."""
+    inputs = (X,) if guide.bound == "exact" else (X, y)
+    loc, scale = normal_parameters(guide.encoder.network, *inputs)
+    image = log_bernoulli(X, dense(model.decoder.logits, loc + scale * eps, y))
+    return image - kl_standard_normal(loc, scale)
+
+
+@pytest.mark.parametrize("k, kl", [(2, kl_dirichlet), (2, kl_beta), (4, kl_dirichlet)])
+def test_labelled_bound_with_a_dirichlet_guide(k, kl) -> None:
+    # For two classes the Dirichlet distributions are Beta distributions.
+    model, guide, pi, concentration = around(k)
+    y = one_hot([n % k for n in range(N)], k)
+    by_hand = (
+        kl(concentration, 1.5) - (y * pi.log()).sum(-1) - closed_image_bound(model, guide, y, EPS)
+    )
+    torch.manual_seed(1)
+    derived = negative_elbo(model, with_noise(guide, z=EPS), X, y)
+    assert_same(derived, by_hand.mean(), model, guide)
+
+
+@pytest.mark.parametrize("bound", ["jensen", "exact"])
+@pytest.mark.parametrize("k, kl", [(2, kl_beta), (4, kl_dirichlet)])
+def test_unlabelled_bounds_with_a_dirichlet_guide(k, kl, bound) -> None:
+    model, guide, pi, concentration = around(k, bound=bound)
+    eps = EPS_K[:k] if bound == "jensen" else EPS.expand(k, N, J)
+    each = torch.stack(
+        [closed_image_bound(model, guide, one_hot([c] * N, k), eps[c]) for c in range(k)], -1
+    )
+    if bound == "jensen":
+        expected = (pi * each).sum(-1)
+    else:  # the KL divergence of z has no class and passes through the logarithm
+        expected = (pi.log() + each).logsumexp(-1)
+    torch.manual_seed(1)
+    derived = negative_elbo(model, with_noise(guide, z=EPS_K[:k] if bound == "jensen" else EPS), X)
+    by_hand = (kl(concentration, 1.5) - expected).mean()
+    assert_same(derived, by_hand, model, guide)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_for_large_kappa_the_bound_is_the_point_masss_and_the_entropy(labelled) -> None:
+    y, eps = (Y, EPS) if labelled else (None, EPS_K)
+    gaps = []
+    for kappa in (1e2, 1e5, 1e8):
+        model, guide, _, concentration = around(K, kappa)
+        point = guides.DirichletM2(model, hidden=(4,)).double()
+        point.load_state_dict(guide.state_dict())
+        torch.manual_seed(1)
+        loss = negative_elbo(model, with_noise(guide, z=eps), X, y)
+        limit = negative_elbo(model, with_noise(point, z=eps), X, y)
+        entropy = torch.distributions.Dirichlet(concentration).entropy().mean()
+        gaps.append((loss + entropy - limit).abs().item())
+    assert gaps[0] > 10 * gaps[1] > 100 * gaps[2] and gaps[2] < 1e-3
 
 
 def test_a_concentrated_dirichlet_is_the_point_mass() -> None:

@@ -8,12 +8,16 @@ from by_hand import (
     assert_same,
     dense,
     derived_bound,
+    gumbel,
+    kl_categorical,
+    kl_standard_normal,
     log_bernoulli,
     log_normal,
     log_softmax,
     log_standard_normal,
     normal_parameters,
     one_hot,
+    soft_labels,
     with_noise,
 )
 from hypothesis import given, settings
@@ -22,7 +26,7 @@ from numpy.polynomial.hermite_e import hermegauss
 from pyro import poutine
 from torch import Tensor, nn
 
-from pyro_ssvae import Objective, guides, models
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
 
 N, D, K, J = 6, 7, 4, 3
@@ -95,6 +99,310 @@ def test_objective_is_equation_8_and_with_alpha_equation_9(pair, images, alpha) 
         - alpha * log_q.mean()
     )
     assert_same(derived, by_hand, model, guide)
+
+
+# With the KL divergences in closed form.
+
+
+def labelled_parts(
+    model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor
+) -> tuple[Tensor, Tensor]:
+    """log p(x | y, z) with z = mu + sigma * eps, and KL[q(z | x, y) || p(z)], (N,) each."""
+    loc, scale = normal_parameters(guide.encoder.network, x, y)
+    image = log_bernoulli(x, dense(model.decoder.logits, loc + scale * eps, y))
+    return image, kl_standard_normal(loc, scale)
+
+
+def closed_labelled(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor,
+                    log_p: Tensor | float = -math.log(K)) -> Tensor:
+    """Eq. 6, (N,), with its KL divergence in closed form and log p(y) for every class."""
+    image, kl_z = labelled_parts(model, guide, x, y, eps)
+    return -(image + (y * log_p).sum(-1) - kl_z)
+
+
+def closed_unlabelled(model: models.M2, guide: guides.M2, x: Tensor, eps: Tensor,
+                      log_p: Tensor | float = -math.log(K)) -> Tensor:
+    """Eq. 7, (N,): sum_y q(y | x) (-log p(x | y, z) + KL_z) + KL[q(y | x) || p(y)]."""
+    log_q = log_softmax(dense(guide.classifier.logits, x))
+    total = kl_categorical(log_q, log_p)
+    for k in range(K):
+        image, kl_z = labelled_parts(model, guide, x, one_hot([k] * len(x), K), eps[k])
+        total = total + log_q[:, k].exp() * (kl_z - image)
+    return total
+
+
+def test_labelled_elbo_is_equation_6_with_the_kl_in_closed_form(pair, images) -> None:
+    model, guide = pair
+    y, eps = one_hot([0, 1, 2, 3, 3, 0], K), torch.randn(N, J, dtype=torch.double)
+    derived = negative_elbo(model, with_noise(guide, z=eps), images, y)
+    assert_same(derived, closed_labelled(model, guide, images, y, eps).mean(), model, guide)
+
+
+def test_unlabelled_elbo_is_equation_7_with_the_kl_in_closed_form(pair, images) -> None:
+    model, guide = pair
+    eps = torch.randn(K, N, J, dtype=torch.double)
+    derived = negative_elbo(model, with_noise(guide, z=eps), images)
+    assert_same(derived, closed_unlabelled(model, guide, images, eps).mean(), model, guide)
+
+
+# p(y): fixed or learned.
+
+PROBS = (0.1, 0.2, 0.3, 0.4)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("kl", ["analytic", "sampled"])
+def test_the_class_prior_is_given_or_learned(images, learned, labelled, kl) -> None:
+    torch.manual_seed(0)
+    model = models.M2(
+        D, K, z_dim=J, hidden=(5,), class_probs=PROBS, learn_prior=learned
+    ).double()
+    guide = guides.M2(model, hidden=(5,)).double()
+    logits = model.prior.logits
+    assert isinstance(logits, nn.Parameter) == learned
+    torch.testing.assert_close(log_softmax(logits).exp(), torch.tensor(PROBS).double())
+    if learned:
+        nn.init.normal_(logits)
+        assert any(p is logits for p in model.parameters())  # the gradient is compared below
+    log_p = log_softmax(logits)
+    y = one_hot([0, 1, 2, 3, 3, 0], K) if labelled else None
+    eps = torch.randn(N, J, dtype=torch.double).expand(*(() if labelled else (K,)), N, J)
+    derived = negative_elbo(model, with_noise(guide, z=eps), images, y, kl=kl)
+    if labelled:
+        by_hand = closed_labelled(model, guide, images, y, eps, log_p)
+    else:
+        by_hand = closed_unlabelled(model, guide, images, eps, log_p)
+    if kl == "sampled":  # the same but for the noise in the KL of z
+        uniform = torch.full_like(log_p, -math.log(K))
+        if labelled:
+            by_hand = labelled_bound(model, guide, images, y, eps) + (y * (uniform - log_p)).sum(-1)
+        else:
+            q = log_softmax(dense(guide.classifier.logits, images)).exp()
+            by_hand = unlabelled_bound(model, guide, images, eps) + (q * (uniform - log_p)).sum(-1)
+    assert_same(derived, by_hand.mean(), model, guide)
+
+
+def test_the_class_prior_is_normalised(images) -> None:
+    model = models.M2(D, K, class_probs=(1.0, 2.0, 3.0, 4.0)).double()
+    torch.testing.assert_close(model.prior(images).probs, torch.tensor(PROBS).double())
+
+
+def test_the_gradient_of_the_prior_moves_it_to_the_mean_of_what_is_inferred(pair, images) -> None:
+    # d U / d logits = p(y) - mean q(y | x): at a stationary point p(y) is the mean posterior.
+    _, guide = pair
+    model = models.M2(D, K, z_dim=J, hidden=(5,), class_probs=PROBS, learn_prior=True).double()
+    (gradient,) = torch.autograd.grad(negative_elbo(model, guide, images), model.prior.logits)
+    q = log_softmax(dense(guide.classifier.logits, images)).exp().mean(0)
+    expected = log_softmax(model.prior.logits).exp() - q
+    torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("probs", [(0.5, 0.5), (0.0, 0.2, 0.3, 0.5), (-0.1, 0.3, 0.4, 0.4)])
+def test_class_probabilities_that_do_not_suit_are_refused(probs) -> None:
+    with pytest.raises(InputError, match="expected 4 class probabilities above 0, got"):
+        models.M2(D, K, class_probs=probs)
+
+
+# Labels that are sampled: Jang et al. (2017), with the categorical KL divergence.
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.67, 2.0])
+@pytest.mark.parametrize("how", ["relaxed", "straight-through"])
+@pytest.mark.parametrize("kl", ["analytic", "sampled"])
+def test_a_relaxed_label_is_decoded_and_its_kl_is_the_categoricals(
+    images, temperature, how, kl
+) -> None:
+    torch.manual_seed(0)
+    model = models.M2(D, K, z_dim=J, hidden=(5,)).double()
+    guide = guides.M2(model, hidden=(5,), label_inference=how, temperature=temperature).double()
+    eps = torch.randn(N, J, dtype=torch.double)
+    torch.manual_seed(3)
+    derived = negative_elbo(model, with_noise(guide, z=eps), images, kl=kl)
+    torch.manual_seed(3)
+    log_q = log_softmax(dense(guide.classifier.logits, images))
+    y = soft_labels(log_q, gumbel(N, K), temperature, hard=how == "straight-through")
+    if kl == "analytic":
+        image, kl_z = labelled_parts(model, guide, images, y, eps)
+        by_hand = kl_z + kl_categorical(log_q, -math.log(K)) - image
+    else:
+        by_hand = labelled_bound(model, guide, images, y, eps) + (y * log_q).sum(-1)
+    assert_same(derived, by_hand.mean(), model, guide)
+
+
+def spread_out(label_inference: str, temperature: float = 0.67) -> tuple[models.M2, guides.M2]:
+    """A pair in which the image depends on y much, and little noise comes from z."""
+    torch.manual_seed(5)
+    model = models.M2(D, K, z_dim=J, hidden=()).double()
+    guide = guides.M2(
+        model, hidden=(), label_inference=label_inference, temperature=temperature
+    ).double()
+    with torch.no_grad():
+        model.decoder.logits.first[1].weight.normal_(std=2.0)
+        model.decoder.logits.first[0].weight.mul_(0.1)
+        guide.encoder.network.first[0].bias[J:] = -4.0
+    return model, guide
+
+
+def mean_and_error(
+    label_inference: str, image: Tensor, temperature: float = 0.67
+) -> tuple[float, float]:
+    """The mean bound of one image over 20,000 samples, and its standard error."""
+    model, guide = spread_out(label_inference, temperature)
+    torch.manual_seed(6)
+    with torch.no_grad():
+        means = torch.stack([negative_elbo(model, guide, image.expand(500, -1)) for _ in range(40)])
+    return means.mean().item(), means.std().item() / math.sqrt(len(means))
+
+
+def test_straight_through_labels_estimate_equation_7_without_bias(images) -> None:
+    exact, noise = mean_and_error("enumerated", images[0])
+    mean, error = mean_and_error("straight-through", images[0])
+    assert error < 0.03
+    assert abs(mean - exact) < 4 * math.hypot(error, noise)
+
+
+def test_relaxed_labels_tend_to_equation_7_as_the_temperature_falls(images) -> None:
+    exact, noise = mean_and_error("enumerated", images[0])
+    gaps = []
+    for temperature in (5.0, 1.0, 0.2, 0.01):
+        mean, error = mean_and_error("relaxed", images[0], temperature)
+        gaps.append(abs(mean - exact))
+    assert gaps[0] > gaps[1] > gaps[2] > 4 * math.hypot(error, noise) > gaps[3]
+
+
+@pytest.mark.parametrize("how", ["relaxed", "straight-through"])
+def test_evaluation_samples_the_categorical_itself(pair, images, how) -> None:
+    model, _ = pair
+    guide = guides.M2(model, hidden=(5,), label_inference=how).double()
+    labels = guide.labels.eval()(guide.classify(images)).sample()
+    assert set(labels.unique().tolist()) == {0.0, 1.0} and (labels.sum(-1) == 1).all()
+
+
+# The objective's options.
+
+
+def objective_parts(pair, images, **options):
+    """The objective's loss of 4 labelled and 2 unlabelled images, and what it is made of."""
+    model, guide = pair
+    x, y, u = images[:4], one_hot([3, 1, 0, 2], K), images[4:]
+    torch.manual_seed(1)
+    derived = Objective(model, guide, **options)(Batch(x, y, u)).total
+    torch.manual_seed(1)
+    eps = torch.normal(torch.zeros(4, J).double(), torch.ones(4, J).double())
+    image, kl_z = labelled_parts(model, guide, x, y, eps)
+    log_q = log_softmax(dense(guide.classifier.logits, x))
+    eps_u = torch.normal(torch.zeros(K, 2, J).double(), torch.ones(K, 2, J).double())
+    log_q_u = log_softmax(dense(guide.classifier.logits, u))
+    image_u, kl_z_u = 0.0, 0.0
+    for k in range(K):
+        image_k, kl_k = labelled_parts(model, guide, u, one_hot([k] * 2, K), eps_u[k])
+        image_u = image_u + (log_q_u[:, k].exp() * image_k).mean()
+        kl_z_u = kl_z_u + (log_q_u[:, k].exp() * kl_k).mean()
+    kl_y_u = kl_categorical(log_q_u, -math.log(K)).mean()
+    return derived, (y, log_q), (image.mean(), kl_z.mean()), (image_u, kl_z_u, kl_y_u)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_smoothing_spreads_the_label_in_the_classification_loss(pair, images, smoothing) -> None:
+    derived, (y, log_q), _, _ = objective_parts(
+        pair, images, labelled=0.0, unlabelled=0.0, alpha=3.0, smoothing=smoothing
+    )
+    p = (1 - smoothing) * y + smoothing / K
+    entropy = -(p * torch.where(p > 0, p, 1.0).log()).sum(-1)
+    by_hand = 3.0 * (-(p * log_q).sum(-1) - entropy).mean()
+    assert_same(derived, by_hand, *pair)
+
+
+def test_swap_takes_the_classifiers_kl_for_minus_log_p_y(pair, images) -> None:
+    derived, (_, log_q), (image, kl_z), _ = objective_parts(
+        pair, images, unlabelled=0.0, swap=True
+    )
+    by_hand = -image + kl_z + kl_categorical(log_q, -math.log(K)).mean()
+    assert_same(derived, by_hand, *pair)
+
+
+def test_swap_leaves_the_unlabelled_bound_as_it_is(pair, images) -> None:
+    derived, _, _, (image, kl_z, kl_y) = objective_parts(
+        pair, images, labelled=1e-300, unlabelled=1.0, swap=True
+    )
+    assert_same(derived, -image + kl_z + kl_y, *pair)
+
+
+def test_capacities_stand_within_the_modulus_of_the_batchs_mean(pair, images) -> None:
+    derived, _, (image, kl_z), (image_u, kl_z_u, kl_y_u) = objective_parts(
+        pair, images, capacity_z=kl_z_capacity(pair, images), capacity_y=0.5, gamma=3.0
+    )
+    capacity = kl_z_capacity(pair, images)
+    labelled = -image + math.log(K) + 3 * (kl_z - capacity).abs()
+    unlabelled = -image_u + 3 * ((kl_z_u - capacity).abs() + (kl_y_u - 0.5).abs())
+    assert_same(derived, labelled + unlabelled, *pair)
+
+
+def kl_z_capacity(pair, images) -> float:
+    """A capacity below the largest KL divergence of z and above the mean: for the two differ."""
+    kl_z = labelled_parts(*pair, images, one_hot([3, 1, 0, 2, 0, 0], K), torch.zeros(N, J))[1]
+    return (0.8 * kl_z.mean() + 0.2 * kl_z.max()).item()
+
+
+@pytest.mark.parametrize("epoch, share", [(0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)])
+def test_capacities_grow_linearly_over_the_ramp(pair, images, epoch, share) -> None:
+    model, guide = pair
+    fixed = with_noise(guide, z=torch.zeros(K, N, J).double())
+    plain = Objective(model, fixed, capacity_z=2.0 * share, capacity_y=0.4 * share)
+    ramped = Objective(model, fixed, capacity_z=2.0, capacity_y=0.4, ramp=4.0)
+    assert_same(ramped.bound(images, None, epoch), plain.bound(images), model, guide)
+
+
+def test_the_capacity_of_y_is_at_most_log_k(pair, images) -> None:
+    model, guide = pair
+    fixed = with_noise(guide, z=torch.zeros(K, N, J).double())
+    bounds = [
+        Objective(model, fixed, capacity_y=c).bound(images)
+        for c in (math.log(K), 5.0, math.log(K) - 0.1)
+    ]
+    torch.testing.assert_close(bounds[0], bounds[1])
+    torch.testing.assert_close(bounds[0] - bounds[2], torch.tensor(0.1).double())
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"smoothing": 1.0}, r"expected smoothing in \[0, 1\), got 1.0"),
+    ({"smoothing": -0.1}, r"expected smoothing in \[0, 1\), got -0.1"),
+    ({"smoothing": math.nan}, r"expected smoothing in \[0, 1\), got nan"),
+    ({"capacity_z": -1.0}, "expected a finite capacity_z >= 0, got -1.0"),
+    ({"capacity_y": math.inf}, "expected a finite capacity_y >= 0, got inf"),
+    ({"gamma": -2.0}, "expected a finite gamma >= 0, got -2.0"),
+    ({"ramp": math.nan}, "expected a finite ramp >= 0, got nan"),
+    ({"capacity_z": 2.0, "beta": 0.5}, "capacity_z=2.0 and beta=0.5, warmup=0.0: both weigh"),
+    ({"capacity_z": 2.0, "warmup": 3.0}, "capacity_z=2.0 and beta=1.0, warmup=3.0: both weigh"),
+    ({"kl": "exact"}, "unknown kl 'exact': expected one of analytic, sampled"),
+])
+def test_options_that_contradict_each_other_are_named(pair, options, message) -> None:
+    with pytest.raises(InputError, match=message):
+        Objective(*pair, **options)
+
+
+@pytest.mark.parametrize("flows, kl", [(1, "analytic"), (0, "sampled")])
+def test_a_capacity_needs_the_kl_in_closed_form(images, flows, kl) -> None:
+    model = models.M2(D, K, z_dim=J, hidden=()).double()
+    objective = Objective(
+        model, guides.M2(model, hidden=(), flows=flows).double(), capacity_z=2.0, kl=kl
+    )
+    with pytest.raises(InputError, match=f"capacity_z=2.0 and kl='{kl}': .* in closed form"):
+        objective.bound(images)
+
+
+def test_a_capacity_of_a_site_that_the_pair_does_not_have_is_named(images) -> None:
+    vae = models.VAE(D, z_dim=J, hidden=()).double()
+    objective = Objective(vae, guides.VAE(vae, hidden=()).double(), capacity_y=1.0)
+    with pytest.raises(InputError, match="capacity_y=1.0: the pair has no latent y"):
+        objective.bound(images)
+
+
+def test_swap_needs_a_prior_and_a_classifier() -> None:
+    model = models.VAE(D)
+    with pytest.raises(InputError, match=r"swap=True .* VAE has no p\(y\) of its own"):
+        Objective(model, guides.VAE(model), swap=True)
 
 
 # An exact toy: one latent dimension, linear networks, integrals by Gauss-Hermite quadrature.

@@ -6,8 +6,10 @@ import numpy as np
 import pyro
 import pytest
 import torch
+import zuko
 from pyro import poutine
 from torch import Tensor
+from torch.distributions import Transform
 from torch.nn import functional as F
 from torch.testing import assert_close
 
@@ -348,3 +350,219 @@ def test_priors_lie_on_the_device_they_are_made_for() -> None:
         normal, classes = nn.standard_normal(like, 3), nn.uniform_classes(like, 3)
     assert normal.base_dist.loc.device == normal.base_dist.scale.device == like.device
     assert classes.logits.device == like.device
+
+
+# Several labels, tokens and points
+
+
+def test_several_labels_come_from_one_network() -> None:
+    network = nn.OneHots((5, 3), (6,), (2, 4)).double()
+    x, y = double(7, 5), double(3, 1, 3)
+    q = network(x, y)
+    first, second = network.logits(x, y).split((2, 4), -1)
+    assert (q.batch_shape, q.event_shape, q.sizes) == ((3, 7), (6,), (2, 4))
+    assert_close(q.probs, torch.cat([first.softmax(-1), second.softmax(-1)], -1), **TIGHT)
+
+
+def test_a_categorical_likelihood_gives_each_token_a_probability() -> None:
+    decoder = nn.likelihood("categorical", (5, 3), (6,), 4, sigma=None, vocabulary=10).double()
+    x = torch.randint(10, (7, 4)).double()
+    z, y = double(7, 5), double(3, 1, 3)
+    likelihood = decoder(z, y)
+    log_p = decoder.logits(z, y).view(3, 7, 4, 10).log_softmax(-1)
+    expected = sum(log_p[:, torch.arange(7), d, x[:, d].long()] for d in range(4))
+    assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
+    assert_close(likelihood.log_prob(x), expected, **TIGHT)
+    assert_close(log_prob_validated(decoder(z, y[0]), x), expected[0].sum(), **TIGHT)
+
+
+@pytest.mark.parametrize("vocabulary, message", [
+    (None, "give the number of tokens, such as vocabulary=256"),
+    (0, "expected vocabulary > 0, got 0"),
+])
+def test_a_categorical_likelihood_needs_a_vocabulary(vocabulary, message) -> None:
+    with pytest.raises(InputError, match=message):
+        nn.likelihood("categorical", 5, (), 4, sigma=None, vocabulary=vocabulary)
+
+
+def test_tokens_are_read_as_one_hot_vectors() -> None:
+    x = torch.tensor([[2.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    read = nn.Tokens(3)(x)
+    assert read.dtype == torch.float64
+    assert read.tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 0]]
+
+
+def test_a_point_is_where_the_network_says() -> None:
+    network = nn.Point((5, 3), (6,), 4).double()
+    x, y = double(7, 5), double(3, 1, 3)
+    point = network(x, y)
+    assert (point.batch_shape, point.event_shape) == ((3, 7), (4,))
+    assert_close(point.rsample(), network.network(x, y), **TIGHT)
+    assert point.rsample().requires_grad
+
+
+# Flows
+
+
+def with_pyros_transforms() -> list[object]:
+    return [
+        pyro.distributions.transforms.affine_coupling(3, hidden_dims=[5]),
+        torch.distributions.transforms.SigmoidTransform(),
+        pyro.distributions.transforms.affine_autoregressive(3, hidden_dims=[5]),
+    ]
+
+
+def with_zukos_transforms() -> list[object]:
+    return [
+        zuko.flows.MaskedAutoregressiveTransform(3, hidden_features=(5,)),
+        zuko.flows.MaskedAutoregressiveTransform(3, hidden_features=(5,), order=torch.arange(3)),
+    ]
+
+
+def disturbed(module: torch.nn.Module) -> torch.nn.Module:
+    """The module in float64, its parameters moved: many flows begin near the identity."""
+    for parameter in module.double().parameters():
+        parameter.data.add_(0.3 * torch.randn_like(parameter))
+    return module
+
+
+FLOWS = pytest.mark.parametrize("flow", [
+    lambda: nn.Flow(nn.Normal(4, (5,), 3), with_pyros_transforms()),
+    lambda: nn.Flow(nn.Normal(4, (5,), 3), with_zukos_transforms()),
+    lambda: nn.Flow(nn.Normal(4, (5,), 3), [*with_zukos_transforms(), *with_pyros_transforms()]),
+    lambda: nn.posterior(4, (5,), 3, flows=3),
+], ids=["Pyro's", "zuko's", "both", "posterior"])
+
+
+@pytest.fixture
+def doubles():
+    """Pyro's autoregressive flow begins its inverse with a zero of the default type."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@FLOWS
+@pytest.mark.usefixtures("doubles")
+def test_a_flow_has_the_density_of_the_change_of_variables(flow) -> None:
+    flow, x = disturbed(flow()), double(1, 4)
+
+    def push(z: Tensor) -> Tensor:
+        for transform in flow.transforms:
+            z = (transform if isinstance(transform, Transform) else transform())(z)
+        return z
+
+    torch.manual_seed(3)
+    start = flow.base(x).rsample()
+    jacobian = torch.autograd.functional.jacobian(push, start[0])
+    expected = flow.base(x).log_prob(start) - jacobian.det().abs().log()
+    torch.manual_seed(3)
+    q = flow(x)
+    end = q.rsample()
+    assert_close(end[0], push(start[0]), **TIGHT)
+    assert_close(q.log_prob(end), expected, rtol=1e-8, atol=1e-8)
+    # Of a point that was not drawn, by the inverse.
+    assert_close(flow(x).log_prob(end.detach().clone()), expected, rtol=1e-6, atol=1e-6)
+
+
+@FLOWS
+def test_a_flow_owns_the_parameters_of_its_transforms_and_they_move(flow) -> None:
+    flow, x = flow().double(), double(7, 4)
+    before = {name: value.clone() for name, value in flow.state_dict().items()}
+    of_transforms = [name for name, _ in flow.named_parameters() if not name.startswith("base.")]
+    assert of_transforms
+    optimizer = torch.optim.Adam(flow.parameters())
+    for _ in range(2):  # what begins at zero may need two
+        optimizer.zero_grad()
+        q = flow(x)
+        z = q.rsample()
+        (q.log_prob(z) + (z - 1).square().sum(-1)).mean().backward()
+        optimizer.step()
+    stuck = {n for n, p in flow.named_parameters() if torch.equal(p, before[n])}
+    assert not stuck
+
+
+def test_without_flows_the_posterior_is_the_normal() -> None:
+    assert type(nn.posterior((5, 3), (6,), 4)) is nn.Normal
+    with pytest.raises(InputError, match="expected flows >= 0, got -1"):
+        nn.posterior(5, (6,), 4, flows=-1)
+
+
+@pytest.mark.parametrize("flows", [0, 1, 2])
+@pytest.mark.usefixtures("doubles")
+def test_a_posterior_has_a_row_for_each_class_and_example(flows) -> None:
+    encoder = disturbed(nn.posterior((5, 3), (6,), 4, flows=flows))
+    x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
+    torch.manual_seed(1)
+    q = encoder(x, y)
+    z = q.rsample()
+    assert (q.batch_shape, q.event_shape, z.shape) == ((3, 7), (4,), (3, 7, 4))
+    torch.manual_seed(1)
+    of_rows = encoder(x.repeat(3, 1), torch.eye(3).double().repeat_interleave(7, 0))
+    z_of_rows = of_rows.rsample()
+    assert_close(z, z_of_rows.view(3, 7, 4), **TIGHT)
+    assert_close(q.log_prob(z), of_rows.log_prob(z_of_rows).view(3, 7), rtol=1e-9, atol=1e-9)
+
+
+def test_flows_see_the_dimensions_in_alternating_order() -> None:
+    encoder = disturbed(nn.posterior(2, (), 3, flows=2))
+    for transform, corner in zip(encoder.transforms, (torch.tril, torch.triu)):
+        jacobian = torch.autograd.functional.jacobian(transform, double(3))
+        assert_close(jacobian, corner(jacobian), **TIGHT)
+        assert corner(jacobian, 0).sum() != jacobian.diagonal().sum()
+
+
+# Batch normalisation
+
+
+def test_normalised_layers_are_torchs_on_flattened_rows() -> None:
+    ours, theirs = nn.BatchNorm(5).double(), torch.nn.BatchNorm1d(5).double()
+    h = 3 * double(4, 7, 5) + 1
+    for training in (True, False):
+        ours.train(training), theirs.train(training)
+        assert_close(ours(h), theirs(h.reshape(28, 5)).reshape(4, 7, 5), **TIGHT)
+    assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **TIGHT)
+
+
+def normalised() -> nn.Bernoulli:
+    decoder = nn.Bernoulli((5, 3), (6, 8), 4)
+    nn.normalise(decoder)
+    return disturbed(decoder)
+
+
+def test_every_hidden_layer_is_normalised_before_its_activation() -> None:
+    kinds = [type(layer) for layer in normalised().logits.rest]
+    assert kinds == 2 * [nn.BatchNorm, torch.nn.Softplus, torch.nn.Linear]
+    assert [layer.num_features for layer in normalised().logits.rest[::3]] == [6, 8]
+
+
+def test_in_evaluation_a_class_decodes_the_same_alone_and_enumerated() -> None:
+    decoder, z = normalised(), double(7, 5)
+    eye = torch.eye(3, dtype=torch.float64)
+    for _ in range(5):
+        decoder(double(20, 5), eye.unsqueeze(1))
+    decoder.eval()
+    together = decoder(z, eye.unsqueeze(1)).mean
+    for k in range(3):
+        assert_close(together[k], decoder(z, eye[k].expand(7, 3)).mean, **TIGHT)
+
+
+def test_in_training_what_the_class_adds_is_not_normalised_away() -> None:
+    decoder, z = normalised(), double(50, 5)
+    means = decoder(z, torch.eye(3, dtype=torch.float64).unsqueeze(1)).mean
+    of_class = torch.stack([decoder(z, y.expand(50, 3)).mean
+                            for y in torch.eye(3, dtype=torch.float64)])
+    assert (means[0] - means[1]).abs().max() > 0.02
+    assert_close(of_class[0], of_class[1], rtol=1e-6, atol=1e-6)  # class by class it would be
+
+
+# Reversed gradients
+
+
+def test_a_reversed_gradient_has_the_value_and_the_opposite_sign() -> None:
+    x = double(7, 3).requires_grad_()
+    weights = double(7, 3)
+    reversed_ = nn.reverse_gradient(x)
+    assert_close(reversed_, x, **TIGHT)
+    (gradient,) = torch.autograd.grad((weights * reversed_.sin()).sum(), x)
+    assert_close(gradient, -weights * x.cos(), **TIGHT)

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pyro
+from pyro.distributions import Distribution
+from pyro.nn import PyroModule
+from torch import Tensor
+
+from pyro_ssvae import models, nn
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.labels import Inference, LabelInference
+
+
+class VaDE(PyroModule):
+    """q(y, z | x) = q(y | t(x)) q(z | x)
+
+    Jiang et al. (2017), Variational Deep Embedding, eq. 7, with a classifier of its own for y.
+
+    Of images the classifier is convolutional and sees them through t, a small random shift and
+    turn: a bound for every t. (The paper's q(y | x) is p(y | z).)
+
+    Args:
+        model: the model whose sizes this guide takes.
+        hidden: sizes of the encoder's hidden layers, and of the classifier's of other vectors.
+        jitter: strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
+        consistency: weight of :meth:`inconsistency`.
+        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: of relaxed labels.
+        flows: normalizing flows in q(z | x).
+    """
+
+    def __init__(
+        self,
+        model: models.VaDE,
+        *,
+        hidden: tuple[int, ...] = (256, 128),
+        jitter: float = 1.0,
+        consistency: float = 5.0,
+        label_inference: Inference = "enumerated",
+        temperature: float = 0.67,
+        flows: int = 0,
+    ) -> None:
+        super().__init__("guide")
+        if consistency < 0:
+            raise InputError(f"expected consistency >= 0, got {consistency}")
+        shape = model.image_shape
+        self.jitter = None if shape is None else Jitter(shape, jitter)
+        self.classifier = (
+            nn.OneHotCategorical(model.x_dim, hidden, model.y_dim) if shape is None
+            else ConvolutionalClassifier(shape, model.y_dim)
+        )
+        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
+        self.labels = LabelInference(label_inference, temperature)
+        self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        with pyro.plate("data", len(x)):
+            if y is None:
+                pyro.sample("y", self.labels(self.classify(x)), infer=self.labels.infer)
+            pyro.sample("z", self.encoder(x))
+
+    def classify(self, x: Tensor) -> Distribution:
+        """q(y | t(x)) over one-hot (N, K), from x: (N, D); t moves nothing in evaluation."""
+        return self.classifier(x if self.jitter is None else self.jitter(x))
+
+    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """The inconsistency on unlabelled images, and its weight."""
+        if self.consistency == 0:
+            return {}
+        return {"consistency": (self.consistency, self.inconsistency(u))}
+
+    def inconsistency(self, u: Tensor) -> Tensor:
+        """Half the Jeffreys divergence between q(y | t(u)) and q(y | t'(u)), a mean over u (N, D).
+
+        Laine and Aila (2017), Temporal Ensembling, with two views of an image that must agree. It
+        speaks of the classifier alone, and not of any image's probability: no part of a bound.
+        """
+        one, other = self.classify(u).logits, self.classify(u).logits
+        return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(-1).mean()

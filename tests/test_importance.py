@@ -1,0 +1,114 @@
+"""Generative classifiers, where the true posterior is known."""
+
+import math
+
+import pyro
+import pytest
+import torch
+from by_hand import log_bernoulli, log_normal, one_hot
+from pyro import distributions as dist
+from torch import Tensor, nn
+
+from pyro_ssvae.importance import class_posteriors, log_weights
+
+K = 3
+X = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 1, 1]], dtype=torch.double)
+LOGITS = torch.linspace(-2, 2, 4 * K, dtype=torch.double).reshape(K, 4).sin() * 2
+CLASS_LOGITS = torch.tensor([0.0, 0.5, -1.0], dtype=torch.double).log_softmax(-1)
+
+
+class Model(nn.Module):
+    """p(y) p(z) p(x | y, z), x from y alone, or with z added to every logit."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", dist.OneHotCategorical(logits=CLASS_LOGITS), obs=y)
+            z = pyro.sample("z", dist.Normal(x.new_zeros(1), 1.0).to_event(1))
+            likelihood = dist.Bernoulli(logits=y @ LOGITS + self.slope * z)
+            pyro.sample("x", likelihood.to_event(1), obs=x)
+
+
+class Guide(nn.Module):
+    """q(z | x, y) = N(loc, scale), and q(y | x) uniform where y is not given."""
+
+    def __init__(self, loc: float = 0.0, scale: float = 1.0) -> None:
+        super().__init__()
+        self.loc, self.scale = loc, scale
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            if y is None:
+                pyro.sample("y", dist.OneHotCategorical(logits=x.new_zeros(K)))
+            pyro.sample("z", dist.Normal(x.new_full((1,), self.loc), self.scale).to_event(1))
+
+
+def log_likelihoods() -> Tensor:
+    """log p(x | y) of every class, (N, K), where x does not depend on z."""
+    return torch.stack([log_bernoulli(X, LOGITS[k]) for k in range(K)], -1)
+
+
+def test_with_the_exact_posterior_of_z_the_bounds_classify_as_bayes_rule() -> None:
+    found = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
+    joint = (CLASS_LOGITS + log_likelihoods()).exp()
+    torch.testing.assert_close(found["elbo"], joint / joint.sum(-1, keepdim=True))
+
+
+def test_the_reconstruction_classifies_as_with_a_uniform_prior() -> None:
+    found = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
+    likelihood = log_likelihoods().exp()
+    expected = likelihood / likelihood.sum(-1, keepdim=True)
+    torch.testing.assert_close(found["reconstruction"], expected)
+
+
+def test_bounds_are_averaged_over_samples_of_z() -> None:
+    # E_q log p(x | y, z) by a grid; the KL divergence of z is the same for every class.
+    model, guide = Model(1.5), Guide(loc=0.4, scale=0.7)
+    grid = torch.linspace(-6, 6, 2_001, dtype=torch.double)
+    z = guide.loc + guide.scale * grid
+    weights = torch.exp(-grid**2 / 2)
+    weights = weights / weights.sum()
+    expected = torch.stack([
+        torch.stack([
+            (weights * log_bernoulli(x, LOGITS[k] + model.slope * z[:, None])).sum()
+            for k in range(K)
+        ]) for x in X
+    ])
+    torch.manual_seed(0)
+    found = class_posteriors(model, guide, X, K, samples=20_000)
+    # log-ratios of classes: a standard error of about 0.01
+    for name, offset in (("reconstruction", 0.0), ("elbo", CLASS_LOGITS)):
+        truth = (expected + offset).log_softmax(-1)
+        torch.testing.assert_close(found[name].log(), truth, rtol=0, atol=0.06)
+
+
+def test_class_posteriors_do_not_depend_on_the_chunks(monkeypatch) -> None:
+    whole = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
+    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 6)
+    parts = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
+    for name in ("elbo", "reconstruction"):
+        assert parts[name].shape == (len(X), K)
+        torch.testing.assert_close(parts[name], whole[name])
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_weights_are_the_models_joint_over_the_guides(labelled) -> None:
+    model, guide = Model(1.5), Guide(loc=0.4, scale=0.7)
+    y = one_hot([0, 2, 1, 1], K)
+    torch.manual_seed(0)
+    found = log_weights(model, guide, X, y if labelled else None, samples=5)
+    assert found.joint.shape == found.image.shape == (5, len(X))
+    torch.manual_seed(0)
+    if not labelled:
+        uniform = dist.OneHotCategorical(logits=torch.zeros(5, len(X), K, dtype=torch.double))
+        y = uniform.sample()
+    z = torch.normal(torch.full((5, len(X), 1), 0.4).double(), torch.tensor(0.7).double())
+    image = log_bernoulli(X, y @ LOGITS + 1.5 * z)
+    zero, one = torch.zeros(1).double(), torch.ones(1).double()
+    log_p = (y * CLASS_LOGITS).sum(-1) + log_normal(z, zero, one)
+    log_q = log_normal(z, 0.4 * one, 0.7 * one) - (0.0 if labelled else math.log(K))
+    torch.testing.assert_close(found.image, image, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.joint, image + log_p - log_q, rtol=1e-6, atol=1e-6)

@@ -1,0 +1,120 @@
+"""M1 against Kingma et al. (2014), eqs. 1 and 3: a VAE, then a classifier on its features."""
+
+import numpy as np
+import pytest
+import torch
+from by_hand import normal_parameters, one_hot
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import Tensor
+
+from pyro_ssvae import InputError, Objective, fit, guides, models, query, zoo
+
+D, K, J = 6, 3, 2
+torch.manual_seed(0)
+X = torch.rand(40, D, dtype=torch.double)
+CLASSES = (X[:, :2].sum(-1) * 1.5).long().clamp_max(K - 1)
+Y = one_hot(CLASSES.tolist(), K)
+
+
+def build(**options) -> guides.M1:
+    torch.manual_seed(0)
+    model = models.M1(D, z_dim=J, hidden=(5,)).double()
+    return guides.M1(model, hidden=(5,), **options).double()
+
+
+def features(guide: guides.M1, x: Tensor) -> np.ndarray:
+    """The posterior means, the loc of q(z | x)."""
+    with torch.no_grad():
+        return normal_parameters(guide.encoder.network, x)[0].numpy()
+
+
+def test_m1_trains_as_the_vae(digits_split) -> None:
+    small = {"hidden": (6,), "z_dim": 3}
+    losses = {}
+    for name in ("m1", "vae"):
+        torch.manual_seed(0)
+        options = zoo.resolve(name, digits_split.dataset, small)
+        objective = zoo.build(name, digits_split.dataset, options)
+        epochs = list(fit(objective, digits_split, epochs=2, batch_unlabelled=400))
+        losses[name] = [epoch.losses for epoch in epochs]
+        assert len({tuple(sorted(epoch.items())) for epoch in losses[name]}) == 2
+    assert losses["m1"] == losses["vae"]
+
+
+def test_classify_needs_a_fitted_classifier() -> None:
+    with pytest.raises(InputError, match=r"M1: expected fit_classifier\(x, y\) with labelled"):
+        build().classify(X)
+
+
+@pytest.mark.parametrize("kind, reference", [
+    ("logistic", LogisticRegression(max_iter=1_000)),
+    ("neighbour", KNeighborsClassifier(1)),
+])
+def test_classify_is_scikit_learns_on_the_posterior_means(kind, reference) -> None:
+    guide = build(classifier=kind)
+    guide.fit_classifier(X[:30], Y[:30])
+    reference = make_pipeline(StandardScaler(), reference)
+    reference.fit(features(guide, X[:30]), CLASSES[:30].numpy())
+    expected = torch.from_numpy(reference.predict_proba(features(guide, X[30:])))
+    torch.testing.assert_close(guide.classify(X[30:]).probs, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("classifier", [
+    GaussianNB(), RandomForestClassifier(10, random_state=0), SVC(probability=True, random_state=0),
+])
+@pytest.mark.filterwarnings("ignore:.*probability.*:FutureWarning")
+def test_any_classifier_of_scikit_learn_is_taken(classifier) -> None:
+    guide = build()
+    guide.fit_classifier(X[:30], Y[:30], classifier)
+    seen = StandardScaler().fit(features(guide, X[:30])).transform(features(guide, X[30:]))
+    expected = torch.from_numpy(classifier.predict_proba(seen))
+    torch.testing.assert_close(guide.classify(X[30:]).probs, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "neighbour"])
+def test_classes_without_a_label_have_probability_0(kind) -> None:
+    guide = build(classifier=kind)
+    guide.fit_classifier(X[:4], one_hot([4, 1, 4, 1], 5))
+    probs = guide.classify(X).probs
+    assert probs.shape == (len(X), 5)
+    assert (probs[:, [0, 2, 3]] == 0).all()
+    torch.testing.assert_close(probs[:, [1, 4]].sum(-1), torch.ones(len(X)).double())
+    reference = make_pipeline(StandardScaler(), {
+        "logistic": LogisticRegression(max_iter=1_000), "neighbour": KNeighborsClassifier(1),
+    }[kind]).fit(features(guide, X[:4]), [1, 0, 1, 0])
+    expected = torch.from_numpy(reference.predict_proba(features(guide, X)))
+    torch.testing.assert_close(probs[:, [1, 4]], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_features_of_a_flow_are_means_of_samples() -> None:
+    guide = build(flows=2)
+    guide.fit_classifier(X, Y)
+    torch.manual_seed(1)
+    guide(X)  # the program draws one z before its distribution is asked
+    z = guide.encoder(X).sample((query.MEAN_SAMPLES,)).mean(0).numpy()
+    torch.manual_seed(1)
+    expected = torch.from_numpy(guide.classifier.predict_proba(z))
+    torch.testing.assert_close(guide.classify(X).probs, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_no_gradient_passes_through_the_classifier() -> None:
+    guide = build()
+    guide.fit_classifier(X, Y)
+    assert not guide.classify(X).probs.requires_grad
+
+
+def test_a_weight_of_the_classification_loss_is_refused() -> None:
+    model = models.M1(D)
+    with pytest.raises(InputError, match="alpha=2.0 .* M1's classifier is fitted after training"):
+        Objective(model, guides.M1(model), alpha=2.0)
+
+
+def test_an_unknown_classifier_is_named() -> None:
+    with pytest.raises(InputError, match="unknown classifier 'logistc'.*mean 'logistic'"):
+        build(classifier="logistc")

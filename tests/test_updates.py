@@ -1,0 +1,152 @@
+import math
+
+import pyro
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pyro_ssvae import NonFiniteLossError, Objective, guides, models
+from pyro_ssvae.data import Batch
+from pyro_ssvae.objective import Loss
+from pyro_ssvae.updates import Moment, update
+
+NOW = Moment(epoch=2, step=3, steps=10)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    torch.manual_seed(1)
+    return Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
+
+
+def adversarial(game: str) -> Objective:
+    torch.manual_seed(0)
+    model = models.AdversarialM2(4, 3, z_dim=2, hidden=(5,))
+    return Objective(model, guides.AdversarialM2(model, hidden=(5,), game=game), alpha=1.0)
+
+
+def values(objective: nn.Module) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in objective.named_parameters()}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+class Recorded(torch.optim.SGD):
+    """Notes the parameters after every step."""
+
+    def __init__(self, objective: nn.Module) -> None:
+        super().__init__(objective.parameters(), lr=0.1)
+        self.objective, self.after = objective, []
+
+    def step(self) -> None:
+        super().step()
+        self.after.append(values(self.objective))
+
+
+def test_most_pairs_move_all_their_parameters_at_once(batch) -> None:
+    objective = adversarial("reversal")
+    before, optimizer = values(objective), Recorded(objective)
+    update(objective, optimizer, batch, NOW)
+    (after,) = optimizer.after
+    assert moved(before, after) == before.keys()
+
+
+def test_an_adversary_moves_first_and_then_the_others_with_it_frozen(batch) -> None:
+    objective = adversarial("alternating")
+    before, optimizer = values(objective), Recorded(objective)
+    update(objective, optimizer, batch, NOW)
+    first, second = optimizer.after
+    adversary = {name for name in before if name.startswith("guide.adversary.")}
+    assert adversary and moved(before, first) == adversary
+    assert moved(first, second) == before.keys() - adversary
+
+
+def test_the_others_answer_the_adversary_that_has_moved(batch) -> None:
+    # The second turn's gradient, by hand, from the weights after the first.
+    objective = adversarial("alternating")
+    optimizer = Recorded(objective)
+    torch.manual_seed(5)
+    result = update(objective, optimizer, batch, NOW)
+    again, untouched = adversarial("alternating"), adversarial("alternating")
+    again.load_state_dict(optimizer.after[0])
+    torch.manual_seed(5)
+    untouched(batch)  # takes the noise of the first turn
+    loss, terms = again(batch, 2.4)
+    loss.backward()
+    for name, parameter in again.named_parameters():
+        if not name.startswith("guide.adversary."):
+            expected = parameter - 0.1 * parameter.grad
+            torch.testing.assert_close(optimizer.after[1][name], expected.detach())
+    assert result["loss"] == loss.item()
+    assert result.keys() == {"loss", *terms}
+
+
+def test_given_turns_move_and_nothing_else(batch) -> None:
+    objective = adversarial("reversal")
+    before, optimizer = values(objective), Recorded(objective)
+    model, classifier = objective.model.parameters(), objective.guide.classifier.parameters()
+    update(objective, optimizer, batch, NOW, [list(model), list(classifier)])
+    first, second = optimizer.after
+    assert {name.split(".")[0] for name in moved(before, first)} == {"model"}
+    assert {name.split(".")[1] for name in moved(first, second)} == {"classifier"}
+
+
+class Scripted(nn.Module):
+    """An objective of one weight, with a loss as told."""
+
+    def __init__(self, loss: float, **terms: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.loss, self.terms, self.epochs = loss, terms, []
+
+    def forward(self, batch: Batch, epoch: float) -> Loss:
+        self.epochs.append(epoch)
+        terms = {name: torch.tensor(value) for name, value in self.terms.items()}
+        return Loss(self.loss * self.weight, terms)
+
+    def turns(self) -> list[list[nn.Parameter]]:
+        return [[self.weight], [self.weight]]
+
+
+def test_an_update_ends_a_share_of_its_epoch(batch) -> None:
+    objective = Scripted(1.0)
+    update(objective, Recorded(objective), batch, NOW)
+    assert objective.epochs == [pytest.approx(2.4)] * 2
+
+
+def test_the_loss_reported_is_that_before_the_last_turn_and_detached(batch) -> None:
+    objective = Scripted(2.0, labelled=7.0)
+    result = update(objective, Recorded(objective), batch, NOW)
+    assert {name: value.item() for name, value in result.items()} == {
+        "loss": pytest.approx(2 * (1 - 0.1 * 2)), "labelled": 7.0,
+    }
+    assert not result["loss"].requires_grad
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("terms, broken", [
+    ({"labelled": 1.0, "unlabelled": math.nan}, r"\(unlabelled = nan\)"),
+    ({"labelled": -math.inf, "unlabelled": math.inf}, r"\(labelled = -inf, unlabelled = inf\)"),
+    ({"labelled": 1.0}, r"\(every term is finite\)"),
+])
+def test_a_loss_that_is_not_finite_is_named_and_moves_nothing(batch, loss, terms, broken) -> None:
+    objective = Scripted(loss, **terms)
+    optimizer = Recorded(objective)
+    with pytest.raises(
+        NonFiniteLossError, match=f"the loss is {loss} in epoch 3, update 4 of 10 {broken}"
+    ):
+        update(objective, optimizer, batch, NOW)
+    assert objective.weight == 1 and not optimizer.after
+
+
+def test_a_loss_that_breaks_in_a_later_turn_is_found(batch) -> None:
+    objective = adversarial("alternating")
+    optimizer = torch.optim.SGD(objective.parameters(), lr=math.inf)
+    with (
+        pyro.validation_enabled(False),
+        pytest.raises(NonFiniteLossError, match="adversary = nan"),
+    ):
+        update(objective, optimizer, batch, NOW)
+    assert all(p.isfinite().all() for p in objective.model.parameters())
