@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from opt_einsum import contract, shared_intermediates
+from pyro import distributions as dist
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO
 from pyro.infer.traceenum_elbo import _compute_model_factors
@@ -55,14 +56,15 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
     registered for the two distributions; the model samples another latent site before it that the
     guide samples after it, and so may give it a prior that depends on its own value (as in SDGM);
     its prior depends on a variable that is enumerated in the model, within the logarithm of a sum;
-    or model and guide scale or mask it differently.
+    model and guide scale or mask it differently, or by tensors; it is a point mass; or prior and
+    posterior have different supports.
 
     There is no synchronisation with a GPU: shapes are static, and non-finite losses are the
     caller's to find.
 
     Args:
-        kl_weights: weights of the terms of latent sites, by name; 1 where nothing is said. A
-            weight other than 1 makes the ELBO a bound no more, or a looser one.
+        kl_weights: weights of the terms of sites where they are latent, by name; 1 where nothing
+            is said. A weight other than 1 makes the ELBO a bound no more, or a looser one.
         analytic: False leaves every term sampled: Pyro's own estimate.
         options: as for :class:`pyro.infer.TraceEnum_ELBO`.
     """
@@ -97,12 +99,14 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         """Minus the ELBO, a scalar with gradients."""
         terms = self.terms(model, guide, *args, **kwargs)
         for name in self.kl_weights:
-            if name not in terms or not terms[name].latent:
-                latent = sorted(name for name, term in terms.items() if term.latent)
+            if name not in terms:
                 raise InputError(
-                    f"kl_weights: expected names among the latent sites {latent}, got {name!r}"
+                    f"kl_weights: expected names among the sites {sorted(terms)}, got {name!r}"
                 )
-        weighted = [self.kl_weights.get(name, 1.0) * term.value for name, term in terms.items()]
+        weighted = [
+            term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
+            for name, term in terms.items()
+        ]
         return -torch.stack(weighted).sum() if weighted else torch.zeros(())
 
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
@@ -139,9 +143,10 @@ def _terms(model_trace: Trace, guide_trace: Trace, *, analytic: bool) -> Iterato
         if inferred is None or inferred["is_observed"]:
             yield name, Term(value)
         else:
-            exact = name in closed or inferred["infer"].get("enumerate") is not None
-            fn = model_trace.nodes.get(name, inferred)["fn"]
-            yield name, Term(value, True, discrete=fn.has_enumerate_support, analytic=exact)
+            infer, fn = inferred["infer"], _base(model_trace.nodes.get(name, inferred)["fn"])
+            summed = infer.get("enumerate") is not None and infer.get("num_samples") is None
+            discrete, exact = fn.has_enumerate_support, name in closed or summed
+            yield name, Term(value, True, discrete=discrete, analytic=exact)
 
 
 def _sample_sites(trace: Trace) -> dict[str, Site]:
@@ -165,6 +170,8 @@ def _kl_divergences(
             continue
         if not (_same(p["scale"], q["scale"]) and _same(p["mask"], q["mask"])):
             continue
+        if not _comparable(p["fn"], q["fn"]):
+            continue
         try:
             kl = kl_divergence(q["fn"], p["fn"])
         except NotImplementedError:
@@ -174,6 +181,22 @@ def _kl_divergences(
         if summed.isdisjoint(kl._pyro_dims):
             result[name] = kl
     return result
+
+
+def _comparable(p: Any, q: Any) -> bool:
+    """Whether a registered KL divergence of q and p is what E_q[log p - log q] is."""
+    bases = list(map(_base, (p, q)))
+    # A point's log-density and a mask within a distribution are not part of it.
+    if any(isinstance(base, (dist.Delta, dist.MaskedDistribution)) for base in bases):
+        return False
+    # Beyond the prior's support it is infinite, where a sample may never get.
+    return p.has_enumerate_support or type(bases[0].support) is type(bases[1].support)
+
+
+def _base(fn: Any) -> Any:
+    while isinstance(fn, torch.distributions.Independent):
+        fn = fn.base_dist
+    return fn
 
 
 def _before(name: str, sites: Mapping[str, Site]) -> set[str]:

@@ -156,7 +156,7 @@ class LabelPrior(nn.Module):
         self.sizes = sizes
         self.largest_kl = math.log(math.prod(sizes))
         values = torch.ones(sum(sizes)) if probs is None else torch.tensor(tuple(probs))
-        if values.shape != (sum(sizes),) or not (values > 0).all():
+        if values.shape != (sum(sizes),) or not ((values > 0) & values.isfinite()).all():
             raise InputError(
                 f"expected {sum(sizes)} class probabilities above 0, got {probs}"
             )
@@ -215,7 +215,7 @@ def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
         smoothing: this share of p(y) is spread evenly over the classes.
     """
     if smoothing == 0:
-        return -q.log_prob(y)
+        return -(torch.where(y.isnan(), 0.0, y) * q.logits).sum(-1)
     total = y.new_zeros(y.shape[:-1])
     sizes = getattr(q, "sizes", y.shape[-1:])
     for given, logits in zip(y.split(sizes, dim=-1), q.logits.split(sizes, dim=-1)):

@@ -667,6 +667,16 @@ def test_the_terms_of_m2_are_the_papers() -> None:
     assert_close(found["y"].value, -(log_q.exp() * (log_q + torch.tensor(K).log())).sum())
 
 
+@pytest.mark.parametrize("how", ["relaxed", "straight-through"])
+def test_the_term_of_relaxed_labels_is_that_of_the_classes(how) -> None:
+    model, _, x = m2()
+    guide = guides.M2(model, hidden=(7,), label_inference=how)
+    found = terms(Program(lambda: model(x), lambda: guide(x)))["y"]
+    log_q = log_softmax(guide.classifier.logits(x))
+    assert_close(found.value, -(log_q.exp() * (log_q + torch.tensor(K).log())).sum())
+    assert found == Term(found.value, latent=True, discrete=True, analytic=True)
+
+
 # Weights.
 
 
@@ -678,11 +688,80 @@ def test_weights_count_for_the_latent_sites_that_they_name(weights) -> None:
     assert_close(value_and_gradients(elbo, guide_enumerated())[0], expected.detach())
 
 
-@pytest.mark.parametrize("name", ["w", "x"])
-def test_a_weight_of_what_is_no_latent_site_is_refused(name) -> None:
-    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, kl_weights={name: 0.5})
-    with pytest.raises(InputError, match=rf"among the latent sites \['y', 'z'\], got '{name}'"):
+def test_a_weight_of_what_is_no_site_is_refused() -> None:
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, kl_weights={"w": 0.5})
+    with pytest.raises(InputError, match=r"among the sites \['x', 'y', 'z'\], got 'w'"):
         value_and_gradients(elbo, guide_enumerated())
+
+
+def test_a_weight_counts_where_the_site_is_latent_only() -> None:
+    # The same ELBO serves labelled and unlabelled data: x is observed here.
+    weighted = TraceEnumKL_ELBO(max_plate_nesting=1, kl_weights={"x": 0.5})
+    plain = TraceEnumKL_ELBO(max_plate_nesting=1)
+    values = []
+    for elbo in (weighted, plain):
+        torch.manual_seed(0)
+        values.append(value_and_gradients(elbo, guide_enumerated())[0])
+    assert_close(*values)
+
+
+# What a registered KL divergence leaves out.
+
+
+def single(fn: Any, rows: int | None = None) -> Callable[[], None]:
+    def program() -> None:
+        if rows is None:
+            pyro.sample("z", fn)
+        else:
+            with pyro.plate("data", rows):
+                pyro.sample("z", fn)
+    return program
+
+
+def test_the_log_density_of_a_point_counts() -> None:
+    point = dist.Delta(torch.tensor(0.5), log_density=torch.tensor(-3.0))
+    prior = dist.Normal(torch.tensor(0.0), 1.0)
+    loss = TraceEnumKL_ELBO(max_plate_nesting=0).loss(single(prior), single(point))
+    assert_close(loss, (-3.0 - prior.log_prob(torch.tensor(0.5))).item())
+
+
+@pytest.mark.parametrize("vector", [False, True])
+def test_masks_within_distributions_count_as_they_do_in_pyro(vector) -> None:
+    mask = torch.tensor([True, False])
+
+    def normal(loc: float, mask: Tensor) -> Any:
+        loc = torch.full((2, 3) if vector else (2,), loc)
+        fn = dist.Normal(loc, 1.0)
+        return fn.mask(mask[:, None]).to_event(1) if vector else fn.mask(mask)
+
+    programs = single(normal(0.0, mask), 2), single(normal(2.0, ~mask), 2)
+    losses = []
+    for elbo in (TraceEnumKL_ELBO, TraceEnum_ELBO):
+        torch.manual_seed(0)
+        losses.append(elbo(max_plate_nesting=1).loss(*programs))
+    assert_close(*losses)
+
+
+def test_a_posterior_with_another_support_is_sampled() -> None:
+    prior = dist.Uniform(torch.tensor(-100.0), torch.tensor(100.0))
+    narrow = dist.Normal(torch.tensor(0.0), 0.1)
+    term = TraceEnumKL_ELBO(max_plate_nesting=0).terms(single(prior), single(narrow))["z"]
+    assert term.value.isfinite() and not term.analytic
+
+
+def test_a_site_that_is_sampled_several_times_is_not_analytic() -> None:
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=0)
+    normal = dist.Normal(torch.tensor(0.0), 1.0)
+
+    def guide() -> None:
+        pyro.sample("z", normal, infer={"enumerate": "parallel", "num_samples": 4})
+
+    assert not elbo.terms(single(normal), guide)["z"].analytic
+
+
+def test_a_vector_of_bernoullis_is_discrete() -> None:
+    fn = dist.Bernoulli(torch.full((3,), 0.5)).to_event(1)
+    assert TraceEnumKL_ELBO(max_plate_nesting=0).terms(single(fn), single(fn))["z"].discrete
 
 
 # In Pyro's inference.

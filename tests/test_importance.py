@@ -1,4 +1,4 @@
-"""Generative classifiers, where the true posterior is known."""
+"""Generative classifiers and importance weights, where the true posterior is known."""
 
 import math
 
@@ -9,7 +9,9 @@ from by_hand import log_bernoulli, log_normal, one_hot
 from pyro import distributions as dist
 from torch import Tensor, nn
 
-from pyro_ssvae.importance import class_posteriors, log_weights
+from pyro_ssvae import guides, models
+from pyro_ssvae.evaluation import elbo
+from pyro_ssvae.importance import class_posteriors, iwae, log_weights
 
 K = 3
 X = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 1, 1]], dtype=torch.double)
@@ -112,3 +114,61 @@ def test_weights_are_the_models_joint_over_the_guides(labelled) -> None:
     log_q = log_normal(z, 0.4 * one, 0.7 * one) - (0.0 if labelled else math.log(K))
     torch.testing.assert_close(found.image, image, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found.joint, image + log_p - log_q, rtol=1e-6, atol=1e-6)
+
+
+# The importance-weighted bound
+
+
+class Coin(nn.Module):
+    """A mixture of two products of Bernoullis whose log p(x) is a sum of two terms."""
+
+    probs = torch.tensor([[0.9, 0.8, 0.1], [0.2, 0.3, 0.6]])
+
+    def forward(self, x, y=None) -> None:
+        with pyro.plate("data", len(x)):
+            y = pyro.sample("y", dist.OneHotCategorical(torch.full((2,), 0.5)), obs=y)
+            pyro.sample("x", dist.Bernoulli(y @ self.probs).to_event(1), obs=x)
+
+    def log_evidence(self, x):
+        each = log_bernoulli(x[:, None], torch.logit(self.probs)) - math.log(2)
+        return each.logsumexp(-1)
+
+
+class CoinGuide(nn.Module):
+    def forward(self, x, y=None) -> None:
+        with pyro.plate("data", len(x)):
+            if y is None:
+                probs = torch.tensor([0.7, 0.3]).expand(len(x), 2)
+                pyro.sample("y", dist.OneHotCategorical(probs), infer={"enumerate": "parallel"})
+
+
+COINS = torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+
+
+def test_iwae_of_one_sample_is_the_elbo_in_expectation() -> None:
+    torch.manual_seed(0)
+    x = COINS.repeat(2_000, 1)
+    exact = elbo_terms_of_coin(COINS)
+    assert iwae(Coin(), CoinGuide(), x, samples=1) == pytest.approx(exact, abs=0.05)
+
+
+def elbo_terms_of_coin(x) -> float:
+    q = torch.tensor([0.7, 0.3])
+    each = log_bernoulli(x[:, None], torch.logit(Coin.probs)) - math.log(2) - q.log()
+    return (q * each).sum(-1).mean().item()
+
+
+def test_iwae_rises_from_the_elbo_to_the_evidence() -> None:
+    torch.manual_seed(0)
+    model, guide = Coin(), CoinGuide()
+    evidence = model.log_evidence(COINS).mean().item()
+    x = COINS.repeat(300, 1)
+    bounds = [iwae(model, guide, x, samples=k) for k in (1, 5, 200)]
+    assert elbo_terms_of_coin(COINS) - 0.1 < bounds[0] < bounds[1] < bounds[2]
+    assert bounds[2] == pytest.approx(evidence, abs=0.01)
+
+
+def test_iwae_sums_out_what_the_model_enumerates() -> None:
+    model = models.GaussianMixture(4, 3)
+    guide, x = guides.GaussianMixture(model), X.float()
+    assert iwae(model, guide, x, samples=2) == pytest.approx(elbo(model, guide, x), rel=1e-5)

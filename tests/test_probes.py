@@ -11,7 +11,9 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import guides, models, nn, probes
-from pyro_ssvae.probes import active_units, mutual_information
+from pyro_ssvae.data import from_arrays
+from pyro_ssvae.evaluation import evaluating
+from pyro_ssvae.probes import active_units, leakage, mutual_information
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +106,7 @@ def test_units_that_vary_with_x_are_active(count) -> None:
 
 
 def test_a_unit_is_active_above_a_variance_of_a_hundredth() -> None:
-    x = torch.tensor([[1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64).repeat(300, 1)
+    x = torch.tensor([[1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
     slopes = torch.tensor([0.0999, 0.1001], dtype=torch.float64)
     guide = Guide(lambda x: dist.Normal(slopes * x, 1.0).to_event(1))
     assert active_units(guide, x) == 1
@@ -119,3 +121,25 @@ def test_units_of_a_flow_are_counted_from_samples() -> None:
         guide.encoder.base.network.first[0].weight[0, 0] = 3.0
         guide.encoder.base.network.first[0].bias[2:] = -5.0
     assert active_units(guide, torch.randn(400, 3)) == 1
+
+
+class Encoder(PyroModule):
+    """A guide whose z is a linear map of x, one that reads y, or one that reads nothing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("guide")
+        self.what = what
+
+    def forward(self, x, y=None) -> None:
+        with pyro.plate("data", len(x)):
+            z = {"x": x, "y": y, "nothing": torch.zeros_like(x)}[self.what]
+            pyro.sample("z", dist.Normal(z, 1.0).to_event(1))
+
+
+@pytest.mark.parametrize("what, low, high", [("x", 1, 1), ("y", 0, 0.6), ("nothing", 0, 0.6)])
+def test_leakage_is_the_class_in_z_that_came_from_x(what, low, high) -> None:
+    classes = torch.arange(400) % 2
+    x = torch.nn.functional.one_hot(classes, 2).float()
+    split = from_arrays(x, classes).split(labels=10)
+    with evaluating():
+        assert low <= leakage(Encoder(what), split) <= high

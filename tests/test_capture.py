@@ -1,0 +1,189 @@
+"""Captured updates are the eager ones: the same losses, gradients and noise, from one graph."""
+
+import warnings
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+from pyro_ssvae import InputError, NonFiniteLossError, Objective, capture, fit, guides, models, zoo
+from pyro_ssvae.capture import Captured, CaptureError
+from pyro_ssvae.data import Batch, Split, batches, load
+from pyro_ssvae.training import WORTH_UPDATES, adam, worth_capturing
+from pyro_ssvae.updates import Moment, Updates
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load("digits").split(labels=20, seed=0)
+
+
+def build(name: str, split: Split, **options) -> Objective:
+    torch.manual_seed(0)
+    known = zoo.pair(name).options
+    small = {"hidden": (6,), "z_dim": 3} | options
+    given = {key: value for key, value in small.items() if key in known}
+    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+
+
+def m2(**options) -> Objective:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    return Objective(model, guides.M2(model, hidden=(5,)), alpha=1.0, **options)
+
+
+def a_batch(rows: int = 6) -> Batch:
+    torch.manual_seed(1)
+    return Batch(torch.rand(rows, 4), torch.eye(3).repeat(rows // 3, 1), torch.rand(rows, 4))
+
+
+def eager(objective: Objective, batch: Batch, epoch: float) -> tuple[Tensor, list[Tensor | None]]:
+    objective.zero_grad()
+    total = objective(batch, epoch).total
+    total.backward()
+    return total.detach(), [parameter.grad for parameter in objective.parameters()]
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_pair_is_captured_to_the_bit_at_any_epoch(name, split) -> None:
+    objective = build(name, split, warmup=4.0)
+    batch = next(batches(split, 10, 20))
+    with pyro.validation_enabled(False):
+        captured = Captured(objective, batch, compile=False)
+        for epoch in (1.0, 3.0):
+            torch.manual_seed(2)
+            loss = captured(batch, epoch)
+            gradients = [parameter.grad for parameter in captured.parameters]
+            torch.manual_seed(2)
+            total, expected = eager(objective, batch, epoch)
+            assert loss.total == total
+            for a, b in zip(gradients, expected, strict=True):
+                assert (a is None) == (b is None)
+                assert a is None or torch.equal(a, b)
+
+
+def test_noise_is_new_at_every_call() -> None:
+    captured, batch = Captured(m2(), a_batch(), compile=False), a_batch()
+    assert captured(batch, 1.0).total != captured(batch, 1.0).total
+
+
+def test_capturing_leaves_buffers_and_random_state_as_they_were(split) -> None:
+    objective = build("sdgm", split, batch_norm=True)
+    before = {name: buffer.clone() for name, buffer in objective.named_buffers()}
+    assert before
+    state = torch.get_rng_state()
+    Captured(objective, next(batches(split, 10, 20)), compile=False)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in objective.named_buffers())
+
+
+def test_captured_statistics_of_batch_normalisation_move_as_eager_ones(split) -> None:
+    batch = next(batches(split, 10, 20))
+    statistics = []
+    for captured in (True, False):
+        objective = build("sdgm", split, batch_norm=True)
+        run = Captured(objective, batch, compile=False) if captured else objective
+        torch.manual_seed(3)
+        for _ in range(3):
+            run(batch, 1.0)
+        statistics.append([buffer.clone() for buffer in objective.buffers()])
+    assert all(torch.equal(a, b) for a, b in zip(*statistics, strict=True))
+
+
+@pytest.fixture(scope="module")
+def compiled_and_eager(split) -> list[tuple[list[dict[str, float]], dict[str, Tensor]]]:
+    results = []
+    for mode in ("on", "off"):
+        objective = build("m2", split, warmup=2.0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            epochs = list(fit(objective, split, epochs=2, batch_unlabelled=500, capture=mode))
+        results.append(([epoch.losses for epoch in epochs], objective.state_dict()))
+    return results
+
+
+def test_compiled_training_gives_the_parameters_of_eager_training(compiled_and_eager) -> None:
+    # An epoch ends with a batch that is smaller than the others.
+    (_, compiled), (_, plain) = compiled_and_eager
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_training_reports_the_losses_of_eager_training(compiled_and_eager) -> None:
+    (compiled, _), (plain, _) = compiled_and_eager
+    for one, other in zip(compiled, plain, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+
+
+class Branching(models.M2):
+    """p(x, y, z)"""
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        super().forward(x, y)
+        if x.mean() > 0.5:
+            pyro.sample("late", pyro.distributions.Delta(x.mean()), obs=x.mean())
+
+
+def branching() -> Objective:
+    model = Branching(4, 3, z_dim=2, hidden=(5,))
+    return Objective(model, guides.M2(model, hidden=(5,)))
+
+
+def test_a_program_that_branches_on_values_is_refused_with_the_last_site() -> None:
+    with pytest.raises(CaptureError, match=r"branches on the values.*after site 'x'"):
+        Captured(branching(), a_batch())
+
+
+def test_a_failed_capture_leaves_the_parameters_in_place() -> None:
+    objective = branching()
+    before = [id(parameter) for parameter in objective.parameters()]
+    with pytest.raises(CaptureError):
+        Captured(objective, a_batch())
+    assert [id(parameter) for parameter in objective.parameters()] == before
+
+
+def test_what_cannot_be_captured_is_trained_eagerly_with_one_warning() -> None:
+    objective = branching()
+    updates = Updates(objective, adam(objective), capture=True)
+    with pytest.warns(UserWarning, match="goes on without capture: .*branches") as caught:
+        losses = [updates(a_batch(), Moment(0, step, 3)) for step in range(3)]
+    assert len([w for w in caught if "capture" in str(w.message)]) == 1
+    assert all(loss["loss"].isfinite() for loss in losses)
+
+
+def test_without_a_compiler_training_goes_on_eagerly(monkeypatch) -> None:
+    monkeypatch.setattr(capture.shutil, "which", lambda name: None)
+    objective = m2()
+    updates = Updates(objective, adam(objective), capture=True)
+    with pytest.warns(UserWarning, match="there is no C\\+\\+ compiler"):
+        updates(a_batch(), Moment(0, 0, 1))
+    assert updates.captured is None
+
+
+def test_players_in_turns_are_not_captured(split) -> None:
+    objective = build("adversarialm2", split, game="alternating")
+    assert not Updates(objective, adam(objective), capture=True).capture
+
+
+def test_a_loss_that_is_not_finite_is_found_in_captured_training_too() -> None:
+    objective = m2()
+    updates = Updates(objective, adam(objective), capture=True)
+    updates.captured = Captured(objective, a_batch(), compile=False)
+    broken = a_batch()
+    broken.u[0, 0] = torch.nan
+    before = [parameter.clone() for parameter in objective.parameters()]
+    with pytest.raises(NonFiniteLossError, match=r"epoch 3, update 2 of 7 \(unlabelled = nan\)"):
+        updates(broken, Moment(2, 1, 7))
+    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters()))
+
+
+def test_auto_captures_where_a_run_is_long_and_says_the_same_after_a_resume(split) -> None:
+    assert not worth_capturing("auto", WORTH_UPDATES - 1, split)
+    assert worth_capturing("auto", WORTH_UPDATES, split)
+    assert worth_capturing("on", 1, split) and not worth_capturing("off", 10**9, split)
+
+
+def test_an_unknown_mode_is_refused(split) -> None:
+    with pytest.raises(InputError, match="unknown capture 'yes'"):
+        next(fit(build("m2", split), split, capture="yes"))
