@@ -26,6 +26,7 @@ class ADGM(PyroModule):
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
+        top_classes: that enumerated labels are summed over; None is all.
         samples: of a that ``classify`` averages over.
     """
 
@@ -38,6 +39,7 @@ class ADGM(PyroModule):
         flows: int = 0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
+        top_classes: int | None = None,
         samples: int = 16,
     ) -> None:
         super().__init__("guide")
@@ -46,7 +48,8 @@ class ADGM(PyroModule):
         self.auxiliary = nn.Normal(x_dim, hidden, a_dim)
         self.classifier = nn.OneHotCategorical((a_dim, x_dim), hidden, y_dim)
         self.encoder = nn.posterior((a_dim, y_dim, x_dim), hidden, z_dim, flows)
-        self.labels, self.samples = LabelInference(label_inference, temperature), samples
+        self.labels = LabelInference(label_inference, temperature, top_classes)
+        self.samples = samples
         if batch_norm:
             nn.normalise(self)
 

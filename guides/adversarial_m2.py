@@ -24,7 +24,7 @@ class AdversarialM2(M2):
         adversary: weight of the adversary's loss.
         game: ``"reversal"`` moves both players at once, the encoder by the reversed gradient;
             ``"alternating"`` has the adversary move first and the others answer.
-        flows, label_inference, temperature: as in :class:`M2`.
+        flows, label_inference, temperature, top_classes: as in :class:`M2`.
     """
 
     def __init__(
@@ -37,10 +37,11 @@ class AdversarialM2(M2):
         flows: int = 0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
+        top_classes: int | None = None,
     ) -> None:
         super().__init__(
             model, hidden=hidden, flows=flows, label_inference=label_inference,
-            temperature=temperature,
+            temperature=temperature, top_classes=top_classes,
         )
         one_of("game", game, ("reversal", "alternating"))
         positive(adversary=adversary)

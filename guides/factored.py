@@ -59,7 +59,10 @@ class Factored(PyroModule):
         with pyro.plate("data", len(x)):
             if y is None or len(self.classifier.sizes) > 1:
                 q = self.classify(x) if y is None else completed(y, self.classify(x))
-                pyro.sample("y", self.labels(q), infer=self.labels.infer)
+                infer = self.labels.infer
+                if infer and y is not None and not y.isnan().any():
+                    infer = {}  # nothing to sum over: q is a point
+                pyro.sample("y", self.labels(q), infer=infer)
             pyro.sample("z", self.encoder(x))
 
     def classify(self, x: Tensor) -> OneHots:

@@ -50,7 +50,12 @@ class M1(VAE):
             x: (L, D) labelled examples.
             y: (L, K) their one-hot labels.
             classifier: any of scikit-learn's that has ``predict_proba``, in place of the guide's.
+
+        Raises:
+            InputError: if the labels are all of one class.
         """
+        if (seen := int((y.sum(0) > 0).sum())) < 2:
+            raise InputError(f"M1: expected labels of at least 2 classes to tell apart, got {seen}")
         own = {
             "logistic": LogisticRegression(max_iter=1_000),
             "neighbour": KNeighborsClassifier(1),

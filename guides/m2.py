@@ -24,6 +24,7 @@ class M2(PyroModule):
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
+        top_classes: that enumerated labels are summed over; None is all.
     """
 
     def __init__(
@@ -34,12 +35,13 @@ class M2(PyroModule):
         flows: int = 0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
+        top_classes: int | None = None,
     ) -> None:
         super().__init__("guide")
         x_dim, y_dim, z_dim = model.x_dim, model.y_dim, model.z_dim
         self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
         self.encoder = nn.posterior((x_dim, y_dim), hidden, z_dim, flows)
-        self.labels = LabelInference(label_inference, temperature)
+        self.labels = LabelInference(label_inference, temperature, top_classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

@@ -62,7 +62,7 @@ class Untapped(PyroModule):
         self.model = (model,)  # in a tuple, for its parameters are not the guide's
         self.unfeatured, self.certainty, self.gradient = unfeatured, certainty, gradient
         self.reverse, self.image = reverse, image
-        self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
+        self.classifier = nn.OneHots(model.x_dim, hidden, (model.y_dim,))  # of soft labels too
         into_cube = [SigmoidTransform(), AffineTransform(-model.bound, 2 * model.bound)]
         normal = nn.Normal((model.x_dim, model.y_dim), hidden, model.z_dim)
         self.encoder = nn.Flow(normal, into_cube)

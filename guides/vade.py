@@ -27,6 +27,7 @@ class VaDE(PyroModule):
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
+        top_classes: that enumerated labels are summed over; None is all.
         flows: normalizing flows in q(z | x).
     """
 
@@ -39,6 +40,7 @@ class VaDE(PyroModule):
         consistency: float = 5.0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
+        top_classes: int | None = None,
         flows: int = 0,
     ) -> None:
         super().__init__("guide")
@@ -51,7 +53,7 @@ class VaDE(PyroModule):
             else ConvolutionalClassifier(shape, model.y_dim)
         )
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
-        self.labels = LabelInference(label_inference, temperature)
+        self.labels = LabelInference(label_inference, temperature, top_classes)
         self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

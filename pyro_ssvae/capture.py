@@ -16,6 +16,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_ssvae.data import Batch
 from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.precision import Precision, matrix_products
 
 
 class CaptureError(RuntimeError):
@@ -33,18 +34,27 @@ class Captured:
     Args:
         objective: in the mode, on the device and with the options to capture it with.
         batch: of the shape to capture it for.
+        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
         compile: False replays the graph as traced, which costs no compiler and wins little.
 
     Raises:
         CaptureError: if the program branches on values, or there is no C++ compiler.
     """
 
-    def __init__(self, objective: Objective, batch: Batch, *, compile: bool = True) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        batch: Batch,
+        *,
+        precision: Precision = "fp32",
+        compile: bool = True,
+    ) -> None:
         self.parameters = list(objective.parameters())
         self.shapes = [part.shape for part in batch]
         epoch = torch.zeros((), device=batch.x.device)
         with _unchanged(objective, batch.x.device):
-            graph = self._trace(objective, batch, epoch)
+            with matrix_products(precision):
+                graph = self._trace(objective, batch, epoch)
             self.graph: Callable[..., Any] = graph
             if compile and batch.x.is_cuda:
                 self.graph = _CudaGraph(graph, [self._values(), *batch, epoch])

@@ -129,6 +129,50 @@ class RelaxedOneHots(TorchDistribution):
         return (torch.where(value.isnan(), 0.0, value) * self.logits).sum(-1)
 
 
+class TopClasses(TorchDistribution):
+    """A label restricted to its k likeliest classes, renormalised.
+
+    A guide that enumerates it sums over k classes, those of each row, instead of K. It is a guide
+    like any other, so the bound is one: only looser than with all classes, by what the posterior
+    gives to the others.
+
+    Args:
+        logits: (..., K).
+        top: k, cut at K.
+    """
+
+    arg_constraints = {"logits": constraints.real_vector}
+    support = constraints.independent(constraints.unit_interval, 1)
+    has_enumerate_support = True
+
+    def __init__(self, logits: Tensor, top: int, validate_args: bool | None = None) -> None:
+        self.top = min(top, logits.shape[-1])
+        kept, self.classes = logits.topk(self.top, dim=-1)
+        impossible = torch.full_like(logits, torch.finfo(logits.dtype).min)
+        self.logits = impossible.scatter(-1, self.classes, kept.log_softmax(-1))
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
+
+    @property
+    def probs(self) -> Tensor:
+        """(..., K) probabilities of the classes, 0 for all but k."""
+        return self.logits.exp()
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> TopClasses:
+        logits = self.logits.expand(Size(batch_shape) + self.event_shape)
+        return type(self)(logits, self.top, validate_args=False)
+
+    def sample(self, sample_shape: Size = Size()) -> Tensor:
+        return dist.OneHotCategorical(logits=self.logits, validate_args=False).sample(sample_shape)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (value * self.logits).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """The k classes of each row, the likeliest first, one-hot (k, ..., K)."""
+        each = torch.eye(self.event_shape[0]).to(self.logits)
+        return each[self.classes].movedim(-2, 0)
+
+
 def _categorical_kl(q: Any, p: Any) -> Tensor:
     return (q.logits.exp() * (q.logits - p.logits)).sum(-1)
 
@@ -154,12 +198,13 @@ class LabelPrior(nn.Module):
         super().__init__()
         positive(**{f"classes of label {i}": size for i, size in enumerate(sizes)})
         self.sizes = sizes
-        self.largest_kl = math.log(math.prod(sizes))
         values = torch.ones(sum(sizes)) if probs is None else torch.tensor(tuple(probs))
         if values.shape != (sum(sizes),) or not ((values > 0) & values.isfinite()).all():
             raise InputError(
                 f"expected {sum(sizes)} class probabilities above 0, got {probs}"
             )
+        rarest = [block.min() / block.sum() for block in values.split(sizes)]
+        self.largest_kl = -math.fsum(math.log(share) for share in rarest)  # sum_j log k_j: uniform
         if learned:
             self.logits = nn.Parameter(values.log())
         else:
@@ -180,18 +225,29 @@ class LabelInference(nn.Module):
             reconstruction is that of a soft label, so the bound is approximate; a trained guide
             is evaluated with samples of the categorical itself.
         temperature: of the relaxation.
+        top: classes of a single label that are summed over in training, the likeliest ones, see
+            :class:`TopClasses`; None is all.
     """
 
-    def __init__(self, how: Inference, temperature: float) -> None:
+    def __init__(self, how: Inference, temperature: float, top: int | None = None) -> None:
         super().__init__()
         one_of("label_inference", how, ("enumerated", "relaxed", "straight-through"))
         positive(temperature=temperature)
-        self.how, self.temperature = how, temperature
+        if top is not None:
+            positive(top_classes=top)
+            if how != "enumerated":
+                raise InputError(
+                    f"top_classes={top} and label_inference={how!r}: a relaxed label is one sample"
+                    ' and sums over no class; use label_inference="enumerated"'
+                )
+        self.how, self.temperature, self.top = how, temperature, top
 
     def forward(self, labels: Any) -> Any:
         """The distribution of the guide's site, for labels as the classifier gives them."""
-        if self.how == "enumerated" or not self.training:
+        if not self.training:
             return labels
+        if self.how == "enumerated":
+            return labels if self.top is None else TopClasses(labels.logits, self.top)
         return RelaxedOneHots(labels, self.temperature, hard=self.how == "straight-through")
 
     @property

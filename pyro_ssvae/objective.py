@@ -70,8 +70,8 @@ class Objective(nn.Module):
         warmup: epochs over which ``beta`` is approached linearly from 0.
         capacity_z, capacity_y: nats that the mean KL divergence of a site is drawn to: its place
             in the bound is taken by ``gamma * |KL - capacity|``. Feng (2019), eq. 16; no ELBO, for
-            the batch's mean stands within the modulus. That of y is cut at the largest there is,
-            log K for each label.
+            the batch's mean stands within the modulus. That of y is cut at the largest there is
+            under ``model.prior``, log K for each uniform label.
         gamma: weight of these moduli.
         ramp: epochs over which the capacities grow linearly from 0.
         kl: ``"analytic"`` takes KL divergences in closed form where there are any, ``"sampled"``

@@ -36,12 +36,16 @@ class StraightThrough(dist.Bernoulli):
         return drawn + (self.probs - self.probs.detach())
 
 
-class Relaxed(Messenger):
-    """Has the image x sampled straight through."""
+class Binary(Messenger):
+    """Has the image x drawn from a Bernoulli of this kind, which knows no grey."""
+
+    def __init__(self, kind: type[dist.Bernoulli]) -> None:
+        super().__init__()
+        self.kind = kind
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] == "x":
-            msg["fn"] = StraightThrough(logits=msg["fn"].base_dist.logits).to_event(1)
+            msg["fn"] = self.kind(logits=msg["fn"].base_dist.logits).to_event(1)
 
 
 def negative_elbo(
@@ -81,9 +85,9 @@ def negative_elbo(
             poutine.condition(poutine.uncondition(model), data=given), hide=["y", "z"]
         )
         if gradient == "relaxed":
-            Relaxed()(program)(images)
+            Binary(StraightThrough)(program)(images)
         else:
             with torch.no_grad():
-                program(images)
+                Binary(dist.Bernoulli)(program)(images)
 
     return elbo.differentiable_loss(generates_labels, infers_images) / len(y)

@@ -21,11 +21,12 @@ from pyro_ssvae import checkpoint, data, plots, zoo
 from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split
-from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.errors import InputError, one_of, positive
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import EarlyStopping, adam, fit
+from pyro_ssvae.precision import Precision
+from pyro_ssvae.training import Capture, EarlyStopping, adam, fit
 
 HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
@@ -57,6 +58,8 @@ def train(
     batch_unlabelled: int = 100,
     patience: int | None = None,
     aggressive: bool = False,
+    capture: Capture = "auto",
+    precision: Precision = "fp32",
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -74,6 +77,7 @@ def train(
             without classifier: ELBO), and keep the best weights; None trains to the end.
         aggressive: begin with aggressive training of the guide, see
             :class:`pyro_ssvae.AggressiveInference`.
+        capture, precision: as in :func:`pyro_ssvae.fit`.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
         resume: go on with the run in the folder, if there is one.
         overwrite: replace the run in the folder, if there is one.
@@ -89,14 +93,15 @@ def train(
     prepared = prepare(
         name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
         batch_unlabelled=batch_unlabelled, patience=patience, aggressive=aggressive,
-        device=device, resume=resume, overwrite=overwrite,
+        capture=capture, precision=precision, device=device, resume=resume, overwrite=overwrite,
     )
     out, objective, split = Path(out), prepared.objective, prepared.split
     stopping, history = prepared.stopping, prepared.history
     for epoch in fit(
         objective, split, epochs=epochs, batch_labelled=batch_labelled,
         batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=prepared.optimizer,
-        stopping=stopping, aggressive=prepared.aggressive, start=len(history), progress=progress,
+        stopping=stopping, aggressive=prepared.aggressive, capture=capture, precision=precision,
+        start=len(history), progress=progress,
     ):
         history.append(epoch.row())
         if epoch.epoch == 1:
@@ -141,6 +146,8 @@ def prepare(
     batch_unlabelled: int = 100,
     patience: int | None = None,
     aggressive: bool = False,
+    capture: Capture = "auto",
+    precision: Precision = "fp32",
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -157,6 +164,8 @@ def prepare(
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
     )
+    one_of("capture", capture, ("auto", "on", "off"))
+    one_of("precision", precision, ("fp32", "bf16"))
     where = choose_device(device)
     values = zoo.resolve(name, split.dataset, options or {})
     settings = {
@@ -164,6 +173,7 @@ def prepare(
         "hidden_labels": 0 if split.hidden is None else int(split.hidden.sum()),
         "seed": split.seed, "batch_labelled": batch_labelled,
         "batch_unlabelled": batch_unlabelled, "patience": patience, "aggressive": aggressive,
+        "capture": capture, "precision": precision,
         "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
     }
     with torch.random.fork_rng(devices=[]):

@@ -13,6 +13,7 @@ from pyro_ssvae.capture import Captured, CaptureError
 from pyro_ssvae.data import Batch
 from pyro_ssvae.errors import NonFiniteLossError
 from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.precision import Precision, matrix_products
 
 
 class Moment(NamedTuple):
@@ -38,12 +39,18 @@ class Updates:
             the first, such as an epoch's last one, are computed eagerly, and so are all where
             nothing can be captured: one warning says why. An objective whose parameters move in
             several turns is not captured.
+        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
     """
 
     def __init__(
-        self, objective: Objective, optimizer: torch.optim.Optimizer, *, capture: bool = False
+        self,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        *,
+        capture: bool = False,
+        precision: Precision = "fp32",
     ) -> None:
-        self.objective, self.optimizer = objective, optimizer
+        self.objective, self.optimizer, self.precision = objective, optimizer, precision
         self.capture = capture and len(objective.turns()) == 1
         self.captured: Captured | None = None
 
@@ -51,12 +58,12 @@ class Updates:
         """One update; what it returns and raises is as for :func:`update`."""
         if self.capture and self.captured is None:
             try:
-                self.captured = Captured(self.objective, batch)
+                self.captured = Captured(self.objective, batch, precision=self.precision)
             except CaptureError as error:
                 self.capture = False
                 warnings.warn(f"training goes on without capture: {error}", stacklevel=2)
         if self.captured is None or not self.captured.fits(batch):
-            return update(self.objective, self.optimizer, batch, now)
+            return update(self.objective, self.optimizer, batch, now, precision=self.precision)
         loss = self.captured(batch, now.epochs)
         check_finite(loss, now)
         self.optimizer.step()
@@ -69,11 +76,13 @@ def update(
     batch: Batch,
     now: Moment,
     turns: Sequence[Sequence[nn.Parameter]] | None = None,
+    precision: Precision = "fp32",
 ) -> dict[str, Tensor]:
     """Move parameters, turn by turn, to lower the loss of a batch.
 
     Args:
         turns: as :meth:`Objective.turns`, which is the default.
+        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
 
     Returns:
         The loss before the last turn, and its terms.
@@ -83,7 +92,8 @@ def update(
             which is not waited for, :func:`check_finite` finds it later.
     """
     for parameters in objective.turns() if turns is None else turns:
-        loss = objective(batch, now.epochs)
+        with matrix_products(precision):
+            loss = objective(batch, now.epochs)
         check_finite(loss, now)
         optimizer.zero_grad()
         loss.total.backward(inputs=list(parameters))
