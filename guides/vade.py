@@ -54,6 +54,7 @@ class VaDE(PyroModule):
         )
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
         self.labels = LabelInference(label_inference, temperature, top_classes)
+        nn.rectify(self)
         self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -33,7 +33,7 @@ class M1M2(PyroModule):
         sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "stacked": False, "warmup": 25.0}
 
     def __init__(
         self,

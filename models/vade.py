@@ -7,11 +7,11 @@ import pyro
 import torch
 from pyro import distributions as dist
 from pyro.nn import PyroModule
-from torch import Tensor, nn
+from torch import Tensor
 
+from pyro_ssvae import nn
 from pyro_ssvae.errors import positive
 from pyro_ssvae.labels import LabelPrior
-from pyro_ssvae.nn import likelihood as decoder
 
 
 class VaDE(PyroModule):
@@ -31,7 +31,9 @@ class VaDE(PyroModule):
         sigma: standard deviation of the normal likelihood; None has the decoder give it.
     """
 
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "z_dim": 10, "hidden": (256, 128)}
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "alpha": 10.0, "z_dim": 10, "hidden": (256, 128), "decay": True,
+    }
 
     def __init__(
         self,
@@ -48,9 +50,10 @@ class VaDE(PyroModule):
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
         self.x_dim, self.y_dim, self.z_dim, self.image_shape = x_dim, y_dim, z_dim, image_shape
         self.prior = LabelPrior(y_dim)
-        self.loc = nn.Parameter(torch.randn(y_dim, z_dim))
-        self.log_scale = nn.Parameter(torch.zeros(y_dim, z_dim))
-        self.decoder = decoder(likelihood, z_dim, hidden[::-1], x_dim, sigma)
+        self.loc = torch.nn.Parameter(torch.randn(y_dim, z_dim))
+        self.log_scale = torch.nn.Parameter(torch.zeros(y_dim, z_dim))
+        self.decoder = nn.likelihood(likelihood, z_dim, hidden[::-1], x_dim, sigma)
+        nn.rectify(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

@@ -101,6 +101,13 @@ def normalise(module: nn.Module) -> None:
         mlp.rest = nn.Sequential(*layers)
 
 
+def rectify(module: nn.Module) -> None:
+    """Have a module's MLPs use rectified linear units in place of their activation."""
+    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
+        for i in range(0, len(mlp.rest) - 1, 2):
+            mlp.rest[i] = nn.ReLU()
+
+
 def _xavier(linear: nn.Linear) -> nn.Linear:
     nn.init.xavier_uniform_(linear.weight)
     nn.init.zeros_(linear.bias)

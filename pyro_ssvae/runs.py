@@ -98,7 +98,8 @@ def train(
     out, objective, split = Path(out), prepared.objective, prepared.split
     stopping, history = prepared.stopping, prepared.history
     for epoch in fit(
-        objective, split, epochs=epochs, batch_labelled=batch_labelled,
+        objective, split, epochs=epochs, lr=prepared.settings["options"]["lr"],
+        decay=prepared.settings["options"]["decay"], batch_labelled=batch_labelled,
         batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=prepared.optimizer,
         stopping=stopping, aggressive=prepared.aggressive, capture=capture, precision=precision,
         start=len(history), progress=progress,
@@ -173,7 +174,7 @@ def prepare(
         "hidden_labels": 0 if split.hidden is None else int(split.hidden.sum()),
         "seed": split.seed, "batch_labelled": batch_labelled,
         "batch_unlabelled": batch_unlabelled, "patience": patience, "aggressive": aggressive,
-        "capture": capture, "precision": precision,
+        "capture": capture, "precision": precision, "decay_epochs": epochs * values["decay"],
         "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
     }
     with torch.random.fork_rng(devices=[]):

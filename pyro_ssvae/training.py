@@ -114,12 +114,23 @@ def adam(objective: Objective, lr: float = 1e-3) -> torch.optim.Optimizer:
     return torch.optim.Adam(objective.parameters(), lr=lr, fused=True)
 
 
+def learning_rate(progress: float, lr: float = 1e-3, decay: bool = False) -> float:
+    """The learning rate after a share ``progress`` of a training, 0 to 1.
+
+    Args:
+        lr: the rate at its beginning, and all along without ``decay``.
+        decay: let it fall to 0 along half a cosine. Loshchilov and Hutter (2017), SGDR, eq. 5.
+    """
+    return lr * 0.5 * (1 + math.cos(math.pi * progress)) if decay else lr
+
+
 def fit(
     objective: Objective,
     split: Split,
     *,
     epochs: int = 50,
     lr: float = 1e-3,
+    decay: bool = False,
     batch_labelled: int = 100,
     batch_unlabelled: int = 100,
     seed: int = 0,
@@ -142,6 +153,8 @@ def fit(
         split: the data.
         epochs: passes over the unlabelled data, in all.
         lr: learning rate of Adam.
+        decay: let the optimizer's learning rate fall from ``lr`` to 0, see :func:`learning_rate`;
+            then training with more epochs is another training from its beginning.
         batch_labelled, batch_unlabelled: sizes of the labelled and the unlabelled batch.
         seed: of the batches and the noise.
         optimizer: in place of Adam.
@@ -183,6 +196,10 @@ def fit(
                 fresh = fresh_batches(split, *sizes, seed=seed, epoch=epoch)
                 for step, batch in enumerate(batches(split, *sizes, seed=seed, epoch=epoch)):
                     now = Moment(epoch, step, steps)
+                    if decay:
+                        rate = learning_rate((epoch * steps + step) / (epochs * steps), lr, decay)
+                        for group in optimizer.param_groups:
+                            group["lr"] = rate
                     if aggressive is not None and aggressive.active:
                         train_guide(objective, optimizer, batch, fresh, now)
                         turns = [list(objective.model.parameters())]

@@ -13,7 +13,7 @@ from pyro_ssvae import guides, models
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import adam
+from pyro_ssvae.training import learning_rate
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Pair:
     def options(self) -> dict[str, Option]:
         """The keywords of the model, the guide, the objective and the optimizer."""
         owners: dict[str, Callable[..., Any]] = {
-            "model": self.model, "guide": self.guide, "objective": Objective, "optimizer": adam,
+            "model": self.model, "guide": self.guide, "objective": Objective,
+            "optimizer": learning_rate,
         }
         result: dict[str, Option] = {}
         for owner, function in owners.items():

@@ -387,7 +387,9 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_training(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr("pyro_ssvae.training.update", lambda *_: pytest.fail("it trains"))
+    monkeypatch.setattr(
+        "pyro_ssvae.updates.update", lambda *_, **__: pytest.fail("it trains")
+    )
     assert "file" in refusal(call(command, "m2", "--out", tmp_path / "file" / "out"))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_ssvae import InputError, NonFiniteLossError, plots, runs, training
+from pyro_ssvae import InputError, NonFiniteLossError, plots, runs, training, updates
 from pyro_ssvae.data import Split
 
 UPDATES = math.ceil(1187 / 100)  # digits: 1797 less 360 test, 200 validation and 50 labelled
@@ -60,14 +60,14 @@ def without_time(state: dict[str, Any]) -> dict[str, Any]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Press Ctrl-C after so many updates from now on."""
-    update, left = training.update, iter(range(after))
+    update, left = updates.update, iter(range(after))
 
-    def interrupted(*args: Any) -> Any:
+    def interrupted(*args: Any, **options: Any) -> Any:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return update(*args)
+        return update(*args, **options)
 
-    monkeypatch.setattr(training, "update", interrupted)
+    monkeypatch.setattr(updates, "update", interrupted)
 
 
 def script(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:

@@ -3,12 +3,18 @@
 import pyro
 import pytest
 import torch
+from pyro import distributions as dist
 from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
 from pyro.poutine.enum_messenger import EnumMessenger
 
-from pyro_ssvae import guides, models, zoo
-from pyro_ssvae.data import load
+from torch.distributions import kl_divergence
+
+from pyro_ssvae import Objective, guides, models, nn, query, zoo
+from pyro_ssvae.data import Batch, load
+from pyro_ssvae.labels import OneHots, RelaxedOneHots
+from pyro_ssvae.training import adam
+from pyro_ssvae.updates import Moment, update
 
 
 def enumerated(program) -> poutine.Trace:
@@ -75,3 +81,42 @@ def test_after_clearing_the_store_a_second_pair_trains_under_plain_svi() -> None
             SVI(model, guide, pyro.optim.Adam({}), elbo).step(torch.rand(6, 4))
             after = (*model.parameters(), *guide.parameters())
             assert not any(torch.equal(a, b) for a, b in zip(before, after))
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_no_guide_has_a_factor(name) -> None:
+    # pyro.factor in a guide multiplies its gradient by (1 + loss): every site of a guide is one of
+    # the model, and what is no bound is a named term outside the trace.
+    dataset = load("digits")
+    objective = zoo.build(name, dataset, zoo.resolve(name, dataset, {}))
+    x = dataset.x[:2]
+    assert query.sites(objective.guide, x) <= query.sites(objective.model, x)
+
+
+def test_weights_without_a_gradient_are_left_alone_by_the_optimizer() -> None:
+    # With a second SVI for the classification loss, Adam's momentum would move the classifier on
+    # batches without labels. Here a parameter without a gradient is not moved at all.
+    model = models.VAE(4, z_dim=2, hidden=(5,))
+    idle = nn.MLP(2, (), 2)
+    objective = Objective(model, guides.VAE(model, hidden=(5,)))
+    objective.guide.idle = idle
+    optimizer = adam(objective)
+    before = [p.clone() for p in idle.parameters()]
+    batch = Batch(torch.rand(3, 4), torch.eye(3), torch.rand(3, 4))
+    for step in range(3):
+        update(objective, optimizer, batch, Moment(0, step, 3))
+    assert all(torch.equal(a, b) for a, b in zip(before, idle.parameters()))
+
+
+def test_the_concrete_density_would_bound_nothing_and_has_no_part() -> None:
+    # At a low temperature its log-density grows without bound, and with it the "ELBO".
+    labels = OneHots(torch.zeros(1, 3))
+    cold = dist.RelaxedOneHotCategorical(
+        torch.tensor(0.05), logits=torch.zeros(1, 3), validate_args=False
+    )
+    torch.manual_seed(0)
+    densities = torch.stack([cold.log_prob(cold.rsample()) for _ in range(100)])
+    assert densities.max() > 10
+    relaxed = RelaxedOneHots(labels, temperature=0.05)
+    assert all(relaxed.log_prob(relaxed.rsample()) <= 1e-6 for _ in range(100))
+    assert kl_divergence(relaxed, labels).abs() < 1e-6
