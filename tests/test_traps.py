@@ -116,7 +116,7 @@ def test_the_concrete_density_would_bound_nothing_and_has_no_part() -> None:
     )
     torch.manual_seed(0)
     densities = torch.stack([cold.log_prob(cold.rsample()) for _ in range(100)])
-    assert densities.max() > 10
+    assert (densities > 10).any()
     relaxed = RelaxedOneHots(labels, temperature=0.05)
     assert all(relaxed.log_prob(relaxed.rsample()) <= 1e-6 for _ in range(100))
     assert kl_divergence(relaxed, labels).abs() < 1e-6
