@@ -176,12 +176,14 @@ def test_a_single_run_has_a_mean_and_no_deviation() -> None:
     assert [cell.strip() for cell in row[1:3]] == ["m2", "50.0"]
 
 
-def test_the_markdown_table_has_as_many_cells_in_every_row() -> None:
-    blank = dict.fromkeys((*METRICS, "seconds"))
-    lines = markdown({"a": blank, "longer name": blank | {"elbo": (-41.256, 0.5)}}).splitlines()
-    assert {line.count("|") for line in lines} == {10}
+def test_the_markdown_table_has_a_cell_for_every_row_of_each_column_that_some_row_has() -> None:
+    blank = dict.fromkeys((*METRICS, "seconds", "macro_f1"))
+    full = blank | {"accuracy": (0.5, 0.1)}
+    lines = markdown({"a": full, "longer name": blank | {"elbo": (-41.256, 0.5)}}).splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["model", "accuracy %", "ELBO"]
+    assert {line.count("|") for line in lines} == {4}
     assert {len(line) for line in lines} == {len(lines[0])}
-    assert "-41.26 ± 0.50" in lines[3]
+    assert "-41.26 ± 0.50" in lines[3] and "50.0 ± 10.0" in lines[2]
 
 
 def test_an_option_goes_to_every_pair_that_has_it(finished: Path) -> None:

@@ -35,7 +35,7 @@ def features(guide: guides.M1, x: Tensor) -> np.ndarray:
 
 
 def test_m1_trains_as_the_vae(digits_split) -> None:
-    small = {"hidden": (6,), "z_dim": 3}
+    small = {"hidden": (6,), "z_dim": 3, "beta": 1.0}
     losses = {}
     for name in ("m1", "vae"):
         torch.manual_seed(0)

@@ -183,7 +183,7 @@ def test_stacked_training_moves_the_vae_as_if_it_were_alone(digits_split) -> Non
     moved = {}
     for alpha in (0.0, 50.0):
         torch.manual_seed(0)
-        given = {"hidden": (6,), "z_dim": 2, "a_dim": 3, "alpha": alpha}
+        given = {"hidden": (6,), "z_dim": 2, "a_dim": 3, "alpha": alpha, "stacked": True}
         options = zoo.resolve("m1m2", digits_split.dataset, given)
         objective = zoo.build("m1m2", digits_split.dataset, options)
         optimizer = torch.optim.SGD(objective.parameters(), lr=1e-3)
