@@ -22,6 +22,7 @@ from pyro_ssvae.metrics import accuracy, macro_f1
 from pyro_ssvae.objective import Objective
 
 COLORS = colormaps["tab10"]
+OF_EPOCHS = {"epoch", "updates", "seconds"}
 SHOWN = 2_000  # points in a scatter plot
 
 
@@ -45,7 +46,7 @@ def figures(
         has = query.sites(model, x[:1], y[:1])
         if "x" in has and (shape or x.shape[1] == 2) and not several:
             result["samples"] = samples(model, split)
-        if {"x", "y", "z"} <= has and shape and _decodes_y(model, x[:1], y[:1]):
+        if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
             result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes)
@@ -63,17 +64,19 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         "validation NLL (nats)": ["val_nll"],
         "training: -ELBO (nats)": ["labelled", "unlabelled"],
         "training: classification (nats)": ["classification"],
-        "training: named terms": ["adversary", "image", "interpolation", "reverse"],
     }
-    shown = {
+    shown = {"loss", *(name for names in panels.values() for name in names)}
+    named = [n for n in history[0] if n not in shown | OF_EPOCHS and not n.startswith("val_")]
+    panels["training: named terms"] = named
+    panels = {
         title: [name for name in names if name in history[0]] for title, names in panels.items()
     }
-    shown = {title: names for title, names in shown.items() if names}
-    figure = Figure(figsize=(2.9 * len(shown), 2.6), layout="constrained")
+    panels = {title: names for title, names in panels.items() if names}
+    figure = Figure(figsize=(2.9 * len(panels), 2.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) == 1 else None
-    grid = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, (title, names) in zip(grid, shown.items()):
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, names) in zip(grid, panels.items()):
         for name in names:
             axes.plot(epochs, [row[name] for row in history], marker=marker, label=name)
         axes.set_title(title, fontsize=10)
@@ -202,12 +205,14 @@ def _likeliest(guide: Any, x: Tensor, sizes: Sequence[int] | None = None) -> Ten
     return torch.cat(likeliest, dim=-1).to(x.dtype)
 
 
-def _decodes_y(model: Any, x: Tensor, y: Tensor) -> bool:
+def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
     """Whether p(x | y, z) depends on y."""
-    torch.manual_seed(0)
-    one = query.likelihood(model, x, y=y).mean
-    torch.manual_seed(0)
-    return not torch.equal(one, query.likelihood(model, x, y=y.roll(1, -1)).mean)
+    images = []
+    z = query.posterior_mean(guide, x, y)
+    for label in (y, y.roll(1, -1)):
+        torch.manual_seed(0)
+        images.append(query.likelihood(model, x, y=label, z=z).mean)
+    return not torch.equal(*images)
 
 
 def _histograms(
