@@ -96,6 +96,8 @@ def dense(mlp: MLP, *inputs: Tensor) -> Tensor:
     for layer in mlp.rest:
         if isinstance(layer, torch.nn.Linear):
             h = h @ layer.weight.T + layer.bias
+        elif isinstance(layer, torch.nn.ReLU):
+            h = h.clamp_min(0.0)
         else:
             h = torch.log1p(torch.exp(h))  # softplus
     return h
