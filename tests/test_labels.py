@@ -18,6 +18,7 @@ from pyro_ssvae.labels import (
     LabelPrior,
     OneHots,
     RelaxedOneHots,
+    TopClasses,
     completed,
     label_divergence,
 )
@@ -408,3 +409,44 @@ def test_a_smoothed_divergence_is_least_at_the_smoothed_label() -> None:
     p = 0.8 * y + 0.2 / 4
     assert_close(label_divergence(OneHots(p.log()), y, 0.2), torch.zeros(1, dtype=torch.float64))
     assert (label_divergence(OneHots(y.log()), y, 0.2) > 1).all()
+
+
+# The likeliest classes of a label.
+
+
+def test_top_classes_are_those_of_each_row_renormalised() -> None:
+    probs = torch.tensor([[0.5, 0.1, 0.4], [0.2, 0.2001, 0.5999]])
+    top = TopClasses(probs.log(), 2)
+    expected = torch.tensor([[5 / 9, 0, 4 / 9], [0, 0.2001 / 0.8, 0.5999 / 0.8]])
+    torch.testing.assert_close(top.probs, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_top_classes_enumerate_their_rows_own_classes_the_likeliest_first() -> None:
+    top = TopClasses(torch.tensor([[0.5, 0.1, 0.4], [0.1, 0.2, 0.7]]).log(), 2)
+    assert top.enumerate_support().argmax(-1).tolist() == [[0, 2], [2, 1]]
+    total = top.log_prob(top.enumerate_support()).exp().sum(0)
+    torch.testing.assert_close(total, torch.ones(2))
+
+
+def test_more_top_classes_than_there_are_is_all_of_them() -> None:
+    logits = torch.randn(4, 3)
+    torch.testing.assert_close(TopClasses(logits, 7).probs, logits.softmax(-1))
+
+
+def test_top_classes_have_finite_gradients() -> None:
+    logits = torch.randn(4, 3, requires_grad=True)
+    top = TopClasses(logits, 2)
+    values = top.enumerate_support()
+    (top.log_prob(values).exp() * top.log_prob(values)).sum().backward()
+    assert logits.grad.isfinite().all() and (logits.grad != 0).sum() == 8
+
+
+def test_top_classes_of_a_relaxed_label_contradict() -> None:
+    with pytest.raises(InputError, match="top_classes=3 and label_inference='relaxed'"):
+        LabelInference("relaxed", 0.67, top=3)
+
+
+def test_top_classes_are_of_training_only() -> None:
+    inference, q = LabelInference("enumerated", 0.67, top=2), OneHots(torch.randn(4, 3))
+    assert isinstance(inference.train()(q), TopClasses)
+    assert inference.eval()(q) is q

@@ -1,0 +1,76 @@
+"""Parts combine: every pair that offers flows, relaxed or truncated labels trains with them."""
+
+import pytest
+import torch
+
+from pyro_ssvae import Objective, evaluate, fit, zoo
+from pyro_ssvae.data import Split, load
+
+
+def having(option: str) -> list[str]:
+    return [name for name in zoo.names() if option in zoo.pair(name).options]
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load("digits").split(labels=20, seed=0)
+
+
+def trained(name: str, split: Split, **options) -> tuple[Objective, set[str]]:
+    """The pair after an epoch of one update, and the parameters that it moved."""
+    torch.manual_seed(0)
+    known = zoo.pair(name).options
+    small = {"hidden": (6,), "z_dim": 3} | options
+    given = {key: value for key, value in small.items() if key in known}
+    objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+    before = {key: value.clone() for key, value in objective.named_parameters()}
+    list(fit(objective, split, epochs=1, batch_labelled=20, batch_unlabelled=2_000))
+    return objective, {
+        key for key, value in objective.named_parameters() if not torch.equal(value, before[key])
+    }
+
+
+def test_most_pairs_offer_them() -> None:
+    continuous = set(zoo.names()) - {"gaussianmixture", "supervised"}
+    assert continuous - {"untapped"} == set(having("flows"))  # that one's z has a flow of its own
+    assert {"m2", "m1m2", "adgm", "sdgm", "factored"} <= set(having("label_inference"))
+
+
+@pytest.mark.parametrize("name", having("flows"))
+def test_flows_train_and_are_evaluated(name, split) -> None:
+    objective, moved = trained(name, split, flows=2)
+    flows = {key for key, _ in objective.named_parameters() if "transforms" in key}
+    assert flows and flows <= moved
+    result = evaluate(objective.model, objective.guide, split, "validation")
+    assert result["leakage"] is not None and result["mutual_information"] is not None
+
+
+@pytest.mark.parametrize("how", ["enumerated", "relaxed", "straight-through"])
+@pytest.mark.parametrize("name", having("label_inference"))
+def test_labels_are_inferred_in_each_way(name, how, split) -> None:
+    objective, moved = trained(name, split, label_inference=how)
+    assert moved == {key for key, _ in objective.named_parameters()}
+    result = evaluate(objective.model, objective.guide, split, "validation")
+    # Relaxed in training, a sample of the classes themselves in evaluation: a bound.
+    assert result["elbo"] <= result["iwae"] < 0
+
+
+@pytest.mark.parametrize("name", having("top_classes"))
+def test_truncated_enumeration_decodes_the_likeliest_classes_only(name, split) -> None:
+    objective, moved = trained(name, split, top_classes=3)
+    assert moved == {key for key, _ in objective.named_parameters()}
+
+
+@pytest.mark.parametrize("name", having("top_classes"))
+def test_all_classes_at_the_top_are_the_plain_enumeration(name, split) -> None:
+    x, _ = split.part("validation")
+    bounds = []
+    for top in (10, None):
+        options = {"hidden": (6,), "z_dim": 3, "top_classes": top, "kl": "analytic"}
+        torch.manual_seed(0)
+        objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, options))
+        torch.manual_seed(1)
+        with torch.no_grad():  # noise by class differs in order: compare means
+            bounds.append(torch.stack([objective.bound(x) for _ in range(40)]))
+    error = sum(b.var() / len(b) for b in bounds).sqrt()
+    assert (bounds[0].mean() - bounds[1].mean()).abs() < 5 * error

@@ -1,0 +1,66 @@
+"""bfloat16 matrix products: what is rounded, and what is not."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pyro_ssvae import InputError, Objective, fit, guides, models
+from pyro_ssvae.capture import Captured
+from pyro_ssvae.data import Batch, load
+from pyro_ssvae.precision import matrix_products
+from pyro_ssvae.training import adam
+from pyro_ssvae.updates import Moment, Updates
+
+
+def test_linear_layers_multiply_rounded_numbers_and_add_an_exact_bias() -> None:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(5, 3), torch.rand(4, 5)
+    with matrix_products("bf16"):
+        y = layer(x)
+    rounded = (x.bfloat16() @ layer.weight.T.bfloat16()).float() + layer.bias
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y, rounded, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(y, layer(x))
+    with matrix_products("bf16"):
+        zero = F.linear(torch.zeros(4, 5), layer.weight, layer.bias)
+    assert torch.equal(zero, layer.bias.expand(4, 3))
+
+
+def test_the_context_ends() -> None:
+    layer, x = torch.nn.Linear(5, 3), torch.rand(4, 5)
+    before = layer(x)
+    with matrix_products("bf16"):
+        pass
+    assert torch.equal(layer(x), before)
+
+
+def test_fp32_changes_nothing() -> None:
+    layer, x = torch.nn.Linear(5, 3), torch.rand(4, 5)
+    with matrix_products("fp32"):
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("capture", [True, False])
+def test_an_update_has_losses_and_gradients_in_full_precision_near_those_of_fp32(capture) -> None:
+    torch.manual_seed(1)
+    batch = Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(6, 4))
+    found = {}
+    for precision in ("fp32", "bf16"):
+        torch.manual_seed(0)
+        model = models.M2(4, 3, z_dim=2, hidden=(5,))
+        objective = Objective(model, guides.M2(model, hidden=(5,)), alpha=1.0)
+        updates = Updates(objective, adam(objective), precision=precision)
+        if capture:
+            updates.captured = Captured(objective, batch, precision=precision, compile=False)
+        torch.manual_seed(2)
+        found[precision] = updates(batch, Moment(0, 0, 1))["loss"]
+        assert all(p.grad.dtype == torch.float32 for p in objective.parameters())
+    assert found["bf16"] != found["fp32"]
+    torch.testing.assert_close(found["bf16"], found["fp32"], rtol=2e-2, atol=0.0)
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    split = load("digits").split(labels=10)
+    model = models.VAE(64, z_dim=2, hidden=(5,))
+    with pytest.raises(InputError, match="unknown precision 'fp16'.*bf16"):
+        next(fit(Objective(model, guides.VAE(model)), split, precision="fp16"))
