@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pyro import distributions as dist
@@ -17,6 +17,11 @@ from pyro_ssvae.errors import InputError, one_of, positive
 
 Inference = Literal["enumerated", "relaxed", "straight-through"]
 MAX_COMBINATIONS = 100_000
+
+
+def _expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
+    """E_y log p for one-hot or soft labels y; a block that is NaN, unknown, counts nothing."""
+    return (torch.where(y.isnan(), 0.0, y) * logits).sum(-1)
 
 
 class OneHots(TorchDistribution):
@@ -70,7 +75,7 @@ class OneHots(TorchDistribution):
         return torch.cat([block.sample(sample_shape) for block in blocks], dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return (torch.where(value.isnan(), 0.0, value) * self.logits).sum(-1)
+        return _expected_log_prob(value, self.logits)
 
     def entropy(self) -> Tensor:
         return -(self.probs * self.logits).sum(-1)
@@ -126,7 +131,7 @@ class RelaxedOneHots(TorchDistribution):
         ], dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return (torch.where(value.isnan(), 0.0, value) * self.logits).sum(-1)
+        return _expected_log_prob(value, self.logits)
 
 
 class TopClasses(TorchDistribution):
@@ -165,7 +170,7 @@ class TopClasses(TorchDistribution):
         return dist.OneHotCategorical(logits=self.logits, validate_args=False).sample(sample_shape)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        return (value * self.logits).sum(-1)
+        return _expected_log_prob(value, self.logits)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """The k classes of each row, the likeliest first, one-hot (k, ..., K)."""
@@ -231,7 +236,7 @@ class LabelInference(nn.Module):
 
     def __init__(self, how: Inference, temperature: float, top: int | None = None) -> None:
         super().__init__()
-        one_of("label_inference", how, ("enumerated", "relaxed", "straight-through"))
+        one_of("label_inference", how, get_args(Inference))
         positive(temperature=temperature)
         if top is not None:
             positive(top_classes=top)
@@ -271,7 +276,7 @@ def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
         smoothing: this share of p(y) is spread evenly over the classes.
     """
     if smoothing == 0:
-        return -(torch.where(y.isnan(), 0.0, y) * q.logits).sum(-1)
+        return -_expected_log_prob(y, q.logits)
     total = y.new_zeros(y.shape[:-1])
     sizes = getattr(q, "sizes", y.shape[-1:])
     for given, logits in zip(y.split(sizes, dim=-1), q.logits.split(sizes, dim=-1)):

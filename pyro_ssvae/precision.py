@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -33,7 +33,7 @@ def matrix_products(precision: Precision) -> Iterator[None]:
     Biases, activations, log-probabilities and sums stay in the precision of the parameters, where
     bfloat16's three decimal digits would not do: so there is no loss to scale.
     """
-    one_of("precision", precision, ("fp32", "bf16"))
+    one_of("precision", precision, get_args(Precision))
     if precision == "fp32":
         yield
     else:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyro
 import torch
@@ -165,8 +165,8 @@ def prepare(
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
     )
-    one_of("capture", capture, ("auto", "on", "off"))
-    one_of("precision", precision, ("fp32", "bf16"))
+    one_of("capture", capture, get_args(Capture))
+    one_of("precision", precision, get_args(Precision))
     where = choose_device(device)
     values = zoo.resolve(name, split.dataset, options or {})
     settings = {

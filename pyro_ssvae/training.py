@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyro
@@ -181,7 +181,7 @@ def fit(
         aggressive.check(objective, split)
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
-    one_of("precision", precision, ("fp32", "bf16"))
+    one_of("precision", precision, get_args(Precision))
     captured = worth_capturing(capture, epochs * steps, split)
     updates = Updates(objective, optimizer, capture=captured, precision=precision)
     hidden = None if progress else True  # None: shown on a terminal only
@@ -227,7 +227,7 @@ def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
     It depends on what a run is started with and on nothing measured, so that a run that is
     resumed goes on in the same way, to the last bit.
     """
-    one_of("capture", capture, ("auto", "on", "off"))
+    one_of("capture", capture, get_args(Capture))
     if capture == "auto":
         return split.dataset.x.is_cuda or updates >= WORTH_UPDATES
     return capture == "on"

@@ -51,7 +51,8 @@ class Updates:
         precision: Precision = "fp32",
     ) -> None:
         self.objective, self.optimizer, self.precision = objective, optimizer, precision
-        self.capture = capture and len(objective.turns()) == 1
+        self.turns = objective.turns()
+        self.capture = capture and len(self.turns) == 1
         self.captured: Captured | None = None
 
     def __call__(self, batch: Batch, now: Moment) -> dict[str, Tensor]:
@@ -63,7 +64,9 @@ class Updates:
                 self.capture = False
                 warnings.warn(f"training goes on without capture: {error}", stacklevel=2)
         if self.captured is None or not self.captured.fits(batch):
-            return update(self.objective, self.optimizer, batch, now, precision=self.precision)
+            return update(
+                self.objective, self.optimizer, batch, now, self.turns, precision=self.precision
+            )
         loss = self.captured(batch, now.epochs)
         check_finite(loss, now)
         self.optimizer.step()
