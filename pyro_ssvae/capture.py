@@ -1,41 +1,39 @@
-"""Updates as one graph: an objective's loss and gradients traced once, compiled, and replayed."""
+"""Updates as one graph: traced once, compiled, and replayed."""
 
 from __future__ import annotations
 
 import shutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-import pyro
 import torch
-from pyro.poutine.messenger import Messenger
-from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch import Tensor
 
 from pyro_ssvae.data import Batch
 from pyro_ssvae.objective import Loss, Objective
-from pyro_ssvae.precision import Precision, matrix_products
+from pyro_ssvae.precision import Precision
+from pyro_ssvae.program import CaptureError, inputs, reason, scalar_tensors, trace
 
+__all__ = ["CaptureError", "Captured", "Recorded", "compiled"]
 
-class CaptureError(RuntimeError):
-    """An objective cannot be captured; the message says why."""
+Function = Callable[..., Sequence[Tensor]]
 
 
 class Captured:
-    """The loss and the gradients of an objective for batches of one shape, as one graph.
+    """An update of an objective for batches of one shape, as one graph.
 
-    Pyro's program runs once, while it is traced; what is left is its arithmetic. On the CPU the
-    graph is compiled by inductor, on a GPU it is replayed as a CUDA graph. Noise is drawn anew at
-    every call, from torch's generator and in the program's order, so that captured and eager
-    training see the same. The epoch is an input: schedules go on without a new capture.
+    Pyro's program runs once, while it is traced; what is left is its arithmetic, which inductor
+    compiles and a GPU replays as a CUDA graph. Noise is drawn anew at every call, from torch's
+    generator and in the program's order, so that captured and eager training see the same. The
+    epoch, the learning rate and the weights are inputs: schedules go on without a new capture.
+    Nothing waits for a GPU.
 
     Args:
-        objective: in the mode, on the device and with the options to capture it with.
-        batch: of the shape to capture it for.
-        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
+        objective, optimizer, batch, precision: as for :func:`pyro_ssvae.program.trace`.
         compile: False replays the graph as traced, which costs no compiler and wins little.
+
+    Attributes:
+        program: what was traced.
 
     Raises:
         CaptureError: if the program branches on values, or there is no C++ compiler.
@@ -44,137 +42,123 @@ class Captured:
     def __init__(
         self,
         objective: Objective,
+        optimizer: torch.optim.Optimizer,
         batch: Batch,
         *,
         precision: Precision = "fp32",
         compile: bool = True,
     ) -> None:
-        self.parameters = list(objective.parameters())
-        self.shapes = [part.shape for part in batch]
-        epoch = torch.zeros((), device=batch.x.device)
-        with _unchanged(objective, batch.x.device):
-            with matrix_products(precision):
-                graph = self._trace(objective, batch, epoch)
-            self.graph: Callable[..., Any] = graph
-            if compile and batch.x.is_cuda:
-                self.graph = _CudaGraph(graph, [self._values(), *batch, epoch])
-            elif compile:
-                self.graph = self._compile(graph, batch, epoch)
+        self.objective, self.optimizer = objective, optimizer
+        self.program = trace(objective, optimizer, batch, precision=precision)
+        self.scalars = Scalars(self.program.scalars, self.program.state[0])
+        tensors = [*self.program.state, *batch, *self.scalars.tensors]
+        self.run: Function = self.program.graph
+        if compile:
+            self.run = compiled(self.program.graph, tensors)
+        if compile and batch.x.is_cuda:
+            self.run = Recorded(self.run, tensors, changed=len(self.program.state))
 
     def __call__(self, batch: Batch, epoch: float) -> Loss:
-        """The loss of a batch; the gradients of the parameters are set, not added."""
-        at = torch.as_tensor(epoch, dtype=torch.float32, device=batch.x.device)
-        total, terms, gradients = self.graph(self._values(), *batch, at)
-        for parameter, gradient in zip(self.parameters, gradients):
-            parameter.grad = gradient
-        return Loss(total, terms)
+        """The loss of a batch, ``epoch`` epochs done; the parameters move, if the program is whole.
+
+        Otherwise their gradients are set, and the optimizer's step is left to the caller.
+        """
+        names = self.program.scalars[2:]
+        self.scalars(
+            epoch, self.optimizer.param_groups[0]["lr"],
+            *(getattr(self.objective, name) for name in names),
+        )
+        outputs = self.run(*self.program.state, *batch, *self.scalars.tensors)
+        if not self.program.whole:
+            self.optimizer.zero_grad()
+            for parameter, gradient in zip(self.program.learnt, self.program.gradients(outputs)):
+                parameter.grad = gradient
+        return self.program.loss(outputs)
 
     def fits(self, batch: Batch) -> bool:
-        """Whether the batch has the shape that was captured."""
-        return [part.shape for part in batch] == self.shapes
-
-    def _values(self) -> list[Tensor]:
-        return [parameter.detach() for parameter in self.parameters]
-
-    def _trace(self, objective: Objective, batch: Batch, epoch: Tensor) -> torch.fx.GraphModule:
-        def step(
-            values: list[Tensor], x: Tensor, y: Tensor, u: Tensor, epoch: Tensor
-        ) -> tuple[Tensor, dict[str, Tensor], list[Tensor | None]]:
-            values = [value.requires_grad_() for value in values]
-            with _parameters_replaced(objective, dict(zip(self.parameters, values))):
-                total, terms = objective(Batch(x, y, u), epoch)
-            gradients = torch.autograd.grad(total, values, allow_unused=True)
-            return total.detach(), terms, list(gradients)
-
-        last = _LastSite()
-        try:
-            with pyro.validation_enabled(False), warnings.catch_warnings(), last:
-                warnings.simplefilter("ignore")
-                return make_fx(step)(self._values(), *batch, epoch)
-        except Exception as error:  # whatever the tracer met that is no tensor arithmetic
-            raise CaptureError(f"{_reason(error)} (after site {last.name!r})") from error
-
-    def _compile(
-        self, graph: torch.fx.GraphModule, batch: Batch, epoch: Tensor
-    ) -> Callable[..., Any]:
-        if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-            raise CaptureError("there is no C++ compiler to compile it with")
-        try:
-            # With inductor's own generator the noise would be another than the eager program's.
-            with torch._inductor.config.patch(fallback_random=True):
-                compiled = torch.compile(graph, fullgraph=True, dynamic=False)
-                compiled(self._values(), *batch, epoch)
-        except Exception as error:
-            raise CaptureError(_reason(error)) from error
-        return compiled
+        """Whether it is for batches of this shape, and the objective still has its terms."""
+        same = [part.shape for part in batch] == self.program.shapes
+        return same and inputs(self.objective) == self.program.scalars[2:]
 
 
-@contextmanager
-def _unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put buffers, such as the statistics of batch normalisation, and random state back."""
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            for buffer, before in buffers:
-                buffer.copy_(before)
+class Scalars:
+    """Numbers held in tensors, which are written to when a number changes."""
+
+    def __init__(self, names: Sequence[str], like: Tensor) -> None:
+        self.tensors = scalar_tensors(names, like)
+        self.values: list[float] = [0.0] * len(self.tensors)
+
+    def __call__(self, *values: float) -> None:
+        for i, (old, new) in enumerate(zip(self.values, values, strict=True)):
+            if new != old:
+                self.values[i] = new
+                self.tensors[i].fill_(new)  # an argument of a kernel: no wait, unlike a copy
 
 
-class _LastSite(Messenger):
-    """Remembers the name of the last sample site."""
+def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
+    """A graph compiled by inductor, for inputs like these, which are left alone.
 
-    name = ""
+    Torch caches what it has compiled on disk: a graph compiled before, in any process, takes the
+    time of tracing it.
 
-    def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
-        self.name = msg["name"]
-
-
-@contextmanager
-def _parameters_replaced(
-    module: nn.Module, values: Mapping[nn.Parameter, Tensor]
-) -> Iterator[None]:
-    """Have a module compute with other tensors; torch.func loses parameters of shared modules."""
-    places = [
-        (part._parameters, name, parameter)
-        for part in module.modules()
-        for name, parameter in part._parameters.items() if parameter is not None
-    ]
+    Raises:
+        CaptureError: if there is no compiler, or it fails.
+    """
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise CaptureError("there is no C++ compiler to compile it with")
     try:
-        for parameters, name, parameter in places:
-            parameters[name] = cast(nn.Parameter, values[parameter])
-        yield
-    finally:
-        for parameters, name, parameter in places:
-            parameters[name] = parameter
+        # With inductor's own generator the noise would be another than the eager program's.
+        with torch.no_grad(), torch._inductor.config.patch(fallback_random=True):
+            return torch._inductor.compile(graph, list(inputs))
+    except Exception as error:
+        raise CaptureError(reason(error)) from error
 
 
-class _CudaGraph:
-    """A traced graph recorded on a GPU, with its inputs and outputs in fixed memory."""
+class Recorded:
+    """A function of tensors recorded as a CUDA graph.
 
-    def __init__(self, graph: Callable[..., Any], inputs: list[Any]) -> None:
-        self.values = inputs[0]  # the parameters, which stay where they are
-        self.inputs = [tensor.clone() for tensor in inputs[1:]]
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(3):
-                graph(self.values, *self.inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        self.recorded = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.recorded):
-            self.outputs = graph(self.values, *self.inputs)
+    Args:
+        function: of tensors that stay on the GPU throughout.
+        inputs: its arguments. The first ``changed`` are changed in place, here as by the
+            function; of the others, copies are kept.
+        changed: how many arguments the function changes.
+        generators: that the function draws from, beside torch's own.
+    """
 
-    def __call__(self, values: list[Tensor], *inputs: Tensor) -> Any:
-        for fixed, new in zip(self.inputs, inputs):
-            fixed.copy_(new)
-        self.recorded.replay()
-        total, terms, gradients = self.outputs
-        return total.clone(), {name: term.clone() for name, term in terms.items()}, gradients
+    def __init__(
+        self,
+        function: Function,
+        inputs: Sequence[Tensor],
+        *,
+        changed: int,
+        generators: Iterable[torch.Generator] = (),
+    ) -> None:
+        self.inputs = [*inputs[:changed], *(tensor.clone() for tensor in inputs[changed:])]
+        before = [tensor.clone() for tensor in self.inputs[:changed]]
+        generators = list(generators)
+        states = [generator.get_state() for generator in generators]
+        device = self.inputs[0].device
+        with torch.random.fork_rng(devices=[device]):
+            stream = torch.cuda.Stream(device)
+            stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(stream):
+                for _ in range(3):
+                    function(*self.inputs)
+            torch.cuda.current_stream(device).wait_stream(stream)
+            self.graph = torch.cuda.CUDAGraph()
+            for generator in generators:
+                self.graph.register_generator_state(generator)
+            with torch.cuda.graph(self.graph):
+                self.outputs = function(*self.inputs)
+        for tensor, value in zip(self.inputs, before):
+            tensor.copy_(value)
+        for generator, state in zip(generators, states):
+            generator.set_state(state)
 
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    if "value out of a tracing tensor" in text:
-        return "the program branches on the values of a tensor"
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+    def __call__(self, *inputs: Any) -> list[Tensor]:
+        """What the function returns, computed by the recorded kernels."""
+        for kept, new in zip(self.inputs, inputs):
+            if kept.data_ptr() != new.data_ptr():
+                kept.copy_(new)
+        self.graph.replay()
+        return [output.clone() for output in self.outputs]

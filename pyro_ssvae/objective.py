@@ -128,11 +128,11 @@ class Objective(nn.Module):
         _check(batch)
         x, y, u = batch
         weighted: dict[str, tuple[float, Tensor]] = {}
-        if self.labelled > 0:
+        if _active(self.labelled):
             weighted["labelled"] = self.labelled, self.bound(x, y, epoch)
-        if self.unlabelled > 0:
+        if _active(self.unlabelled):
             weighted["unlabelled"] = self.unlabelled, self.bound(u, None, epoch)
-        if self.alpha > 0:
+        if _active(self.alpha):
             weighted["classification"] = self.alpha, self.classification(x, y)
         if hasattr(self.guide, "named_terms"):
             with private_params():
@@ -239,6 +239,11 @@ class Objective(nn.Module):
                 f"swap=True takes KL[q(y | x) || p(y)], and {name} has no p(y) of its own, or no"
                 " classifier: use swap=False"
             )
+
+
+def _active(weight: float | Tensor) -> bool:
+    # A weight that a captured update takes as an input has no value while it is traced.
+    return isinstance(weight, Tensor) or weight > 0
 
 
 def _share(epoch: float | Tensor, epochs: float) -> float | Tensor:

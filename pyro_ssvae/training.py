@@ -212,7 +212,7 @@ def fit(
             if aggressive is not None:
                 validation |= aggressive.judge(objective, split)
             seconds = time.perf_counter() - began
-            done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, _means(losses), validation)
+            done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, mean_losses(losses), validation)
             bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
             if stopping is not None:
                 stopping.update(done, objective)
@@ -296,7 +296,8 @@ def _plain(support: Any) -> str:
     return str(base) if None in bounds else f"[{bounds[0]}, {bounds[1]}]"
 
 
-def _means(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+def mean_losses(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+    """The means over an epoch's updates, by name."""
     return {
         name: torch.stack([loss[name] for loss in losses]).double().mean().item()
         for name in losses[0]
@@ -308,5 +309,10 @@ def _noise(objective: Objective, seed: int, epoch: int) -> Iterator[None]:
     cuda = {parameter.device for parameter in objective.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(devices=list(cuda)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Encountered (NaN|inf)")  # an error follows
-        torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+        torch.manual_seed(noise_seed(seed, epoch))
         yield
+
+
+def noise_seed(seed: int, epoch: int) -> int:
+    """Of torch's generator in an epoch."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

@@ -59,7 +59,9 @@ class Updates:
         """One update; what it returns and raises is as for :func:`update`."""
         if self.capture and self.captured is None:
             try:
-                self.captured = Captured(self.objective, batch, precision=self.precision)
+                self.captured = Captured(
+                    self.objective, self.optimizer, batch, precision=self.precision
+                )
             except CaptureError as error:
                 self.capture = False
                 warnings.warn(f"training goes on without capture: {error}", stacklevel=2)
@@ -69,7 +71,8 @@ class Updates:
             )
         loss = self.captured(batch, now.epochs)
         check_finite(loss, now)
-        self.optimizer.step()
+        if not self.captured.program.whole:
+            self.optimizer.step()
         return {"loss": loss.total, **loss.terms}
 
 

@@ -49,19 +49,24 @@ def batches(
         seed: of the order.
         epoch: number of the epoch; the same (seed, epoch) gives the same batches.
     """
+    seen, unseen = order(split, labelled, unlabelled, seed=seed, epoch=epoch)
+    for some, others in zip(seen.split(labelled), unseen.split(unlabelled)):
+        x, y = split.examples(some)
+        yield Batch(x, y, split.dataset.x[others])
+
+
+def order(
+    split: Split, labelled: int, unlabelled: int, *, seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """The indices of the labelled and of the unlabelled examples of :func:`batches`, in order."""
     steps = steps_per_epoch(split, unlabelled)
     positive(labelled=labelled)
     if seed < 0 or epoch < 0:
         raise InputError(f"expected seed >= 0 and epoch >= 0, got seed={seed} and epoch={epoch}")
     rng = np.random.default_rng([seed, epoch])
     device = split.unlabelled.device
-    order = torch.from_numpy(rng.permutation(len(split.unlabelled))).to(device)
+    unseen = torch.from_numpy(rng.permutation(len(split.unlabelled))).to(device)
     passes = -(-steps * labelled // len(split.labelled))
-    stream = torch.from_numpy(
-        np.concatenate([rng.permutation(len(split.labelled)) for _ in range(passes)])
-    ).to(device)
-    for step in range(steps):
-        seen = split.labelled[stream[step * labelled:(step + 1) * labelled]]
-        unseen = split.unlabelled[order[step * unlabelled:(step + 1) * unlabelled]]
-        x, y = split.examples(seen)
-        yield Batch(x, y, split.dataset.x[unseen])
+    stream = np.concatenate([rng.permutation(len(split.labelled)) for _ in range(passes)])
+    seen = torch.from_numpy(stream[:steps * labelled]).to(device)
+    return split.labelled[seen], split.unlabelled[unseen]

@@ -281,7 +281,7 @@ class Split:
         return self.examples(getattr(self, name))
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and one-hot y (n, K) at int64 indices (n,).
+        """The x (n, D) and one-hot y (n, K) at int64 indices (n,), or (..., n) throughout.
 
         Multi-label y is (n, sum(sizes)): a block (absent, present) for each label, side by side,
         one-hot where the label is known and NaN throughout where it is unknown or hidden.
@@ -291,7 +291,7 @@ class Split:
             y = y.masked_fill(self.hidden[index], -1)
         blocks = F.one_hot(y.clamp_min(0), self.dataset.classes).to(x.dtype)
         if self.dataset.multilabel:
-            blocks = blocks.masked_fill((y < 0).unsqueeze(-1), torch.nan).flatten(1)
+            blocks = blocks.masked_fill((y < 0).unsqueeze(-1), torch.nan).flatten(-2)
         return x, blocks
 
     def to(self, device: torch.device | str) -> Split:

@@ -1,0 +1,306 @@
+"""Ensembles: replicas of a pair trained together, as one program of batched tensors."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import vmap
+from tqdm import tqdm
+
+from pyro_ssvae.capture import CaptureError, Function, Recorded, compiled
+from pyro_ssvae.data import Batch, Split, steps_per_epoch
+from pyro_ssvae.data.batches import order
+from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
+from pyro_ssvae.noise import Noise, lifted
+from pyro_ssvae.objective import Objective
+from pyro_ssvae.precision import Precision
+from pyro_ssvae.program import TERMS, inputs, trace
+from pyro_ssvae.training import (
+    Epoch,
+    adam,
+    check_epoch,
+    check_support,
+    learning_rate,
+    mean_losses,
+    noise_seed,
+    validate,
+)
+from pyro_ssvae.updates import Moment
+
+
+def fit_ensemble(
+    objectives: Sequence[Objective],
+    splits: Split | Sequence[Split],
+    *,
+    epochs: int = 50,
+    lr: float | Sequence[float] = 1e-3,
+    decay: bool = False,
+    batch_labelled: int = 100,
+    batch_unlabelled: int = 100,
+    seeds: Sequence[int] | None = None,
+    precision: Precision = "fp32",
+    compile: bool = True,
+    progress: bool = False,
+) -> Iterator[list[Epoch]]:
+    """Train replicas of one pair together, one epoch of all for each item taken from it.
+
+    Replicas may differ in their weights to begin with, in their split of one data set, in their
+    seed, and in the scalars ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma`` and
+    ``lr``; the first three are zero in all of them or in none. Each is trained as
+    :func:`pyro_ssvae.fit` would train it alone, with the same noise: equal up to the rounding of
+    batched products.
+
+    Args:
+        objectives: the replicas, of one device; their weights are written after every epoch.
+        splits: one for all, or one for each.
+        lr: learning rate of Adam, one for all or one for each.
+        seeds: of the batches and the noise, one for each; 0, 1, ... by default.
+        compile: False replays the batched program as traced, which costs no compiler.
+        epochs, decay, batch_labelled, batch_unlabelled, precision, progress: as for
+            :func:`pyro_ssvae.fit`.
+
+    Returns:
+        For each epoch, what :func:`pyro_ssvae.fit` gives for each replica; ``seconds`` is the time
+        of all together.
+
+    Raises:
+        InputError: if the replicas cannot be one program, or data or sizes are not usable.
+        CaptureError: if the pair cannot be captured, or draws noise that depends on parameters.
+        NonFiniteLossError: at the end of an epoch in which a replica's loss was NaN or infinite;
+            such an update has moved nothing.
+    """
+    replicas = len(objectives)
+    one_of("precision", precision, get_args(Precision))
+    positive(replicas=replicas, epochs=epochs)
+    splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
+    rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
+    seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
+    positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
+    device = next(objectives[0].parameters()).device
+    splits = [split.to(device) for split in splits]
+    check_replicas(objectives, splits)
+    check_support(objectives[0], splits[0])
+    ensemble = Ensemble(objectives, rates, precision=precision, compile=compile)
+    steps = steps_per_epoch(splits[0], batch_unlabelled)
+    hidden = None if progress else True  # None: shown on a terminal only
+    with tqdm(total=epochs * steps, disable=hidden) as bar:
+        for epoch in range(epochs):
+            began = time.perf_counter()
+            ensemble.seed([noise_seed(seed, epoch) for seed in seeds])
+            losses = []
+            sizes = batch_labelled, batch_unlabelled
+            for step, batch in enumerate(_batches(splits, *sizes, seeds=seeds, epoch=epoch)):
+                share = learning_rate((epoch * steps + step) / (epochs * steps), 1.0, decay)
+                losses.append(ensemble(batch, Moment(epoch, step, steps), share))
+                bar.update()
+            ensemble.write()
+            apart = [
+                [{name: loss[name][i] for name in loss} for loss in losses]
+                for i in range(replicas)
+            ]
+            for i, of_replica in enumerate(apart):
+                try:
+                    check_epoch(of_replica, epoch)
+                except NonFiniteLossError as error:
+                    raise NonFiniteLossError(f"replica {i}: {error}") from None
+            found = [validate(*pair) for pair in zip(objectives, splits)]
+            seconds = time.perf_counter() - began
+            yield [
+                Epoch(epoch + 1, (epoch + 1) * steps, seconds, mean_losses(of_replica), validation)
+                for of_replica, validation in zip(apart, found)
+            ]
+
+
+class Ensemble:
+    """Updates of replicas as one graph: the update of one, vectorised by ``torch.func.vmap``.
+
+    Args:
+        objectives: the replicas, as for :func:`fit_ensemble`.
+        rates: learning rates, one for each.
+        precision, compile: as for :func:`fit_ensemble`.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        rates: Sequence[float],
+        *,
+        precision: Precision = "fp32",
+        compile: bool = True,
+    ) -> None:
+        self.objectives, self.precision, self.compile = objectives, precision, compile
+        self.optimizer = adam(objectives[0])
+        like = next(objectives[0].parameters())
+        self.device = like.device
+        self.epoch = torch.zeros((), dtype=like.dtype, device=like.device)
+        self.rates = torch.tensor(rates, dtype=like.dtype, device=like.device)
+        self.lr = self.rates.clone()
+        self.scalars = [
+            torch.tensor([getattr(o, name) for o in objectives], dtype=like.dtype).to(like.device)
+            for name in inputs(objectives[0])
+        ]
+        self.generators = [torch.Generator(self.device) for _ in objectives]
+        self.functions: dict[Any, tuple[Function, list[str]]] = {}
+        self.state: list[Tensor] = []
+        self.members: list[list[Tensor]] = []
+
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Start each replica's noise anew."""
+        for generator, seed in zip(self.generators, seeds):
+            generator.manual_seed(seed)
+
+    def __call__(self, batch: Batch, now: Moment, share: float = 1.0) -> dict[str, Tensor]:
+        """One update of all replicas, with this share of their learning rates.
+
+        Args:
+            batch: (R, L, D), (R, L, K) and (R, U, D), R replicas.
+
+        Returns:
+            The losses and their terms before the update, (R,) each.
+        """
+        self.epoch.fill_(now.epochs)
+        torch.mul(self.rates, share, out=self.lr)
+        shapes = tuple(part.shape for part in batch)
+        if shapes not in self.functions:
+            self.functions[shapes] = self._function(batch)
+        function, terms = self.functions[shapes]
+        total, *others = function(*self.state, *batch, self.epoch, self.lr, *self.scalars)
+        return {"loss": total, **dict(zip(terms, others))}
+
+    def write(self) -> None:
+        """Write the replicas' weights into their objectives."""
+        for i, tensors in enumerate(self.members):
+            for tensor, stacked in zip(tensors, self.state):
+                tensor.copy_(stacked[i])
+
+    def _function(self, batch: Batch) -> tuple[Function, list[str]]:
+        one = Batch(*(part[0] for part in batch))
+        program = trace(self.objectives[0], self.optimizer, one, precision=self.precision)
+        if not self.state:
+            self._stack(program.state, program.learnt)
+        graph, noises = lifted(program.graph)
+        given = [*self.state, *batch, self.epoch, self.lr, *self.scalars]
+        noise = [n.empty(len(self.members)) for n in noises]
+        shared: list[int | None] = [0] * len(given + noise)
+        shared[len(self.state) + len(batch)] = None  # the epoch
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "There is a performance drop")  # while tracing
+                batched = make_fx(vmap(graph, in_dims=tuple(shared)))(
+                    *(tensor.clone() for tensor in given + noise)
+                )
+        except Exception as error:
+            raise CaptureError(f"this pair cannot be vectorised: {error}") from error
+        # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
+        first = not self.functions
+        run = compiled(batched, given + noise) if self.compile and first else batched
+        function = _drawing(run, noises, noise, self.generators)
+        if self.compile and self.device.type == "cuda":
+            function = Recorded(
+                function, given, changed=len(self.state), generators=self.generators
+            )
+        return function, program.terms
+
+    def _stack(self, state: Sequence[Tensor], learnt: Sequence[nn.Parameter]) -> None:
+        lead = self.objectives[0]
+        names = {id(parameter): name for name, parameter in lead.named_parameters()}
+        for objective in self.objectives:
+            parameters = dict(objective.named_parameters())
+            of_replica = [parameters[names[id(p)]].detach() for p in learnt]
+            self.members.append(of_replica + list(objective.buffers()))
+        averages = state[len(self.members[0]):]
+        self.state = [torch.stack(tensors) for tensors in zip(*self.members)]
+        self.state += [torch.stack([average] * len(self.members)) for average in averages]
+
+
+def check_replicas(objectives: Sequence[Objective], splits: Sequence[Split]) -> None:
+    """Raise :class:`InputError` unless the replicas differ in nothing but what they may."""
+    if len({id(objective) for objective in objectives}) < len(objectives):
+        raise InputError("expected one object for each replica, got the same twice")
+    settings = [_settings(objective) for objective in objectives]
+    for i, (one, split) in enumerate(zip(settings, splits)):
+        for name in sorted(settings[0].keys() | one.keys()):
+            if settings[0].get(name) != one.get(name):
+                raise InputError(
+                    f"expected replicas that differ in weights alone, got {name} ="
+                    f" {settings[0].get(name)} in replica 0 and {one.get(name)} in replica {i}"
+                )
+        if not torch.equal(split.dataset.x, splits[0].dataset.x):
+            raise InputError(f"expected splits of one data set, got another in replica {i}")
+        if len(split.unlabelled) != len(splits[0].unlabelled):
+            raise InputError(
+                f"expected equally many unlabelled examples, got {len(splits[0].unlabelled)} in"
+                f" replica 0 and {len(split.unlabelled)} in replica {i}"
+            )
+        if len(objectives[i].turns()) > 1:
+            raise InputError(
+                "expected a pair whose parameters move all at once, got one that takes turns:"
+                ' train its replicas one by one, or use game="reversal"'
+            )
+
+
+def _settings(objective: Objective) -> dict[str, Any]:
+    """What makes an objective the program that it is, by name."""
+    plain = (bool, int, float, str, type(None))
+    result: dict[str, Any] = {}
+    for path, part in objective.named_modules():
+        result[f"{path or 'objective'}"] = type(part).__name__
+        for name, value in vars(part).items():
+            parts = value if isinstance(value, tuple) else (value,)
+            if all(isinstance(part, plain) for part in parts) and not name.startswith("_"):
+                result[f"{path}.{name}".lstrip(".")] = value
+    for name, tensor in [*objective.named_parameters(), *objective.named_buffers()]:
+        result[f"the shape of {name}"] = tuple(tensor.shape)
+    result["capacity"] = objective.capacity
+    for name in ("beta", "gamma"):
+        del result[name]
+    return result | {name: "zero" if result[name] == 0 else "positive" for name in TERMS}
+
+
+def _each(what: str, values: Sequence[Any], replicas: int) -> list[Any]:
+    if len(values) == 1:
+        return list(values) * replicas
+    if len(values) != replicas:
+        raise InputError(f"expected {what} for {replicas} replicas, got {len(values)}")
+    return list(values)
+
+
+def _batches(
+    splits: Sequence[Split], labelled: int, unlabelled: int, *, seeds: Sequence[int], epoch: int
+) -> Iterator[Batch]:
+    """The replicas' batches, side by side."""
+    orders = [
+        order(split, labelled, unlabelled, seed=seed, epoch=epoch)
+        for split, seed in zip(splits, seeds)
+    ]
+    seen, unseen = (torch.stack(parts) for parts in zip(*orders))
+    alike = all(split.hidden is None for split in splits)
+    for some, others in zip(seen.split(labelled, dim=1), unseen.split(unlabelled, dim=1)):
+        if alike:
+            x, y = splits[0].examples(some)
+        else:
+            examples = [split.examples(index) for split, index in zip(splits, some)]
+            x, y = (torch.stack(parts) for parts in zip(*examples))
+        yield Batch(x, y, splits[0].dataset.x[others])
+
+
+def _drawing(
+    run: Function,
+    noises: Sequence[Noise],
+    buffers: Sequence[Tensor],
+    generators: Sequence[torch.Generator],
+) -> Function:
+    """The function with its noise drawn, for each replica in its program's order."""
+    def function(*inputs: Tensor) -> Sequence[Tensor]:
+        for i, generator in enumerate(generators):
+            for noise, buffer in zip(noises, buffers):
+                noise.fill(buffer[i], generator)
+        return run(*inputs, *buffers)
+
+    return function

@@ -1,0 +1,194 @@
+"""A traced update is the eager one: loss, gradients and Adam's step."""
+
+import copy
+
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+from pyro_ssvae import Objective, guides, models
+from pyro_ssvae.capture import Captured
+from pyro_ssvae.data import Batch
+from pyro_ssvae.program import trace
+from pyro_ssvae.training import adam
+from pyro_ssvae.updates import Moment, update
+
+
+def m2(**options) -> Objective:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    return Objective(model, guides.M2(model, hidden=(5,)), **{"alpha": 1.0} | options)
+
+
+def a_batch() -> Batch:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(6, 4))
+
+
+def replayed(objective: Objective, optimizer: torch.optim.Optimizer, updates: int) -> None:
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    torch.manual_seed(2)
+    for _ in range(updates):
+        captured(a_batch(), 1.0)
+
+
+def eager(objective: Objective, optimizer: torch.optim.Optimizer, updates: int) -> None:
+    torch.manual_seed(2)
+    for step in range(updates):
+        with pyro.validation_enabled(False):
+            update(objective, optimizer, a_batch(), Moment(0, 0, 1))
+
+
+def values(objective: Objective, optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    states = [optimizer.state[p] for p in objective.parameters()]
+    return [p.detach() for p in objective.parameters()] + [
+        state[name] for state in states for name in ("exp_avg", "exp_avg_sq", "step")
+    ]
+
+
+def assert_equal(one: list[Tensor], other: list[Tensor]) -> None:
+    for a, b in zip(one, other, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("betas, eps", [((0.9, 0.999), 1e-8), ((0.5, 0.9), 1e-3)])
+def test_adam_within_the_program_is_torchs_with_its_own_state(betas, eps) -> None:
+    found = []
+    for run in (replayed, eager):
+        objective = m2()
+        optimizer = torch.optim.Adam(
+            objective.parameters(), lr=0.01, betas=betas, eps=eps, fused=True
+        )
+        run(objective, optimizer, 20)
+        found.append(values(objective, optimizer))
+    assert_equal(*found)
+
+
+def test_captured_and_eager_updates_go_on_from_each_other() -> None:
+    found = []
+    for runs in ((eager, replayed, eager), (eager, eager, eager)):
+        objective = m2()
+        optimizer = adam(objective)
+        for run in runs:
+            run(objective, optimizer, 3)
+        found.append(values(objective, optimizer))
+    assert_equal(*found)
+
+
+def test_captured_training_goes_on_from_a_saved_optimizer() -> None:
+    found = []
+    for broken in (True, False):
+        objective = m2()
+        optimizer = adam(objective)
+        replayed(objective, optimizer, 3)
+        if broken:
+            saved = copy.deepcopy(optimizer.state_dict())
+            optimizer = adam(objective)
+            optimizer.load_state_dict(saved)
+        replayed(objective, optimizer, 3)
+        found.append(values(objective, optimizer))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: torch.optim.SGD(p, lr=0.1),
+    lambda p: torch.optim.Adam(p, lr=0.1),
+    lambda p: torch.optim.Adam(p, lr=0.1, fused=True, weight_decay=0.1),
+    lambda p: torch.optim.Adam(p, lr=0.1, fused=True, amsgrad=True),
+    lambda p: torch.optim.Adam(p, lr=0.1, fused=True, maximize=True),
+    lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
+])
+def test_the_step_of_another_optimizer_stays_outside(make) -> None:
+    objective = m2()
+    optimizer = make(objective.parameters())
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    before = [p.clone() for p in objective.parameters()]
+    captured(a_batch(), 1.0)
+    assert not captured.program.whole
+    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters()))
+    assert all(p.grad is not None for p in objective.parameters())
+
+
+def test_parameters_in_two_groups_keep_their_own_rates() -> None:
+    objective = m2()
+    optimizer = torch.optim.Adam([
+        {"params": list(objective.model.parameters()), "lr": 0.1},
+        {"params": list(objective.guide.parameters())},
+    ], fused=True)
+    assert not trace(objective, optimizer, a_batch()).whole
+
+
+def test_tracing_changes_nothing() -> None:
+    objective = m2()
+    optimizer = adam(objective)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    batch, state = a_batch(), torch.get_rng_state()
+    trace(objective, optimizer, batch)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
+    assert all(not average.any() for s in optimizer.state.values() for average in s.values())
+
+
+@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "alpha", "beta"])
+def test_weights_are_inputs(weight) -> None:
+    objective = m2()
+    captured = Captured(objective, adam(objective), a_batch(), compile=False)
+    setattr(objective, weight, 0.25)
+    assert captured.fits(a_batch())
+    before = copy.deepcopy(objective)
+    torch.manual_seed(3)
+    found = captured(a_batch(), 1.0)
+    torch.manual_seed(3)
+    with pyro.validation_enabled(False):
+        expected = before(a_batch(), 1.0)
+    torch.testing.assert_close(found.total, expected.total.detach())
+
+
+def test_a_term_that_comes_or_goes_needs_another_program() -> None:
+    objective = m2()
+    captured = Captured(objective, adam(objective), a_batch(), compile=False)
+    objective.alpha = 0.0
+    assert not captured.fits(a_batch())
+
+
+def test_the_learning_rate_is_read_at_every_update() -> None:
+    objective = m2()
+    optimizer = adam(objective, 0.1)
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    optimizer.param_groups[0]["lr"] = 0.0
+    before = [p.clone() for p in objective.parameters()]
+    captured(a_batch(), 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters()))
+
+
+def test_a_loss_that_is_not_finite_moves_neither_parameters_nor_averages() -> None:
+    objective = m2()
+    optimizer = adam(objective)
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    captured(a_batch(), 1.0)
+    before = [value.clone() for value in values(objective, optimizer)]
+    broken = a_batch()
+    broken.u[0, 0] = torch.nan
+    assert captured(broken, 1.0).total.isnan()
+    assert all(torch.equal(a, b) for a, b in zip(before, values(objective, optimizer)))
+
+
+def test_a_parameter_that_no_term_depends_on_is_left_out() -> None:
+    objective = m2(unlabelled=0.0, alpha=0.0)
+    optimizer = adam(objective)
+    program = trace(objective, optimizer, a_batch())
+    idle = {id(p) for p in objective.guide.classifier.parameters()}
+    assert not idle & {id(p) for p in program.learnt}
+    assert not any(id(p) in idle for p in optimizer.state)
+
+
+def test_a_program_in_double_precision_is_double_throughout() -> None:
+    objective = m2().double()
+    captured = Captured(
+        objective, adam(objective), Batch(*(part.double() for part in a_batch())), compile=False
+    )
+    loss = captured(Batch(*(part.double() for part in a_batch())), 1.0)
+    assert loss.total.dtype == torch.float64
+    assert all(p.dtype == torch.float64 for p in objective.parameters())
