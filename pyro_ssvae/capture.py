@@ -109,7 +109,9 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
     try:
         # With inductor's own generator the noise would be another than the eager program's.
         with torch.no_grad(), torch._inductor.config.patch(fallback_random=True):
-            return torch._inductor.compile(graph, list(inputs))
+            return torch._inductor.standalone_compile(
+                graph, list(inputs), dynamic_shapes="from_example_inputs"
+            )
     except Exception as error:
         raise CaptureError(reason(error)) from error
 

@@ -6,10 +6,12 @@ import pyro
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, capture, fit, guides, models, zoo
 from pyro_ssvae.capture import Captured, CaptureError
 from pyro_ssvae.data import Batch, Split, batches, load
+from pyro_ssvae.program import trace
 from pyro_ssvae.training import WORTH_UPDATES, adam, worth_capturing
 from pyro_ssvae.updates import Moment, Updates
 
@@ -66,6 +68,24 @@ def test_every_pair_is_captured_to_the_bit_at_any_epoch(name, split) -> None:
             for a, b in zip(gradients, expected, strict=True):
                 assert (a is None) == (b is None)
                 assert a is None or torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_no_captured_operation_brings_a_value_to_the_host(name, split) -> None:
+    # Each would wait for a GPU, and cannot be recorded there.
+    objective = build(name, split)
+    program = trace(objective, adam(objective), next(batches(split, 10, 20)))
+    waits = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
+    for node in program.graph.graph.nodes:
+        assert not set(waits) & set(getattr(node.target, "tags", ())), node
+
+
+def test_compiled_code_is_kept_for_the_next_run(split, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    counters["inductor"].clear()
+    for hits in (0, 1):
+        Captured(objective := m2(), adam(objective), a_batch())
+        assert counters["inductor"]["fxgraph_cache_hit"] == hits
 
 
 def test_noise_is_new_at_every_call() -> None:

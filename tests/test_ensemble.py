@@ -81,7 +81,7 @@ def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
     ("alpha", (0.5, 5.0)), ("labelled", (0.1, 2.0)), ("unlabelled", (0.2, 3.0)),
     ("beta", (0.0, 2.0)), ("gamma", (1.0, 3.0)),
 ])
-def test_replicas_may_differ_in_the_weights_of_the_objective(scalar, values, digits, splits) -> None:
+def test_replicas_may_differ_in_weights_of_the_objective(scalar, values, digits, splits) -> None:
     options = {"capacity_z": 1.0} if scalar == "gamma" else {"alpha": 1.0}
     replicas = [build("m2", digits, **options | {scalar: value}) for value in values]
     together(replicas, splits[0], seeds=[5, 5])
@@ -155,7 +155,7 @@ def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digi
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 6 in replica 0 and 7 in"),
+    ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 6 in replica 0 and 7"),
     ({"smoothing": 0.1}, r"got smoothing = 0.0 in replica 0 and 0.1 in replica 1"),
     ({"warmup": 2.0}, r"got warmup = 0.0 in replica 0 and 2.0 in replica 1"),
     ({"capacity_z": 2.0}, r"got capacity = \{\} in replica 0 and \{'z': 2.0\} in replica 1"),

@@ -1,0 +1,120 @@
+"""On a GPU: recorded updates are the eager ones, and nothing waits for the GPU in between."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyro
+import pytest
+import torch
+
+from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, zoo
+from pyro_ssvae.capture import Captured
+from pyro_ssvae.data import Split, batches, load
+from pyro_ssvae.ensemble import Ensemble
+from pyro_ssvae.training import adam
+from pyro_ssvae.updates import Moment, Updates
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+]
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    return load("digits").split(labels=20, seed=0).to("cuda")
+
+
+def build(name: str, split: Split, seed: int = 0) -> Objective:
+    torch.manual_seed(seed)
+    known = zoo.pair(name).options
+    small = {"hidden": (6,), "z_dim": 3}
+    given = {key: value for key, value in small.items() if key in known}
+    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given)).cuda()
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """An operation that waits for the GPU raises."""
+    mode = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(mode)
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_recorded_update_is_the_eager_one(name, split) -> None:
+    batch = next(batches(split, 10, 20))
+    found = []
+    for capture in (True, False):
+        objective = build(name, split)
+        updates = Updates(objective, adam(objective), capture=capture)
+        with pyro.validation_enabled(False):
+            updates(batch, Moment(0, 0, 9))
+            torch.manual_seed(2)
+            losses = [updates(batch, Moment(0, step, 9))["loss"].item() for step in (1, 2)]
+        found.append((losses, objective.state_dict()))
+    (recorded, weights), (eager, expected) = found
+    assert recorded == pytest.approx(eager, rel=1e-4)
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_a_recorded_update_waits_for_nothing(split) -> None:
+    objective = build("m2", split)
+    updates = Updates(objective, adam(objective), capture=True)
+    data = list(batches(split, 10, 20))[:5]
+    with pyro.validation_enabled(False):
+        updates(data[0], Moment(0, 0, 5))
+        with no_waiting():
+            for step, batch in enumerate(data):
+                updates(batch, Moment(0, step, 5))
+
+
+def test_recording_moves_nothing(split) -> None:
+    objective = build("sdgm", split)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    state = torch.cuda.get_rng_state()
+    batch = next(batches(split, 10, 20))
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    Captured(objective, adam(objective), batch)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
+
+
+def test_noise_is_new_at_every_replay(split) -> None:
+    objective = build("m2", split)
+    captured = Captured(objective, adam(objective, lr=1e-12), batch := next(batches(split, 10, 20)))
+    assert captured(batch, 1.0).total != captured(batch, 1.0).total
+
+
+def test_a_loss_that_is_not_finite_is_found_at_the_end_of_its_epoch(split) -> None:
+    objective = build("m2", split)
+    with torch.no_grad():
+        objective.model.decoder.logits.rest[-1].bias[0] = torch.nan
+    with pytest.raises(NonFiniteLossError, match=r"epoch 1, update 1 of \d+ \(.*labelled = nan"):
+        next(fit(objective, split, epochs=1, capture="on"))
+
+
+def test_an_ensemble_is_its_replicas_alone(split) -> None:
+    replicas = [build("m2", split, seed) for seed in range(3)]
+    list(fit_ensemble(replicas, split, epochs=2, batch_unlabelled=500))
+    for seed, replica in enumerate(replicas):
+        solo = build("m2", split, seed)
+        list(fit(solo, split, epochs=2, batch_unlabelled=500, seed=seed, capture="off"))
+        for a, b in zip(replica.parameters(), solo.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_an_ensembles_update_waits_for_nothing(split) -> None:
+    replicas = [build("m2", split, seed) for seed in range(3)]
+    ensemble = Ensemble(replicas, [1e-3] * 3)
+    ensemble.seed([1, 2, 3])
+    one = next(batches(split, 10, 20))
+    batch = type(one)(*(torch.stack([part] * 3) for part in one))
+    with pyro.validation_enabled(False):
+        ensemble(batch, Moment(0, 0, 5))
+        with no_waiting():
+            ensemble(batch, Moment(0, 1, 5))
