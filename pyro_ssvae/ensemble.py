@@ -8,22 +8,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.func import vmap
 from tqdm import tqdm
 
-from pyro_ssvae.capture import CaptureError, Function, Recorded, compiled
+from pyro_ssvae.adam import BatchedAdam
 from pyro_ssvae.data import Batch, Split, steps_per_epoch
 from pyro_ssvae.data.batches import order
 from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
-from pyro_ssvae.noise import Noise, lifted
+from pyro_ssvae.graphs import Function, Recorded, compiled
+from pyro_ssvae.noise import lifted
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision
-from pyro_ssvae.program import TERMS, inputs, trace
+from pyro_ssvae.program import TERMS, CaptureError, Program, inputs, reason, scalars, trace
 from pyro_ssvae.training import (
     Epoch,
-    adam,
     check_epoch,
     check_support,
     learning_rate,
@@ -32,7 +32,6 @@ from pyro_ssvae.training import (
     validate,
 )
 from pyro_ssvae.updates import Moment
-
 
 def fit_ensemble(
     objectives: Sequence[Objective],
@@ -135,20 +134,19 @@ class Ensemble:
         compile: bool = True,
     ) -> None:
         self.objectives, self.precision, self.compile = objectives, precision, compile
-        self.optimizer = adam(objectives[0])
         like = next(objectives[0].parameters())
         self.device = like.device
-        self.epoch = torch.zeros((), dtype=like.dtype, device=like.device)
-        self.rates = torch.tensor(rates, dtype=like.dtype, device=like.device)
-        self.lr = self.rates.clone()
-        self.scalars = [
+        self.rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
+        self.weights = [
             torch.tensor([getattr(o, name) for o in objectives], dtype=like.dtype).to(like.device)
             for name in inputs(objectives[0])
         ]
+        self.epoch, self.share = scalars(2, like)
         self.generators = [torch.Generator(self.device) for _ in objectives]
         self.functions: dict[Any, tuple[Function, list[str]]] = {}
-        self.state: list[Tensor] = []
         self.members: list[list[Tensor]] = []
+        self.state: list[Tensor] = []
+        self.adam: BatchedAdam | None = None
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Start each replica's noise anew."""
@@ -165,12 +163,12 @@ class Ensemble:
             The losses and their terms before the update, (R,) each.
         """
         self.epoch.fill_(now.epochs)
-        torch.mul(self.rates, share, out=self.lr)
+        self.share.fill_(share)
         shapes = tuple(part.shape for part in batch)
         if shapes not in self.functions:
             self.functions[shapes] = self._function(batch)
         function, terms = self.functions[shapes]
-        total, *others = function(*self.state, *batch, self.epoch, self.lr, *self.scalars)
+        total, *others = function(*self._tensors(batch))
         return {"loss": total, **dict(zip(terms, others))}
 
     def write(self) -> None:
@@ -179,44 +177,61 @@ class Ensemble:
             for tensor, stacked in zip(tensors, self.state):
                 tensor.copy_(stacked[i])
 
+    def _tensors(self, batch: Batch) -> list[Tensor]:
+        return [*self.state, *batch, self.epoch, *self.weights, self.share]
+
     def _function(self, batch: Batch) -> tuple[Function, list[str]]:
         one = Batch(*(part[0] for part in batch))
-        program = trace(self.objectives[0], self.optimizer, one, precision=self.precision)
-        if not self.state:
-            self._stack(program.state, program.learnt)
+        program = trace(self.objectives[0], one, precision=self.precision)
+        # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
+        compile = self.compile and not self.functions
+        if self.adam is None:
+            self._stack(program)
+            self.adam = BatchedAdam(self.state[:len(program.learnt)], compile=compile)
+        adam = self.adam
+        gradients = self._batched(program, batch, compile=compile)
+
+        def update(*tensors: Tensor) -> list[Tensor]:
+            losses, slopes = program.split(gradients(*tensors[:-1]))
+            adam(slopes, lr=self.rates * tensors[-1], loss=losses[0])
+            return losses
+
+        function: Function = update
+        if self.compile and self.device.type == "cuda":
+            state = [*self.state, *adam.state]
+            function = Recorded(update, self._tensors(batch), state, generators=self.generators)
+        return function, program.terms
+
+    def _stack(self, program: Program) -> None:
+        names = {id(p): name for name, p in self.objectives[0].named_parameters()}
+        for objective in self.objectives:
+            parameters = dict(objective.named_parameters())
+            learnt = [parameters[names[id(p)]].detach() for p in program.learnt]
+            self.members.append(learnt + list(objective.buffers()))
+        self.state = [torch.stack(tensors) for tensors in zip(*self.members)]
+
+    def _batched(self, program: Program, batch: Batch, *, compile: bool) -> Function:
+        """The program for all replicas, each with noise of its own."""
         graph, noises = lifted(program.graph)
-        given = [*self.state, *batch, self.epoch, self.lr, *self.scalars]
-        noise = [n.empty(len(self.members)) for n in noises]
-        shared: list[int | None] = [0] * len(given + noise)
+        noise = [of_one.empty(len(self.members)) for of_one in noises]
+        given = [*self._tensors(batch)[:-1], *noise]
+        shared: list[int | None] = [0] * len(given)
         shared[len(self.state) + len(batch)] = None  # the epoch
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "There is a performance drop")  # while tracing
-                batched = make_fx(vmap(graph, in_dims=tuple(shared)))(
-                    *(tensor.clone() for tensor in given + noise)
-                )
+                batched = make_fx(vmap(graph, in_dims=tuple(shared)))(*map(torch.clone, given))
         except Exception as error:
-            raise CaptureError(f"this pair cannot be vectorised: {error}") from error
-        # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
-        first = not self.functions
-        run = compiled(batched, given + noise) if self.compile and first else batched
-        function = _drawing(run, noises, noise, self.generators)
-        if self.compile and self.device.type == "cuda":
-            function = Recorded(
-                function, given, changed=len(self.state), generators=self.generators
-            )
-        return function, program.terms
+            raise CaptureError(f"this pair cannot be vectorised: {reason(error)}") from error
+        run: Function = compiled(batched, given) if compile else batched
 
-    def _stack(self, state: Sequence[Tensor], learnt: Sequence[nn.Parameter]) -> None:
-        lead = self.objectives[0]
-        names = {id(parameter): name for name, parameter in lead.named_parameters()}
-        for objective in self.objectives:
-            parameters = dict(objective.named_parameters())
-            of_replica = [parameters[names[id(p)]].detach() for p in learnt]
-            self.members.append(of_replica + list(objective.buffers()))
-        averages = state[len(self.members[0]):]
-        self.state = [torch.stack(tensors) for tensors in zip(*self.members)]
-        self.state += [torch.stack([average] * len(self.members)) for average in averages]
+        def function(*tensors: Tensor) -> Sequence[Tensor]:
+            for i, generator in enumerate(self.generators):
+                for of_one, drawn in zip(noises, noise):
+                    of_one.fill(drawn[i], generator)
+            return run(*tensors, *noise)
+
+        return function
 
 
 def check_replicas(objectives: Sequence[Objective], splits: Sequence[Split]) -> None:
@@ -288,19 +303,3 @@ def _batches(
             examples = [split.examples(index) for split, index in zip(splits, some)]
             x, y = (torch.stack(parts) for parts in zip(*examples))
         yield Batch(x, y, splits[0].dataset.x[others])
-
-
-def _drawing(
-    run: Function,
-    noises: Sequence[Noise],
-    buffers: Sequence[Tensor],
-    generators: Sequence[torch.Generator],
-) -> Function:
-    """The function with its noise drawn, for each replica in its program's order."""
-    def function(*inputs: Tensor) -> Sequence[Tensor]:
-        for i, generator in enumerate(generators):
-            for noise, buffer in zip(noises, buffers):
-                noise.fill(buffer[i], generator)
-        return run(*inputs, *buffers)
-
-    return function

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pyro_ssvae.capture import Captured, CaptureError
+from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch
 from pyro_ssvae.errors import NonFiniteLossError
 from pyro_ssvae.objective import Loss, Objective
 from pyro_ssvae.precision import Precision, matrix_products
+from pyro_ssvae.program import CaptureError
 
 
 class Moment(NamedTuple):
@@ -71,7 +72,7 @@ class Updates:
             )
         loss = self.captured(batch, now.epochs)
         check_finite(loss, now)
-        if not self.captured.program.whole:
+        if self.captured.adam is None:
             self.optimizer.step()
         return {"loss": loss.total, **loss.terms}
 

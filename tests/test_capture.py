@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from pyro_ssvae import InputError, NonFiniteLossError, Objective, capture, fit, guides, models, zoo
-from pyro_ssvae.capture import Captured, CaptureError
+from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, graphs, guides, models, zoo
+from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch, Split, batches, load
-from pyro_ssvae.program import trace
+from pyro_ssvae.program import CaptureError, trace
 from pyro_ssvae.training import WORTH_UPDATES, adam, worth_capturing
 from pyro_ssvae.updates import Moment, Updates
 
@@ -74,7 +74,7 @@ def test_every_pair_is_captured_to_the_bit_at_any_epoch(name, split) -> None:
 def test_no_captured_operation_brings_a_value_to_the_host(name, split) -> None:
     # Each would wait for a GPU, and cannot be recorded there.
     objective = build(name, split)
-    program = trace(objective, adam(objective), next(batches(split, 10, 20)))
+    program = trace(objective, next(batches(split, 10, 20)))
     waits = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
     for node in program.graph.graph.nodes:
         assert not set(waits) & set(getattr(node.target, "tags", ())), node
@@ -181,7 +181,7 @@ def test_what_cannot_be_captured_is_trained_eagerly_with_one_warning() -> None:
 
 
 def test_without_a_compiler_training_goes_on_eagerly(monkeypatch) -> None:
-    monkeypatch.setattr(capture.shutil, "which", lambda name: None)
+    monkeypatch.setattr(graphs.shutil, "which", lambda name: None)
     objective = m2()
     updates = Updates(objective, adam(objective), capture=True)
     with pytest.warns(UserWarning, match="there is no C\\+\\+ compiler"):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, fit_ensemble, zoo
-from pyro_ssvae.capture import CaptureError
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.ensemble import Ensemble
+from pyro_ssvae.program import CaptureError
 from pyro_ssvae.training import Epoch
 
 DIFFERENT_NOISE = {"untapped"}  # drawn from what the model gives: see the last test
