@@ -21,7 +21,8 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	cd benchmarks && for name in updates classes labels replicas variance memory; do ../$(BIN)/python $$name.py || exit 1; done
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

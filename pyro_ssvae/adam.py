@@ -29,8 +29,10 @@ class FusedAdam:
                 "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p),
             }
         states = [optimizer.state[p] for p in parameters]
-        names = ("exp_avg", "exp_avg_sq", "step")
-        self.means, self.squares, self.counts = ([s[name] for s in states] for name in names)
+        self.means, self.squares = ([s[name] for s in states] for name in ("exp_avg", "exp_avg_sq"))
+        self.counts = torch.stack([state["step"] for state in states])  # one addition for all
+        for state, count in zip(states, self.counts):
+            state["step"] = count
 
     @classmethod
     def of(
@@ -48,17 +50,16 @@ class FusedAdam:
     @property
     def state(self) -> list[Tensor]:
         """What changes beside the parameters."""
-        return [*self.means, *self.squares, *self.counts]
+        return [*self.means, *self.squares, self.counts]
 
     def __call__(
-        self, parameters: list[Tensor], gradients: list[Tensor], *, lr: Tensor, loss: Tensor
+        self, parameters: list[Tensor], gradients: list[Tensor], *, lr: Tensor, broken: Tensor
     ) -> None:
-        """Move the parameters, unless the loss is NaN or infinite."""
+        """Move the parameters, unless the loss is broken."""
         beta1, beta2 = self.options["betas"]
-        broken = 1.0 - loss.isfinite().float()
-        torch._foreach_add_(self.counts, 1.0 - broken)
+        self.counts += 1.0 - broken
         torch._fused_adam_(
-            parameters, gradients, self.means, self.squares, [], self.counts, lr=lr,
+            parameters, gradients, self.means, self.squares, [], list(self.counts), lr=lr,
             beta1=beta1, beta2=beta2, eps=self.options["eps"], amsgrad=False,
             weight_decay=self.options["weight_decay"], maximize=self.options["maximize"],
             found_inf=broken,
@@ -80,8 +81,9 @@ class BatchedAdam:
         self.move: Function = _adam
         if compile:
             zeros = [torch.zeros_like(p) for p in parameters]
-            rate = torch.zeros_like(self.count, dtype=parameters[0].dtype)
-            given = [*parameters, *zeros, *self.means, *self.squares, rate, rate, rate > 0]
+            number = torch.zeros_like(self.count, dtype=parameters[0].dtype)
+            numbers = [number, number, number.float()]
+            given = [*parameters, *zeros, *self.means, *self.squares, *numbers]
             self.move = compiled(make_fx(_adam)(*map(torch.clone, given)), given)
 
     @property
@@ -89,20 +91,19 @@ class BatchedAdam:
         """What changes beside the parameters."""
         return [*self.means, *self.squares, self.count]
 
-    def __call__(self, gradients: Sequence[Tensor], *, lr: Tensor, loss: Tensor) -> None:
-        """Move the replicas whose loss is finite; ``lr`` and ``loss`` are (R,)."""
-        finite = loss.isfinite()
-        self.count += finite
+    def __call__(self, gradients: Sequence[Tensor], *, lr: Tensor, broken: Tensor) -> None:
+        """Move the replicas whose loss is not broken; ``lr`` and ``broken`` are (R,)."""
+        self.count += 1.0 - broken
         beta1, beta2 = BETAS
         rate = (lr / (1 - beta1**self.count)).to(lr.dtype)
         scale = (1 - beta2**self.count).sqrt().to(lr.dtype)
         self.move(
-            *self.parameters, *gradients, *self.means, *self.squares, rate, scale, finite
+            *self.parameters, *gradients, *self.means, *self.squares, rate, scale, broken
         )
 
 
 def _adam(*tensors: Tensor) -> list[Tensor]:
-    *tensors_of_all, rate, scale, finite = tensors
+    *tensors_of_all, rate, scale, broken = tensors
     number = len(tensors_of_all) // 4
     groups = [tensors_of_all[i * number:(i + 1) * number] for i in range(4)]
     for parameter, gradient, mean, square in zip(*groups):
@@ -110,8 +111,8 @@ def _adam(*tensors: Tensor) -> list[Tensor]:
         first = mean.lerp(gradient, 1 - BETAS[0])
         second = BETAS[1] * square + (1 - BETAS[1]) * gradient * gradient
         step = rate.view(of_replica) * first / (second.sqrt() / scale.view(of_replica) + EPS)
-        keep = finite.view(of_replica)
-        parameter.copy_(torch.where(keep, parameter - step, parameter))
-        mean.copy_(torch.where(keep, first, mean))
-        square.copy_(torch.where(keep, second, square))
-    return [finite]
+        kept = broken.view(of_replica) > 0
+        parameter.copy_(torch.where(kept, parameter, parameter - step))
+        mean.copy_(torch.where(kept, mean, first))
+        square.copy_(torch.where(kept, square, second))
+    return [broken]

@@ -14,6 +14,7 @@ from pyro_ssvae.data import Batch, Split, batches
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation import evaluating
 from pyro_ssvae.objective import Objective
+from pyro_ssvae.precision import Precision
 from pyro_ssvae.probes import mutual_information
 from pyro_ssvae.updates import Moment, update
 
@@ -83,6 +84,7 @@ def train_guide(
     batch: Batch,
     fresh: Iterator[Batch],
     now: Moment,
+    precision: Precision = "fp32",
 ) -> None:
     """Updates of the guide alone, on this batch and then on fresh ones.
 
@@ -93,7 +95,7 @@ def train_guide(
     guide = [p for p in objective.guide.parameters() if id(p) not in of_model]
     before, losses = torch.inf, []
     for step in range(1, INNER_STEPS + 1):
-        losses.append(update(objective, optimizer, batch, now, [guide])["loss"])
+        losses.append(update(objective, optimizer, batch, now, [guide], precision)["loss"])
         if step % WINDOW == 0:
             mean = torch.stack(losses[-WINDOW:]).mean().item()
             if mean >= before:

@@ -67,11 +67,12 @@ class Captured:
         """
         weights = (getattr(self.objective, name) for name in self.program.weights)
         self.numbers(epoch, *weights, self.optimizer.param_groups[0]["lr"])
-        total, *outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
-        terms = self.program.terms
-        for parameter, gradient in zip(self.program.learnt, outputs[len(terms):]):
-            parameter.grad = gradient
-        return Loss(total, dict(zip(terms, outputs)))
+        outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
+        if self.adam is None:
+            for parameter, gradient in zip(self.program.learnt, self.program.split(outputs)[1]):
+                parameter.grad = gradient
+        total, *terms = outputs[:1 + len(self.program.terms)]
+        return Loss(total, dict(zip(self.program.terms, terms)))
 
     def fits(self, batch: Batch) -> bool:
         """Whether it is for batches of this shape, and the objective still has its terms."""
@@ -82,9 +83,9 @@ class Captured:
         outputs = self.graph(*tensors[:-1])
         if self.adam is None:
             return outputs
-        losses, gradients = self.program.split(outputs)
+        losses, gradients, broken = self.program.split(outputs)
         lr = tensors[-1].float()  # that is the type torch's kernel reads
-        self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, loss=losses[0])
+        self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
         return losses
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import torch
@@ -14,7 +15,7 @@ from torch.func import vmap
 from tqdm import tqdm
 
 from pyro_ssvae.adam import BatchedAdam
-from pyro_ssvae.data import Batch, Split, steps_per_epoch
+from pyro_ssvae.data import Batch, Dataset, Split, steps_per_epoch
 from pyro_ssvae.data.batches import order
 from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
 from pyro_ssvae.graphs import Function, Recorded, compiled
@@ -32,6 +33,7 @@ from pyro_ssvae.training import (
     validate,
 )
 from pyro_ssvae.updates import Moment
+
 
 def fit_ensemble(
     objectives: Sequence[Objective],
@@ -64,9 +66,9 @@ def fit_ensemble(
         epochs, decay, batch_labelled, batch_unlabelled, precision, progress: as for
             :func:`pyro_ssvae.fit`.
 
-    Returns:
-        For each epoch, what :func:`pyro_ssvae.fit` gives for each replica; ``seconds`` is the time
-        of all together.
+    Yields:
+        What :func:`pyro_ssvae.fit` gives for an epoch, of each replica; ``seconds`` is the time of
+        all together.
 
     Raises:
         InputError: if the replicas cannot be one program, or data or sizes are not usable.
@@ -81,9 +83,10 @@ def fit_ensemble(
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
     seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
     positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
-    device = next(objectives[0].parameters()).device
-    splits = [split.to(device) for split in splits]
     check_replicas(objectives, splits)
+    device = next(objectives[0].parameters()).device
+    dataset = splits[0].dataset.to(device)  # once: the splits are of one
+    splits = [replace(split.to(device), dataset=dataset) for split in splits]
     check_support(objectives[0], splits[0])
     ensemble = Ensemble(objectives, rates, precision=precision, compile=compile)
     steps = steps_per_epoch(splits[0], batch_unlabelled)
@@ -192,8 +195,8 @@ class Ensemble:
         gradients = self._batched(program, batch, compile=compile)
 
         def update(*tensors: Tensor) -> list[Tensor]:
-            losses, slopes = program.split(gradients(*tensors[:-1]))
-            adam(slopes, lr=self.rates * tensors[-1], loss=losses[0])
+            losses, slopes, broken = program.split(gradients(*tensors[:-1]))
+            adam(slopes, lr=self.rates * tensors[-1], broken=broken)
             return losses
 
         function: Function = update
@@ -246,7 +249,7 @@ def check_replicas(objectives: Sequence[Objective], splits: Sequence[Split]) -> 
                     f"expected replicas that differ in weights alone, got {name} ="
                     f" {settings[0].get(name)} in replica 0 and {one.get(name)} in replica {i}"
                 )
-        if not torch.equal(split.dataset.x, splits[0].dataset.x):
+        if not _same(split.dataset, splits[0].dataset):
             raise InputError(f"expected splits of one data set, got another in replica {i}")
         if len(split.unlabelled) != len(splits[0].unlabelled):
             raise InputError(
@@ -276,6 +279,12 @@ def _settings(objective: Objective) -> dict[str, Any]:
     for name in ("beta", "gamma"):
         del result[name]
     return result | {name: "zero" if result[name] == 0 else "positive" for name in TERMS}
+
+
+def _same(one: Dataset, other: Dataset) -> bool:
+    if one is other:
+        return True
+    return torch.equal(one.x, other.x) and torch.equal(one.y, other.y)
 
 
 def _each(what: str, values: Sequence[Any], replicas: int) -> list[Any]:

@@ -31,8 +31,8 @@ class Program:
 
     Attributes:
         graph: takes the tensors of ``learnt`` and ``buffers``, a batch's x, y and u, the epoch
-            and the ``weights``; it returns the loss, its ``terms`` and the gradients, and changes
-            the buffers in place.
+            and the ``weights``; it returns what :meth:`split` tells apart, and changes the buffers
+            in place.
         learnt: the parameters that have a gradient.
         buffers: of the objective, such as the statistics of batch normalisation.
         shapes: of the batch.
@@ -52,10 +52,13 @@ class Program:
         """The tensors that the graph takes first, without their gradients."""
         return [parameter.detach() for parameter in self.learnt] + self.buffers
 
-    def split(self, outputs: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """What the graph returns: the loss with its terms, and the gradients."""
+    def split(self, outputs: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """What the graph returns: the loss and its terms, the gradients, and whether it is broken.
+
+        The latter is float32, 1 where the loss is NaN or infinite and 0 elsewhere.
+        """
         losses = 1 + len(self.terms)
-        return list(outputs[:losses]), list(outputs[losses:])
+        return list(outputs[:losses]), list(outputs[losses:-1]), outputs[-1]
 
 
 def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") -> Program:
@@ -133,7 +136,9 @@ class _Gradients:
         ):
             loss = self.objective(Batch(x, y, u), epoch)
         gradients = torch.autograd.grad(loss.total, values)
-        return [loss.total.detach(), *loss.terms.values(), *gradients]
+        total = loss.total.detach()
+        broken = 1.0 - total.isfinite().float()
+        return [total, *loss.terms.values(), *gradients, broken]
 
 
 def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter]]:

@@ -262,3 +262,13 @@ def test_going_on_from_an_epoch_is_exact(split, monkeypatch, few_steps, stop) ->
     list(fit(resumed, split, start=stop, optimizer=again, aggressive=state, **options))
     assert same(values(through), values(resumed))
     assert not same(values(through), values(stopped))
+
+
+def test_both_loops_multiply_in_the_precision_asked_for(split, few_steps) -> None:
+    weights = []
+    for precision in ("fp32", "bf16"):
+        objective = m2()
+        next(fit(objective, split, aggressive=AggressiveInference(), precision=precision, **SIZES))
+        weights.append((values(objective.model), values(objective.guide)))
+    for fp32, bf16 in zip(*weights):
+        assert not same(fp32, bf16)
