@@ -79,8 +79,11 @@ def main(figure: str) -> None:
     for style, name, of_way in zip(("o-", "s-"), times, zip(*rows.values())):
         axes.plot(list(rows), of_way, style, label=name)
     axes.set(xlabel="replicas", ylabel="update of all (ms)", title="M2: cost of an ensemble",
-             xscale="log", yscale="log", xticks=NUMBERS, xticklabels=NUMBERS)
-    axes.minorticks_off()
+             xscale="log", yscale="log")
+    axes.set_xticks(NUMBERS, list(map(str, NUMBERS)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.xaxis.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     picture.savefig(figure, dpi=120)
