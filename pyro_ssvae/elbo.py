@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -32,16 +33,24 @@ class Term:
     """What one site contributes to the ELBO, E_q[log p(site | ...) - log q(site | ...)].
 
     Attributes:
-        value: scalar, in nats, summed over the plates.
+        value: a scalar, in nats, summed over the plates.
         latent: whether the guide infers the site, so that minus the value is its KL divergence.
         discrete: whether the model gives the site finitely many values.
-        analytic: whether the value is a KL divergence in closed form, or exact by enumeration.
+        analytic: whether minus the value is a KL divergence in closed form, or a sum over all
+            values of the site, given the parents that it has in the model and in the guide. A
+            parent that is sampled leaves it an estimate: of z in :class:`pyro_ssvae.guides.ADGM`
+            it is KL[q(z | x, y, a) || p(z)] at one sample of a. An unbiased one, but no function
+            of it that is not linear has the right expectation: E|KL - C| >= |E KL - C|.
     """
 
     value: Tensor
     latent: bool = False
     discrete: bool = False
     analytic: bool = False
+
+    def __add__(self, other: Term) -> Term:
+        analytic = self.analytic and other.analytic
+        return replace(self, value=self.value + other.value, analytic=analytic)
 
 
 class TraceEnumKL_ELBO(TraceEnum_ELBO):
@@ -52,21 +61,27 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
     the variance. Enumerated sites are summed over as before. What follows from a sample, such as
     the reconstruction, stays an estimate.
 
-    A site keeps its sampled estimate where that is no KL divergence, or might not be one: none is
-    registered for the two distributions; the model samples another latent site before it that the
-    guide samples after it, and so may give it a prior that depends on its own value (as in SDGM);
-    its prior depends on a variable that is enumerated in the model, within the logarithm of a sum;
-    model and guide scale or mask it differently, or by tensors; it is a point mass; or prior and
-    posterior have different supports.
+    A site keeps its sampled estimate where that is no KL divergence, or might not be one:
+
+    - No KL divergence of its two distributions is registered.
+    - The model samples another latent site before it that the guide samples after it. Its prior
+      may then depend on its own value, as in :class:`pyro_ssvae.models.SDGM`.
+    - Its prior depends on a variable that is enumerated in the model: it stands within the
+      logarithm of a sum.
+    - Model and guide scale it or mask it differently, or by two tensors.
+    - It is a point mass, or one of its distributions is masked within.
+    - Prior and posterior have different supports.
 
     There is no synchronisation with a GPU: shapes are static, and non-finite losses are the
     caller's to find.
 
     Args:
-        kl_weights: weights of the terms of sites where they are latent, by name; 1 where nothing
-            is said. A weight other than 1 makes the ELBO a bound no more, or a looser one.
-        analytic: False leaves every term sampled: Pyro's own estimate.
-        options: as for :class:`pyro.infer.TraceEnum_ELBO`.
+        kl_weights: The weights of the terms of the sites that are latent, by name. A site that is
+            not named has weight 1. With a weight below 1 the ELBO is a bound no more, with one
+            above 1 a looser bound.
+        analytic: Whether KL divergences are taken in closed form. False leaves every term sampled:
+            Pyro's own estimate.
+        options: The options of :class:`pyro.infer.TraceEnum_ELBO`.
     """
 
     def __init__(
@@ -85,29 +100,28 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
 
         Sites that are summed over in the model, log sum_y p(y) p(x | y), have one term together,
         under their names joined by ``+`` in alphabetical order.
+
+        Args:
+            model: The Pyro program of the joint distribution.
+            guide: The Pyro program of the approximate posterior, of the same signature.
+            args: The positional arguments of both programs.
+            kwargs: The keyword arguments of both programs.
         """
         result: dict[str, Term] = {}
         for traces in self._get_traces(model, guide, args, kwargs):
-            for name, term in _terms(*traces, analytic=self.analytic):
-                value = term.value / self.num_particles
-                if name in result:
-                    value = result[name].value + value
-                result[name] = replace(term, value=value)
+            for name, term in self._terms_of(traces).items():
+                result[name] = result[name] + term if name in result else term
         return result
 
     def differentiable_loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Minus the ELBO, a scalar with gradients."""
+        """Minus the ELBO, a scalar with gradients.
+
+        Raises:
+            InputError: if ``kl_weights`` names what is no site.
+        """
         terms = self.terms(model, guide, *args, **kwargs)
-        for name in self.kl_weights:
-            if name not in terms:
-                raise InputError(
-                    f"kl_weights: expected names among the sites {sorted(terms)}, got {name!r}"
-                )
-        weighted = [
-            term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
-            for name, term in terms.items()
-        ]
-        return -torch.stack(weighted).sum() if weighted else torch.zeros(())
+        self._check_names(terms)
+        return self._weighted_loss(terms)
 
     def loss(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
         """Minus the ELBO, a number."""
@@ -115,11 +129,50 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
             return float(self.differentiable_loss(model, guide, *args, **kwargs))
 
     def loss_and_grads(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> float:
-        """Minus the ELBO, a number; gradients are added to those of the parameters."""
-        loss = self.differentiable_loss(model, guide, *args, **kwargs)
-        if loss.requires_grad:
-            loss.backward(retain_graph=self.retain_graph)
-        return loss.item()
+        """Minus the ELBO, a number; gradients are added to those of the parameters.
+
+        Of several traces, as of many particles, or of sites that are enumerated sequentially, each
+        has its backward pass before the next is made: memory is that of one.
+
+        Raises:
+            InputError: if ``kl_weights`` names what is no site.
+        """
+        names: set[str] = set()
+
+        def backward(traces: tuple[Trace, Trace]) -> Tensor:
+            terms = self._terms_of(traces)
+            names.update(terms)
+            loss = self._weighted_loss(terms)
+            if loss.requires_grad:
+                # What traces have in common is passed once for each of them.
+                loss.backward(retain_graph=True)
+            return loss.detach()
+
+        # Mapped, so that nothing here holds on to a trace.
+        losses = list(map(backward, self._get_traces(model, guide, args, kwargs)))
+        self._check_names(names)
+        return torch.stack(losses).sum().item()
+
+    def _terms_of(self, traces: tuple[Trace, Trace]) -> dict[str, Term]:
+        """What a trace of model and guide contributes to the terms."""
+        return {
+            name: replace(term, value=term.value / self.num_particles)
+            for name, term in _terms(*traces, analytic=self.analytic)
+        }
+
+    def _weighted_loss(self, terms: Mapping[str, Term]) -> Tensor:
+        weighted = [
+            term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
+            for name, term in terms.items()
+        ]
+        return -torch.stack(weighted).sum() if weighted else torch.zeros(())
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        for name in self.kl_weights:
+            if name not in names:
+                raise InputError(
+                    f"kl_weights: expected names among the sites {sorted(names)}, got {name!r}"
+                )
 
 
 def _terms(model_trace: Trace, guide_trace: Trace, *, analytic: bool) -> Iterator[tuple[str, Term]]:
@@ -136,9 +189,12 @@ def _terms(model_trace: Trace, guide_trace: Trace, *, analytic: bool) -> Iterato
             costs.setdefault(name, []).append(
                 (ordering[name], packed.neg(site["packed"]["log_prob"]))
             )
-    dice = Dice(guide_trace, ordering)
+    # Sites in the same plates and of the same dimensions share their weight.
+    weight = cache(partial(_weight, Dice(guide_trace, ordering)))
     for name, of_site in costs.items():
-        value = torch.stack([_expectation(dice, *cost) for cost in of_site]).sum()
+        value = torch.stack([
+            _expectation(*weight(ordinal, cost._pyro_dims), cost) for ordinal, cost in of_site
+        ]).sum()
         inferred = guide_sites.get(name)
         if inferred is None or inferred["is_observed"]:
             yield name, Term(value)
@@ -173,7 +229,7 @@ def _kl_divergences(
         if not _comparable(p["fn"], q["fn"]):
             continue
         try:
-            kl = kl_divergence(q["fn"], p["fn"])
+            kl = kl_divergence(*_expanded(q["fn"], p["fn"]))
         except NotImplementedError:
             continue
         kl = scale_and_mask(kl, p["scale"], p["mask"])
@@ -181,6 +237,12 @@ def _kl_divergences(
         if summed.isdisjoint(kl._pyro_dims):
             result[name] = kl
     return result
+
+
+def _expanded(*fns: Any) -> list[Any]:
+    """The distributions, of one batch shape: some KL divergences are written for equal ones."""
+    shape = torch.broadcast_shapes(*(fn.batch_shape for fn in fns))
+    return [fn if fn.batch_shape == shape else fn.expand(shape) for fn in fns]
 
 
 def _comparable(p: Any, q: Any) -> bool:
@@ -212,13 +274,13 @@ def _same(one: Any, other: Any) -> bool:
 
 def _costs(
     model_trace: Trace, guide_trace: Trace
-) -> tuple[dict[str, list[tuple[Any, Tensor]]], dict[str, Any]]:
+) -> tuple[dict[str, list[tuple[Any, Any]]], dict[str, Any]]:
     """The model's log-probabilities with their plates, by site; those summed over, together."""
     marginal, factors, ordering, dims, scale = _compute_model_factors(model_trace, guide_trace)
     names = {
         id(site["packed"]["log_prob"]): name for name, site in _sample_sites(model_trace).items()
     }
-    costs: dict[str, list[tuple[Any, Tensor]]] = {}
+    costs: dict[str, list[tuple[Any, Any]]] = {}
     for ordinal, of_ordinal in marginal.items():
         for cost in of_ordinal:
             costs.setdefault(names.pop(id(cost)), []).append((ordinal, cost))
@@ -227,8 +289,8 @@ def _costs(
         for of_ordinal in factors.values():
             for factor in of_ordinal:
                 sizes.update(zip(factor._pyro_dims, factor.shape))
-        with shared_intermediates() as cache:
-            ring = SampleRing(cache=cache, dim_to_size=sizes)
+        with shared_intermediates() as shared:
+            ring = SampleRing(cache=shared, dim_to_size=sizes)
             contracted = contract_tensor_tree(factors, dims, ring=ring)
         costs["+".join(sorted(names.values()))] = [
             (ordinal, packed.scale_and_mask(cost, scale=scale))
@@ -237,20 +299,31 @@ def _costs(
     return costs, ordering
 
 
-def _expectation(dice: Dice, ordinal: Any, cost: Any) -> Tensor:
-    """The cost summed over its plates and averaged over what the guide enumerates: a scalar."""
+def _weight(dice: Dice, ordinal: Any, dims: str) -> tuple[float, Tensor | None]:
+    """The weight of a cost in these plates, of these dimensions, in the expectation.
+
+    Returns:
+        A factor, and the guide's probability of what it enumerates; None where that is nothing.
+    """
     factors = dice._get_log_factors(ordinal)
     scale = math.exp(sum(f for f in factors if not isinstance(f, Tensor)))
     tensors: list[Any] = [f for f in factors if isinstance(f, Tensor)]
     if not tensors:
-        return scale * cost.sum()
+        return scale, None
     inputs = [f._pyro_dims for f in tensors]
-    output = "".join(dim for dim in cost._pyro_dims if any(dim in dims for dims in inputs))
+    output = "".join(dim for dim in dims if any(dim in of_input for of_input in inputs))
     log_prob = contract(
         f"{','.join(inputs)}->{output}", *tensors, backend="pyro.ops.einsum.torch_log"
     )
     prob: Any = log_prob.exp()
     prob._pyro_dims = output
+    return scale, prob
+
+
+def _expectation(scale: float, prob: Tensor | None, cost: Tensor) -> Tensor:
+    """The cost summed over its plates and averaged over what the guide enumerates: a scalar."""
+    if prob is None:
+        return scale * cost.sum()
     cost, prob = packed.broadcast_all(cost, prob)
     # A class of probability 0 may have an infinite cost.
     return scale * (prob * torch.where(prob > 0, cost, 0.0)).sum()

@@ -1,8 +1,10 @@
 """TraceEnumKL_ELBO against Pyro's own TraceEnum_ELBO, on many kinds of models, and by hand."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import opt_einsum
 import pyro
 import pytest
 import torch
@@ -151,6 +153,29 @@ def several_enumerated(first=PARALLEL, second=PARALLEL) -> Program:
             pyro.sample("w", dist.Categorical(simplex("q_w", K, K)[y]), infer=second)
             q_z(N)
     return Program(model, guide)
+
+
+def batch_shapes_that_broadcast() -> Program:
+    # q(a | y) has the enumeration dimension of y, p(a) has not.
+    def model():
+        with data():
+            y = p_y()
+            a = pyro.sample("a", dist.Bernoulli(0.4))
+            p_x(a + real("means", K)[y])
+
+    def guide():
+        with data():
+            pyro.sample("a", dist.Bernoulli(simplex("of_a", K)[q_y(PARALLEL)]))
+    return Program(model, guide)
+
+
+def sampled_before_a_sequence() -> Program:
+    # The traces of the sequence have z, and its graph, in common.
+    def guide():
+        with data():
+            logits = q_z(N)[..., None] * real("slopes", K)
+            pyro.sample("y", dist.Categorical(logits=logits), infer=SEQUENTIAL)
+    return Program(guide_enumerated().model, guide)
 
 
 def nested() -> Program:
@@ -373,6 +398,8 @@ ORDINARY = {
     "sampled discrete site": lambda: guide_enumerated({}),
     "sampled then enumerated": lambda: several_enumerated({}, PARALLEL),
     "enumerated then sampled": lambda: several_enumerated(PARALLEL, {}),
+    "batch shapes that broadcast": batch_shapes_that_broadcast,
+    "sampled before a sequence": sampled_before_a_sequence,
     "nested plates": nested,
     "nested plates, model enumerated": nested_in_the_model,
     "global and local": global_and_local,
@@ -608,6 +635,46 @@ def test_the_kl_divergence_of_z_is_averaged_over_the_classes() -> None:
     assert_close(found.value, -(q * kl).sum())
 
 
+@pytest.mark.parametrize("family, prior, posteriors", [
+    (dist.Bernoulli, 0.4, [0.1, 0.5, 1.0]),
+    (lambda p: dist.Binomial(4, p), 0.4, [0.1, 0.5, 1.0]),
+    (lambda p: dist.Beta(p, 2.0), 1.5, [0.5, 1.0, 3.0]),
+    (lambda p: dist.Categorical(torch.stack([p, 1 - p], -1)), 0.4, [0.1, 0.5, 1.0]),
+    (lambda p: dist.ContinuousBernoulli(p), 0.4, [0.1, 0.5, 0.9]),
+    (lambda p: dist.Dirichlet(torch.stack([p, p + 1], -1)), 1.5, [0.5, 1.0, 3.0]),
+    (lambda p: dist.Normal(torch.stack([p, -p], -1), 2.0).to_event(1), 0.3, [0.5, 1.0, 3.0]),
+])
+@pytest.mark.parametrize("enumerated", ["posterior", "prior", "both"])
+def test_distributions_of_any_family_and_shapes_have_their_kl_divergence(
+    family, prior, posteriors, enumerated
+) -> None:
+    parameters = {"q": torch.tensor(posteriors), "p": torch.full((K,), prior)}
+    if enumerated != "posterior":
+        parameters = {"q": parameters["p"], "p": torch.tensor(posteriors).clamp(max=0.95)}
+    if enumerated == "both":
+        parameters["q"] = torch.tensor([0.2, 0.5, 0.8])
+
+    def at(which: str, y: Tensor) -> Tensor:
+        constant = enumerated == {"q": "prior", "p": "posterior"}[which]
+        return parameters[which][0] if constant else parameters[which][y]
+
+    def model() -> None:
+        with data():
+            pyro.sample("a", family(at("p", p_y())))
+
+    def guide() -> None:
+        with data():
+            pyro.sample("a", family(at("q", q_y(PARALLEL))))
+
+    found = terms(Program(model, guide))["a"]
+    one_by_one = torch.stack([
+        torch.distributions.kl_divergence(family(q), family(p))
+        for q, p in zip(parameters["q"], parameters["p"])
+    ])
+    assert found.analytic
+    assert_close(found.value, -(pyro.param("q_y").detach() * one_by_one).sum())
+
+
 def test_scales_and_masks_count_in_closed_forms() -> None:
     whole, scaled, masked = (
         terms(within(lambda: context, continuous)())["z"].value
@@ -625,6 +692,47 @@ def test_a_sampled_term_is_marked_as_such() -> None:
     assert {name: term.analytic for name, term in found.items()} == {
         "y": True, "z": False, "x": False,
     }
+
+
+def hierarchical() -> Program:
+    def model():
+        with data():
+            a = p_z("a")
+            p_x(pyro.sample("z", dist.Normal(0.5 * a, 1.0)))
+
+    def guide():
+        with data():
+            pyro.sample("z", dist.Normal(2 * q_z(N, name="a"), 1.0))
+    return Program(model, guide)
+
+
+def test_a_kl_divergence_given_a_sampled_parent_is_an_unbiased_estimate() -> None:
+    found = [terms(hierarchical(), seed)["z"] for seed in range(400)]
+    values = torch.stack([term.value for term in found]).detach()
+    # KL[N(2 a, 1) || N(a / 2, 1)] = (3 a / 2)**2 / 2
+    second_moment = pyro.param("loc_a") ** 2 + pyro.param("scale_a") ** 2
+    expected = -(9 / 8 * second_moment).sum().detach()
+    assert all(term.analytic for term in found)
+    assert values.std() > 1
+    assert_close(values.mean(), expected, rtol=0, atol=5 * values.std().item() / 400**0.5)
+    # A function of it that is not linear is biased upward, where it is convex.
+    assert (values - expected).abs().mean() > 1
+
+
+@pytest.mark.parametrize("closed", [0, 1])
+def test_a_term_is_analytic_where_it_is_so_in_every_trace(closed) -> None:
+    def model() -> None:
+        y = pyro.sample("y", dist.Categorical(torch.ones(2)))
+        pyro.sample("z", dist.Normal(0.0, 1.0) if y == closed else dist.StudentT(3.0))
+        pyro.sample("w", dist.Normal(0.0, 1.0))
+
+    def guide() -> None:
+        pyro.sample("y", dist.Categorical(torch.ones(2)), infer=SEQUENTIAL)
+        for name in "zw":
+            pyro.sample(name, dist.Normal(real("loc"), 1.0))
+
+    found = terms(Program(model, guide, nesting=0))
+    assert not found["z"].analytic and found["w"].analytic
 
 
 def test_sites_summed_over_in_the_model_have_one_term() -> None:
@@ -801,15 +909,116 @@ def test_under_svi_closed_forms_find_the_posterior() -> None:
     assert_close(pyro.param("scale_z").detach(), torch.full((N,), 0.5**0.5), rtol=0, atol=0.1)
 
 
-def test_loss_is_the_number_that_has_the_gradient() -> None:
-    program = guide_enumerated()
-    elbo = TraceEnumKL_ELBO(max_plate_nesting=1)
+TRACES = {
+    "one": (guide_enumerated, 1), "particles": (guide_enumerated, 5),
+    "sequential": (ORDINARY["guide enumerated sequentially"], 1),
+    "sampled before a sequence": (sampled_before_a_sequence, 2),
+}
+
+
+@pytest.mark.parametrize("make, particles", TRACES.values(), ids=TRACES)
+def test_loss_is_the_number_that_has_the_gradient(make, particles) -> None:
+    program = make()
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, num_particles=particles)
     expected, gradients = value_and_gradients(elbo, program)
     for loss in (elbo.loss, elbo.loss_and_grads):
         torch.manual_seed(0)
         assert loss(program.model, program.guide) == pytest.approx(expected.item(), rel=1e-12)
     for name, parameter in pyro.get_param_store().named_parameters():
         assert_close(parameter.grad, gradients[name] if gradients[name].any() else None)
+
+
+def test_gradients_pass_through_the_arguments_of_the_programs() -> None:
+    # Their graph belongs to no trace, and serves all.
+    scores = torch.tensor([0.1, -0.4, 0.3, 0.0], requires_grad=True)
+
+    def model(loc: Tensor) -> None:
+        with data():
+            pyro.sample("z", dist.Normal(0.0, 1.0))
+
+    def guide(loc: Tensor) -> None:
+        with data():
+            pyro.sample("z", dist.Normal(loc, 1.0))
+
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, num_particles=3)
+    loss = elbo.loss_and_grads(model, guide, scores.exp())
+    # KL[N(m, 1) || N(0, 1)] = m**2 / 2 with m = exp(s): its derivative by s is m**2.
+    assert loss == pytest.approx((scores.exp() ** 2 / 2).sum().item())
+    assert_close(scores.grad, scores.detach().exp() ** 2)
+
+
+class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
+    """Counts the tensors that are kept for a backward pass, and notes the most at a time."""
+
+    class Kept:
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()  # its graph would refer to itself
+
+    def __init__(self) -> None:
+        self.alive = self.most = 0
+        super().__init__(self.keep, lambda kept: kept.tensor)
+
+    def __enter__(self) -> "SavedTensors":
+        super().__enter__()
+        return self
+
+    def keep(self, tensor: Tensor) -> Kept:
+        kept = self.Kept(tensor)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(kept, self.forget)
+        return kept
+
+    def forget(self) -> None:
+        self.alive -= 1
+
+
+def most_kept(elbo: Any, program: Program) -> int:
+    with SavedTensors() as saved:
+        elbo.loss_and_grads(program.model, program.guide)
+    return saved.most
+
+
+@pytest.mark.parametrize("analytic", [True, False])
+def test_one_particles_graph_is_kept_at_a_time(analytic) -> None:
+    program = guide_enumerated()
+    one, many = (
+        most_kept(elbos(program, num_particles=number, analytic=analytic)[1], program)
+        for number in (1, 6)
+    )
+    assert 0 < many <= one
+
+
+@pytest.mark.parametrize("make", [
+    lambda: several_enumerated(SEQUENTIAL, SEQUENTIAL), sampled_before_a_sequence,
+], ids=["sequential", "sampled before a sequence"])
+def test_in_a_sequence_no_more_is_kept_than_by_pyro(make) -> None:
+    theirs, ours = (most_kept(elbo, make()) for elbo in elbos(make(), analytic=False))
+    assert 0 < ours <= theirs
+
+
+def test_a_wrong_weight_is_refused_where_gradients_are_added_too() -> None:
+    program = guide_enumerated()
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, num_particles=2, kl_weights={"w": 0.5})
+    with pytest.raises(InputError, match=r"among the sites \['x', 'y', 'z'\], got 'w'"):
+        elbo.loss_and_grads(program.model, program.guide)
+
+
+def test_a_program_without_sites_loses_nothing() -> None:
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=0)
+    assert elbo.loss_and_grads(lambda: None, lambda: None) == 0
+
+
+def test_sites_of_the_same_dimensions_share_what_the_guide_gives_them(monkeypatch) -> None:
+    contractions: list[str] = []
+
+    def contract(equation: str, *tensors: Tensor, **options: Any) -> Tensor:
+        contractions.append(equation)
+        return opt_einsum.contract(equation, *tensors, **options)
+
+    monkeypatch.setattr("pyro_ssvae.elbo.contract", contract)
+    assert terms(guide_enumerated()).keys() == {"x", "y", "z"}
+    assert len(contractions) == 1
 
 
 def test_marginals_of_what_the_model_enumerates_are_pyros() -> None:
