@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from typing import Literal
+import math
 
 import pyro
-import torch
 from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.dirichlet import ExpectedLogDirichlet, LogDirichlet
+from pyro_ssvae.errors import positive
 
-MIN_MEAN = 1e-3  # of a class under a Dirichlet q(pi | x)
+MIN_SHARE = 0.01  # of all classes together, in the mean of q(pi | x)
 
 
 class DirichletM2(PyroModule):
@@ -19,21 +19,24 @@ class DirichletM2(PyroModule):
 
     M2 with a Dirichlet prior over the class probabilities, as Kingma et al. (2014) hint at eq. 9.
 
-    q(pi | x) is Dirichlet(kappa pi(x)), or the point pi(x) in the limit of kappa. Where y is
-    unknown, q(y | pi) = Cat(pi), and the bound is one of
+    q(pi | x) is Dirichlet(kappa pi(x)), or the point pi(x) in the limit of kappa; the site ``pi``
+    holds log pi. Where y is unknown, q(y | pi) = Cat(pi), and the model's ``bound`` is one of
 
     - ``"jensen"``: y enumerated, E_q sum_y pi_y [log p(x | y, z) + ...] - KL;
     - ``"sample"``: the same from one sample of y, at a cost that does not depend on K;
     - ``"exact"``: no y here, the model sums it out: E_q log sum_y pi_y p(x | y, z) - KL, with
       an encoder q(z | x) that y has no part in.
 
+    All expectations over pi are in closed form but that of ``"exact"``, which takes a sample. To
+    that end y comes before pi here, by Bayes' rule: q(pi | x) q(y | pi) = q(y | x) q(pi | x, y),
+    where q(y | x) = Cat(pi(x)) and q(pi | x, y) = Dirichlet(kappa pi(x) + y).
+
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        flows: normalizing flows in q(z | x, y).
-        kappa: concentration of q(pi | x); None stands for the point mass, whose entropy, minus
+        model: The model whose sizes and whose ``bound`` this guide takes.
+        hidden: The sizes of the hidden layers, of the classifier and of the encoder.
+        flows: The number of normalizing flows in q(z | x, y).
+        kappa: The concentration of q(pi | x). None stands for the point mass, whose entropy, minus
             infinity, is left out.
-        bound: ``"jensen"``, ``"sample"`` or ``"exact"``.
     """
 
     def __init__(
@@ -43,35 +46,49 @@ class DirichletM2(PyroModule):
         hidden: tuple[int, ...] = (500,),
         flows: int = 0,
         kappa: float | None = None,
-        bound: Literal["jensen", "sample", "exact"] = "jensen",
     ) -> None:
         super().__init__("guide")
         if kappa is not None:
             positive(kappa=kappa)
-        one_of("bound", bound, ("jensen", "sample", "exact"))
-        self.kappa, self.bound = kappa, bound
+        self.kappa, self.bound = kappa, model.bound
         self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
-        inputs = model.x_dim if bound == "exact" else (model.x_dim, model.y_dim)
+        inputs = model.x_dim if model.bound == "exact" else (model.x_dim, model.y_dim)
         self.encoder = nn.posterior(inputs, hidden, model.z_dim, flows)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
-            pi = pyro.sample("pi", self._around(self.classify(x).probs))
+            labels, known = self.classify(x), y is not None
             if self.bound == "exact":
+                pyro.sample("pi", self._around(labels, expected=known))
                 pyro.sample("z", self.encoder(x))
                 return
             if y is None:
                 infer = {"enumerate": "parallel"} if self.bound == "jensen" else {}
-                y = pyro.sample("y", dist.OneHotCategorical(logits=pi.log()), infer=infer)
+                y = pyro.sample("y", labels, infer=infer)
+            # Importance weights, taken in evaluation, are not linear in log pi.
+            expected = known or self.training
+            pyro.sample("pi", self._around(labels, None if known else y, expected=expected))
             pyro.sample("z", self.encoder(x, y))
 
-    def _around(self, mean: Tensor) -> dist.Distribution:
-        # Off the edge of the simplex, where densities and their gradients are not finite.
-        if self.kappa is None:
-            return dist.Delta(mean.clamp_min(torch.finfo(mean.dtype).tiny), event_dim=1)
-        return dist.Dirichlet(self.kappa * mean.clamp_min(MIN_MEAN))
+    def classify(self, x: Tensor) -> dist.OneHotCategorical:
+        """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D).
 
-    def classify(self, x: Tensor) -> dist.Distribution:
-        """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D)."""
-        return self.classifier(x)
+        No class has less than 0.01 / (K (1 + kappa)): E log pi of less is minus thousands of nats.
+        """
+        labels = self.classifier(x)
+        if self.kappa is None:
+            return labels
+        least = MIN_SHARE / (labels.event_shape[0] * (1 + self.kappa))
+        return dist.OneHotCategorical(logits=labels.logits.clamp_min(math.log(least)))
+
+    def _around(
+        self, labels: dist.OneHotCategorical, y: Tensor | None = None, *, expected: bool
+    ) -> dist.Distribution:
+        """q(pi | x), or q(pi | x, y) for a y drawn from Cat(pi)."""
+        if self.kappa is None:
+            return dist.Delta(labels.logits, event_dim=1)
+        concentration = self.kappa * labels.probs
+        if y is not None:
+            concentration = concentration + y
+        return (ExpectedLogDirichlet if expected else LogDirichlet)(concentration)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pyro
-import torch
 from pyro.nn import PyroModule
 from torch import Tensor
-from torch.distributions import kl_divergence
 
+from pyro_ssvae import interpolation as shot
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.labels import Inference, LabelInference, OneHots, completed
@@ -22,13 +21,15 @@ class Factored(PyroModule):
     eq. 16 its ``capacity_z`` and ``capacity_y``.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        flows: normalizing flows in q(z | x).
-        label_inference: of unknown labels, ``"relaxed"``, ``"straight-through"`` or
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the hidden layers, of the classifier and of the encoder.
+        flows: The number of normalizing flows in q(z | x).
+        label_inference: The way to infer unknown labels, ``"relaxed"``, ``"straight-through"`` or
             ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        interpolation: weight of SHOT-VAE's optimal interpolation, see :meth:`interpolated`.
+        temperature: The temperature of relaxed labels.
+        interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
+            :func:`pyro_ssvae.interpolation.distances`.
+        interpolation_z: The weight of the moments of z in it.
     """
 
     def __init__(
@@ -40,19 +41,22 @@ class Factored(PyroModule):
         label_inference: Inference = "relaxed",
         temperature: float = 0.67,
         interpolation: float = 0.0,
+        interpolation_z: float = 0.0,
     ) -> None:
         super().__init__("guide")
-        if interpolation < 0:
-            raise InputError(f"expected interpolation >= 0, got {interpolation}")
-        if interpolation and flows:
-            raise InputError(
-                f"interpolation={interpolation} and flows={flows}: neighbours are found by KL"
-                " divergences, which flows do not have in closed form; use flows=0"
-            )
+        weights = {"interpolation": interpolation, "interpolation_z": interpolation_z}
+        for name, weight in weights.items():
+            if not weight >= 0:
+                raise InputError(f"expected {name} >= 0, got {weight}")
+            if weight and flows:
+                raise InputError(
+                    f"{name}={weight} and flows={flows}: neighbours are found by KL divergences,"
+                    " which flows do not have in closed form; use flows=0"
+                )
         self.classifier = nn.OneHots(model.x_dim, hidden, model.y_dims)
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
         self.labels = LabelInference(label_inference, temperature)
-        self.interpolation = interpolation
+        self.interpolation, self.interpolation_z = interpolation, interpolation_z
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
@@ -70,24 +74,10 @@ class Factored(PyroModule):
         return self.classifier(x)
 
     def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """The interpolation loss of the unlabelled examples, with its weight."""
-        if self.interpolation == 0:
+        """The two parts of the interpolation loss, labelled and unlabelled data's, by weight."""
+        weights = {"interpolation": self.interpolation, "interpolation_z": self.interpolation_z}
+        if not any(weights.values()):
             return {}
-        return {"interpolation": (self.interpolation, self.interpolated(u))}
-
-    def interpolated(self, u: Tensor) -> Tensor:
-        """KL from mixed predictions to the prediction of mixed examples u (N, D), a mean.
-
-        Each example is mixed with that of the batch whose q(z | x) is nearest to its own, in KL
-        divergence; half and half at most. A smoothness of q(y | x), not part of any bound.
-        """
-        with torch.no_grad():
-            normal = self.encoder(u).base_dist
-            each = type(normal)(normal.loc.unsqueeze(1), normal.scale.unsqueeze(1))
-            apart = kl_divergence(each, normal).sum(-1).fill_diagonal_(torch.inf)
-            partner = apart.argmin(1)
-            share = 0.5 * torch.rand_like(u[:, :1])
-            probs = self.classify(u).probs
-            mixed = torch.lerp(probs, probs[partner], share)
-        q = self.classify(torch.lerp(u, u[partner], share))
-        return kl_divergence(OneHots(mixed.log(), q.sizes), q).mean()
+        both = zip(shot.distances(self, x, y), shot.distances(self, u))
+        values = dict(zip(weights, (labelled + unlabelled for labelled, unlabelled in both)))
+        return {name: (weight, values[name]) for name, weight in weights.items() if weight}

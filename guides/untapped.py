@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Literal
 
 import pyro
-import torch
 from pyro.distributions import Distribution
 from pyro.distributions.transforms import AffineTransform, SigmoidTransform
 from pyro.nn import PyroModule
@@ -25,17 +24,18 @@ class Untapped(PyroModule):
     Labels without images are learned from in reverse: see :mod:`pyro_ssvae.reverse`.
 
     Args:
-        model: the model whose sizes this guide takes, and whose part it takes in reverse.
-        hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        label_inference: of unknown labels, ``"relaxed"``, ``"straight-through"`` or
+        model: The model whose sizes this guide takes, and whose part it takes in reverse.
+        hidden: The sizes of the hidden layers, of the classifier and of the encoder.
+        label_inference: The way to infer unknown labels, ``"relaxed"``, ``"straight-through"`` or
             ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        unfeatured: labels without images in an update, every class in turn.
-        certainty: of such a label: this, and the rest spread over the other classes.
-        reverse: weight of the reverse bound; 0 leaves labels without images out.
-        gradient: what the reverse bound teaches the decoder: ``"relaxed"`` sends it the
+        temperature: The temperature of relaxed labels.
+        unfeatured: The number of labels without images in an update. All classes come equally
+            often; where they do not divide the number, those that come once more are drawn anew.
+        certainty: The probability of such a label's class. The rest is spread over the others.
+        reverse: The weight of the reverse bound. With 0 labels without images are left out.
+        gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the
             straight-through gradient, ``"sleep"`` none, as in wake-sleep.
-        image: weight of the squared error of decoded labelled images.
+        image: The weight of the squared error of decoded labelled images.
     """
 
     def __init__(
@@ -87,9 +87,7 @@ class Untapped(PyroModule):
         """
         model, terms = self.model[0], {}
         if self.reverse > 0:
-            rest = (1 - self.certainty) / max(1, model.y_dim - 1)
-            each = rest + (self.certainty - rest) * torch.eye(model.y_dim).to(x)
-            free_y = each.repeat(-(-self.unfeatured // model.y_dim), 1)[:self.unfeatured]
+            free_y = reverse.soft_labels(self.unfeatured, model.y_dim, self.certainty, x)
             free_z = model.cube(x).sample((self.unfeatured,))
             bound = reverse.negative_elbo(model, self, free_y, free_z, x, self.gradient)
             terms["reverse"] = self.reverse, bound

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import pyro
-from pyro import distributions as dist
 from pyro import poutine
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
-from pyro_ssvae.errors import positive
+from pyro_ssvae.dirichlet import Label, LogDirichlet
+from pyro_ssvae.errors import one_of, positive
 
 
 class DirichletM2(PyroModule):
@@ -18,20 +18,22 @@ class DirichletM2(PyroModule):
 
     M2 with a Dirichlet prior over the class probabilities, as Kingma et al. (2014) hint at eq. 9.
 
-    pi ~ Dirichlet(a, ..., a) for every example. The observed label's log p(y | pi) is M2's
-    classification loss, derived: its weight is 1, or that of the tempered p(y | pi)^temper. The
-    objective's own ``alpha`` would count it twice, and is 0.
+    pi ~ Dirichlet(a, ..., a) for every example; the site ``pi`` holds log pi. The observed label's
+    log p(y | pi) is M2's classification loss, derived: its weight is 1, or that of the tempered
+    p(y | pi)^temper. The objective's own ``alpha`` would count it twice, and is 0.
 
     Args:
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the decoder's hidden layers.
-        concentration: a; above 1 it smooths the labels.
-        temper: power of an observed label's p(y | pi), M2's alpha. Other than 1, it bounds no
-            log p(x, y); the command line trains with 10.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        hidden: The sizes of the decoder's hidden layers.
+        concentration: The concentration a of the prior. Above 1 it smooths the labels.
+        temper: The power of an observed label's p(y | pi), M2's alpha. With another power than 1
+            the objective bounds no log p(x, y). The command line trains with 10.
+        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
+        bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or
+            ``"exact"``: see the guide.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"temper": 10.0}
@@ -47,21 +49,27 @@ class DirichletM2(PyroModule):
         temper: float = 1.0,
         likelihood: Literal["bernoulli", "normal"] = "bernoulli",
         sigma: float | None = 0.1,
+        bound: Literal["jensen", "sample", "exact"] = "jensen",
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
         positive(concentration=concentration, temper=temper)
         self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
-        self.concentration, self.temper = concentration, temper
+        one_of("bound", bound, ("jensen", "sample", "exact"))
+        self.concentration, self.temper, self.bound = concentration, temper, bound
         self.decoder = nn.likelihood(likelihood, (z_dim, y_dim), hidden, x_dim, sigma)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
-            prior = dist.Dirichlet(x.new_full((self.y_dim,), self.concentration))
-            pi = pyro.sample("pi", prior)
-            with poutine.scale(scale=1.0 if y is None else self.temper):
-                label = dist.OneHotCategorical(logits=pi.log())  # probs= would cut at 1e-7
-                y = pyro.sample("y", label, obs=y, infer={"enumerate": "parallel"})
+            a = x.new_full((self.y_dim,), self.concentration)
+            if y is None and self.bound != "exact":
+                # In the guide's order: p(pi) p(y | pi) = p(y) p(pi | y), by Bayes' rule.
+                y = pyro.sample("y", nn.uniform_classes(x, self.y_dim))
+                pyro.sample("pi", LogDirichlet(a + y))
+            else:
+                log_pi = pyro.sample("pi", LogDirichlet(a))
+                with poutine.scale(scale=1.0 if y is None else self.temper):
+                    y = pyro.sample("y", Label(log_pi), obs=y, infer={"enumerate": "parallel"})
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             pyro.sample("x", self.decoder(z, y), obs=x)

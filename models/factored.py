@@ -22,11 +22,12 @@ class Factored(PyroModule):
 
     Args:
         x_dim: D, the number of pixels or features.
-        y_dims: (k_1, ..., k_c), the number of classes of each label.
+        y_dims: (k_1, ..., k_c), the number of classes of each label. A number alone stands for a
+            single label of so many classes.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the decoder's hidden layers.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        hidden: The sizes of the decoder's hidden layers.
+        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
 
     # Eq. 13 is alpha = 1 without smoothing; both were chosen on validation data.
@@ -35,7 +36,7 @@ class Factored(PyroModule):
     def __init__(
         self,
         x_dim: int,
-        y_dims: tuple[int, ...],
+        y_dims: int | tuple[int, ...],
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
@@ -44,9 +45,10 @@ class Factored(PyroModule):
     ) -> None:
         super().__init__("model")
         positive(x_dim=x_dim, z_dim=z_dim)
-        self.x_dim, self.y_dims, self.z_dim = x_dim, tuple(y_dims), z_dim
-        self.prior = LabelPrior(*y_dims)
-        self.decoder = nn.likelihood(likelihood, (z_dim, sum(y_dims)), hidden, x_dim, sigma)
+        self.x_dim, self.z_dim = x_dim, z_dim
+        self.y_dims = (y_dims,) if isinstance(y_dims, int) else tuple(y_dims)
+        self.prior = LabelPrior(*self.y_dims)
+        self.decoder = nn.likelihood(likelihood, (z_dim, sum(self.y_dims)), hidden, x_dim, sigma)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""

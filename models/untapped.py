@@ -25,8 +25,8 @@ class Untapped(PyroModule):
         x_dim: D, the number of pixels in [0, 1].
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the decoder's hidden layers.
-        bound: z lies in [-bound, bound]^J.
+        hidden: The sizes of the decoder's hidden layers.
+        bound: Half the edge of the cube: z lies in [-bound, bound]^J.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "z_dim": 2}

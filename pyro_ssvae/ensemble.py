@@ -52,8 +52,8 @@ def fit_ensemble(
     """Train replicas of one pair together, one epoch of all for each item taken from it.
 
     Replicas may differ in their weights to begin with, in their split of one data set, in their
-    seed, and in the scalars ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma`` and
-    ``lr``; the first three are zero in all of them or in none. Each is trained as
+    seed, and in the scalars ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma_z``,
+    ``gamma_y`` and ``lr``; the first three are zero in all of them or in none. Each is trained as
     :func:`pyro_ssvae.fit` would train it alone, with the same noise: equal up to the rounding of
     batched products.
 
@@ -276,7 +276,7 @@ def _settings(objective: Objective) -> dict[str, Any]:
     for name, tensor in [*objective.named_parameters(), *objective.named_buffers()]:
         result[f"the shape of {name}"] = tuple(tensor.shape)
     result["capacity"] = objective.capacity
-    for name in ("beta", "gamma"):
+    for name in ("beta", "gamma_z", "gamma_y"):
         del result[name]
     return result | {name: "zero" if result[name] == 0 else "positive" for name in TERMS}
 

@@ -69,10 +69,10 @@ class Objective(nn.Module):
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
         warmup: epochs over which ``beta`` is approached linearly from 0.
         capacity_z, capacity_y: nats that the mean KL divergence of a site is drawn to: its place
-            in the bound is taken by ``gamma * |KL - capacity|``. Feng (2019), eq. 16; no ELBO, for
-            the batch's mean stands within the modulus. That of y is cut at the largest there is
-            under ``model.prior``, log K for each uniform label.
-        gamma: weight of these moduli.
+            in the bound is taken by ``gamma_z * |KL - capacity_z|``, and so for y. Feng (2019),
+            eq. 16; no ELBO, for the batch's mean stands within the modulus. That of y is cut at
+            the largest there is under ``model.prior``, log K for each uniform label.
+        gamma_z, gamma_y: weights of these moduli.
         ramp: epochs over which the capacities grow linearly from 0.
         kl: ``"analytic"`` takes KL divergences in closed form where there are any, ``"sampled"``
             estimates all from the sample that the rest of the bound uses.
@@ -96,7 +96,8 @@ class Objective(nn.Module):
         warmup: float = 0.0,
         capacity_z: float | None = None,
         capacity_y: float | None = None,
-        gamma: float = 1.0,
+        gamma_z: float = 1.0,
+        gamma_y: float = 1.0,
         ramp: float = 0.0,
         kl: KL = "analytic",
     ) -> None:
@@ -105,7 +106,8 @@ class Objective(nn.Module):
         self.guide: Any = guide
         self.labelled, self.unlabelled, self.alpha = labelled, unlabelled, alpha
         self.smoothing, self.swap, self.kl = smoothing, swap, kl
-        self.beta, self.warmup, self.gamma, self.ramp = beta, warmup, gamma, ramp
+        self.beta, self.warmup, self.ramp = beta, warmup, ramp
+        self.gamma_z, self.gamma_y = gamma_z, gamma_y
         self.capacity = {
             name: nats for name, nats in {"z": capacity_z, "y": capacity_y}.items()
             if nats is not None
@@ -151,7 +153,8 @@ class Objective(nn.Module):
         parts = []
         for name, term in terms.items():
             if term.latent and name in self.capacity:
-                parts.append(self.gamma * (-term.value - share * self._capacity(name, term)).abs())
+                gap = -term.value - share * self._capacity(name, term)
+                parts.append(getattr(self, f"gamma_{name}") * gap.abs())
             elif term.latent and not term.discrete:
                 parts.append(-beta * term.value)
             else:
@@ -203,7 +206,9 @@ class Objective(nn.Module):
     def _check_weights(self) -> None:
         weights = {
             name: getattr(self, name)
-            for name in ("labelled", "unlabelled", "alpha", "beta", "warmup", "gamma", "ramp")
+            for name in (
+                "labelled", "unlabelled", "alpha", "beta", "warmup", "gamma_z", "gamma_y", "ramp",
+            )
         }
         weights |= {f"capacity_{name}": nats for name, nats in self.capacity.items()}
         for name, weight in weights.items():
@@ -219,7 +224,7 @@ class Objective(nn.Module):
         if "z" in self.capacity and (self.beta != 1 or self.warmup > 0):
             raise InputError(
                 f"capacity_z={self.capacity['z']} and beta={self.beta}, warmup={self.warmup}: both"
-                " weigh the KL divergence of z; with a capacity use gamma and ramp"
+                " weigh the KL divergence of z; with a capacity use gamma_z and ramp"
             )
 
     def _check_pair(self) -> None:

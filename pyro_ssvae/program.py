@@ -96,7 +96,7 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
 
 def inputs(objective: Objective) -> list[str]:
     """The weights of the objective that are inputs of its program; without a term, none is."""
-    return [w for w in TERMS if getattr(objective, w) > 0] + ["beta", "gamma"]
+    return [w for w in TERMS if getattr(objective, w) > 0] + ["beta", "gamma_z", "gamma_y"]
 
 
 def scalars(number: int, like: Tensor) -> list[Tensor]:

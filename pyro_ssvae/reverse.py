@@ -48,6 +48,25 @@ class Binary(Messenger):
             msg["fn"] = self.kind(logits=msg["fn"].base_dist.logits).to_event(1)
 
 
+def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Tensor:
+    """Labels without images: nearly one-hot (number, K), each class in turn, in a drawn order.
+
+    All classes come equally often; where they do not divide the number, those that come once more
+    are others at each call.
+
+    Args:
+        number: The number of labels.
+        classes: K, the number of classes.
+        certainty: The probability of a label's own class. The rest is spread over the others.
+        like: A tensor of the type and on the device that the labels are to have.
+    """
+    rest = (1 - certainty) / max(1, classes - 1)
+    one_hot = torch.eye(classes, dtype=like.dtype, device=like.device)
+    order = torch.rand(classes, device=like.device).argsort()
+    turns = torch.arange(number, device=like.device) % classes
+    return (rest + (certainty - rest) * one_hot)[order[turns]]
+
+
 def negative_elbo(
     model: Callable[..., Any],
     guide: Callable[..., Any],
@@ -59,13 +78,16 @@ def negative_elbo(
     """Minus the mean reverse bound on log q(y, z), eq. 17: a scalar.
 
     Args:
-        model: p(x, y, z), with pixels x that are Bernoulli.
-        guide: q(y, z | x), in which y is a site of its own.
-        y: (N, K) labels, one-hot or nearly so.
-        z: (N, J).
-        like: (..., D), of which D, type and device of images are taken.
-        gradient: of binary images to the model: ``"relaxed"``, straight through, or ``"sleep"``,
-            none.
+        model: The program p(x, y, z), with pixels x that are Bernoulli.
+        guide: The program q(y, z | x), in which y is a site of its own.
+        y: The labels (N, K), one-hot or nearly so.
+        z: The latents (N, J) that go with them.
+        like: A tensor (..., D), of which D, type and device of images are taken.
+        gradient: The gradient that binary images pass on to the model: ``"relaxed"``, straight
+            through, or ``"sleep"``, none.
+
+    Raises:
+        InputError: if there is no such gradient.
     """
     one_of("gradient", gradient, ("relaxed", "sleep"))
     images = like.new_full((len(y), like.shape[-1]), 0.5)

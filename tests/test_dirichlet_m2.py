@@ -2,9 +2,11 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 from by_hand import (
+    Given,
     assert_same,
     dense,
     derived_bound,
@@ -18,25 +20,27 @@ from by_hand import (
     with_noise,
 )
 from pyro import poutine
-from pyro.distributions import Delta
 from torch import Tensor
 
 from pyro_ssvae import Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
+from pyro_ssvae.evaluation import evaluating
+from pyro_ssvae.importance import iwae
+from pyro_ssvae.noise import lifted
+from pyro_ssvae.program import trace
 
 N, D, K, J = 5, 6, 4, 2
+torch.manual_seed(0)
 X = torch.bernoulli(torch.full((N, D), 0.5, dtype=torch.double))
 Y = one_hot([0, 1, 2, 3, 0], K)
 EPS = torch.randn(N, J, dtype=torch.double)
 EPS_K = torch.randn(K, N, J, dtype=torch.double)
 
 
-def build(concentration: float = 1.0, temper: float = 1.0, **options):
+def build(kappa: float | None = None, k: int = K, **options):
     torch.manual_seed(0)
-    model = models.DirichletM2(
-        D, K, z_dim=J, hidden=(4,), concentration=concentration, temper=temper
-    ).double()
-    return model, guides.DirichletM2(model, hidden=(4,), **options).double()
+    model = models.DirichletM2(D, k, z_dim=J, hidden=(4,), **options).double()
+    return model, guides.DirichletM2(model, hidden=(4,), kappa=kappa).double()
 
 
 def image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
@@ -117,45 +121,12 @@ def test_unlabelled_exact_bound_sums_y_out() -> None:
 
 def test_sample_bound_is_the_jensen_bound_in_expectation() -> None:
     model, guide = build()
-    guide.bound = "jensen"
     rows = X[:1].expand(20_000, -1)
     with torch.no_grad():
         guide.encoder.network.rest[-1].bias[J:] = -4.0  # little noise from z
     jensen = derived_bound(model, guide, rows)
-    guide.bound = "sample"
+    model.bound = guide.bound = "sample"
     torch.testing.assert_close(derived_bound(model, guide, rows), jensen, rtol=0, atol=0.02)
-
-
-@pytest.mark.parametrize("k", [2, 4])
-def test_a_dirichlet_guide_has_the_closed_forms(k) -> None:
-    # E log pi_y = psi(kappa pi_y) - psi(kappa), and the KL divergence between Dirichlets;
-    # for two classes these are Beta distributions.
-    torch.manual_seed(0)
-    kappa, a = 20.0, 1.5
-    model = models.DirichletM2(D, k, z_dim=J, hidden=(4,), concentration=a, temper=1.0).double()
-    guide = guides.DirichletM2(model, hidden=(4,), kappa=kappa).double()
-    y = one_hot([0] * 40_000, k)
-    rows = X[:1].expand(len(y), -1)
-    concentration = kappa * guide.classify(X[:1]).probs[0]
-    expected_log = torch.special.digamma(concentration) - torch.special.digamma(
-        concentration.sum()
-    )
-    entropy = (
-        torch.lgamma(concentration).sum() - torch.lgamma(concentration.sum())
-        - ((concentration - 1) * expected_log).sum()
-    )
-    prior = (a - 1) * expected_log.sum() + math.lgamma(k * a) - k * math.lgamma(a)
-    exact = -(expected_log[0] + prior + entropy)
-
-    def without_image(program):
-        return poutine.block(lambda *args: program(*args), hide=["x", "z"])
-
-    def fixed_z(x: Tensor, y: Tensor) -> None:
-        with poutine.condition(data={"z": torch.zeros(len(x), J).double()}):
-            guide(x, y)
-
-    derived = derived_bound(without_image(model), without_image(fixed_z), rows, y)
-    torch.testing.assert_close(derived, exact, rtol=0, atol=0.02)
 
 
 def kl_dirichlet(q: Tensor, a: float) -> Tensor:
@@ -179,13 +150,9 @@ def kl_beta(q: Tensor, a: float) -> Tensor:
 
 
 def around(k: int, kappa: float = 20.0, a: float = 1.5, **options):
-    """A pair with a Dirichlet guide of K = k, pi as the seed draws it, and q's concentration."""
-    torch.manual_seed(0)
-    model = models.DirichletM2(D, k, z_dim=J, hidden=(4,), concentration=a).double()
-    guide = guides.DirichletM2(model, hidden=(4,), kappa=kappa, **options).double()
-    concentration = kappa * log_softmax(dense(guide.classifier.logits, X)).exp()
-    torch.manual_seed(1)
-    return model, guide, torch.distributions.Dirichlet(concentration).rsample(), concentration
+    """A pair with a Dirichlet guide of K = k, and q's concentration."""
+    model, guide = build(kappa, k, concentration=a, **options)
+    return model, guide, kappa * log_softmax(dense(guide.classifier.logits, X)).exp()
 
 
 def closed_image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
@@ -196,35 +163,65 @@ def closed_image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
     return image - kl_standard_normal(loc, scale)
 
 
-@pytest.mark.parametrize("k, kl", [(2, kl_dirichlet), (2, kl_beta), (4, kl_dirichlet)])
-def test_labelled_bound_with_a_dirichlet_guide(k, kl) -> None:
-    # For two classes the Dirichlet distributions are Beta distributions.
-    model, guide, pi, concentration = around(k)
+def expected_log(q: Tensor) -> Tensor:
+    """E log pi under Dir(q), (N, K)."""
+    return torch.digamma(q) - torch.digamma(q.sum(-1, keepdim=True))
+
+
+IMAGE_BOUND = {"analytic": closed_image_bound, "sampled": image_bound}
+each_kl = pytest.mark.parametrize("estimate", IMAGE_BOUND)  # pi has closed forms in both
+each_k = pytest.mark.parametrize("k, kl", [(2, kl_dirichlet), (2, kl_beta), (4, kl_dirichlet)])
+# For two classes the Dirichlet distributions are Beta distributions.
+
+
+@each_kl
+@each_k
+@pytest.mark.parametrize("bound", ["jensen", "sample", "exact"])
+def test_labelled_bound_with_a_dirichlet_guide(k, kl, bound, estimate) -> None:
+    model, guide, concentration = around(k, bound=bound)
     y = one_hot([n % k for n in range(N)], k)
-    by_hand = (
-        kl(concentration, 1.5) - (y * pi.log()).sum(-1) - closed_image_bound(model, guide, y, EPS)
-    )
-    torch.manual_seed(1)
-    derived = negative_elbo(model, with_noise(guide, z=EPS), X, y)
+    label = (y * expected_log(concentration)).sum(-1)
+    image = IMAGE_BOUND[estimate](model, guide, y, EPS)
+    derived = negative_elbo(model, with_noise(guide, z=EPS), X, y, kl=estimate)
+    assert_same(derived, (kl(concentration, 1.5) - label - image).mean(), model, guide)
+
+
+@each_kl
+@each_k
+def test_unlabelled_jensen_bound_with_a_dirichlet_guide(k, kl, estimate) -> None:
+    model, guide, concentration = around(k)
+    by_hand = kl(concentration, 1.5)
+    for c in range(k):
+        image = IMAGE_BOUND[estimate](model, guide, one_hot([c] * N, k), EPS_K[c])
+        by_hand = by_hand - concentration[:, c] / 20.0 * image
+    derived = negative_elbo(model, with_noise(guide, z=EPS_K[:k]), X, kl=estimate)
     assert_same(derived, by_hand.mean(), model, guide)
 
 
-@pytest.mark.parametrize("bound", ["jensen", "exact"])
+def test_unlabelled_sample_bound_with_a_dirichlet_guide_is_jensens_in_expectation() -> None:
+    model, guide, concentration = around(K)
+    jensen = negative_elbo(model, with_noise(guide, z=EPS_K[:, :1]), X[:1])
+    model.bound = guide.bound = "sample"
+    total = torch.zeros((), dtype=torch.double)
+    for c in range(K):
+        with Given(y=one_hot([c], K)):
+            loss = negative_elbo(model, with_noise(guide, z=EPS_K[c, :1]), X[:1])
+        total = total + concentration[0, c] / 20.0 * loss
+    torch.testing.assert_close(total, jensen)
+
+
 @pytest.mark.parametrize("k, kl", [(2, kl_beta), (4, kl_dirichlet)])
-def test_unlabelled_bounds_with_a_dirichlet_guide(k, kl, bound) -> None:
-    model, guide, pi, concentration = around(k, bound=bound)
-    eps = EPS_K[:k] if bound == "jensen" else EPS.expand(k, N, J)
-    each = torch.stack(
-        [closed_image_bound(model, guide, one_hot([c] * N, k), eps[c]) for c in range(k)], -1
-    )
-    if bound == "jensen":
-        expected = (pi * each).sum(-1)
-    else:  # the KL divergence of z has no class and passes through the logarithm
-        expected = (pi.log() + each).logsumexp(-1)
+def test_unlabelled_exact_bound_with_a_dirichlet_guide(k, kl) -> None:
+    model, guide, concentration = around(k, bound="exact")
     torch.manual_seed(1)
-    derived = negative_elbo(model, with_noise(guide, z=EPS_K[:k] if bound == "jensen" else EPS), X)
-    by_hand = (kl(concentration, 1.5) - expected).mean()
-    assert_same(derived, by_hand, model, guide)
+    log_pi = torch.distributions.Dirichlet(concentration).rsample().log()
+    each = torch.stack(
+        [closed_image_bound(model, guide, one_hot([c] * N, k), EPS) for c in range(k)], -1
+    )  # the KL divergence of z has no class and passes through the logarithm
+    by_hand = kl(concentration, 1.5) - (log_pi + each).logsumexp(-1)
+    with Given(pi=log_pi):
+        derived = negative_elbo(model, with_noise(guide, z=EPS), X)
+    assert_same(derived, by_hand.mean(), model, guide)
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -232,10 +229,9 @@ def test_for_large_kappa_the_bound_is_the_point_masss_and_the_entropy(labelled) 
     y, eps = (Y, EPS) if labelled else (None, EPS_K)
     gaps = []
     for kappa in (1e2, 1e5, 1e8):
-        model, guide, _, concentration = around(K, kappa)
+        model, guide, concentration = around(K, kappa)
         point = guides.DirichletM2(model, hidden=(4,)).double()
         point.load_state_dict(guide.state_dict())
-        torch.manual_seed(1)
         loss = negative_elbo(model, with_noise(guide, z=eps), X, y)
         limit = negative_elbo(model, with_noise(point, z=eps), X, y)
         entropy = torch.distributions.Dirichlet(concentration).entropy().mean()
@@ -243,16 +239,113 @@ def test_for_large_kappa_the_bound_is_the_point_masss_and_the_entropy(labelled) 
     assert gaps[0] > 10 * gaps[1] > 100 * gaps[2] and gaps[2] < 1e-3
 
 
-def test_a_concentrated_dirichlet_is_the_point_mass() -> None:
-    model, guide = build(kappa=1e7)
-    point = guides.DirichletM2(model, hidden=(4,)).double()
-    point.load_state_dict(guide.state_dict())
-    near, at = (guide._around(guide.classify(X).probs), point._around(guide.classify(X).probs))
-    assert isinstance(at, Delta)
-    torch.testing.assert_close(near.rsample(), at.rsample(), rtol=0, atol=2e-3)
+@pytest.mark.parametrize("bound", ["jensen", "sample", "exact"])
+@pytest.mark.parametrize("kappa", [None, 5.0])
+def test_an_unknown_label_is_not_tempered(kappa, bound) -> None:
+    losses = []
+    for temper in (1.0, 7.0):
+        model, guide = build(temper=temper, kappa=kappa, bound=bound)
+        torch.manual_seed(1)
+        losses.append(negative_elbo(model, guide, X))
+    torch.testing.assert_close(*losses, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("gap, a", [(20.0, 1.0), (60.0, 1.0), (200.0, 1.0), (60.0, 1.5)])
+def test_in_evaluation_importance_weights_rise_to_the_evidence() -> None:
+    # An image that depends on y alone; pi matters to nobody, and is sampled.
+    torch.manual_seed(0)
+    model = models.DirichletM2(D, K, z_dim=J, hidden=(), concentration=2.0)
+    guide = guides.DirichletM2(model, hidden=(), kappa=3.0)
+    with torch.no_grad():
+        model.decoder.logits.first[0].weight.zero_()
+        for parameter in guide.parameters():
+            parameter.zero_()
+        guide.encoder.network.first[0].bias[J:] = math.log(math.expm1(1.0))
+    x = X[:1].float()
+    decode = [model.decoder.logits(torch.zeros(1, J), one_hot([k], K).float()) for k in range(K)]
+    evidence = torch.stack([log_bernoulli(x, logits) for logits in decode]).logsumexp(0)
+    with evaluating(model, guide):
+        bound = iwae(model, guide, x, samples=20_000)
+    assert bound == pytest.approx(evidence.item() - math.log(K), abs=0.02)
+
+
+# Precision: q(pi | x) alone, against 50 digits.
+
+LOGITS = {"unsure": [0.3, -0.2, 0.5, 0.0], "confidently wrong": [-9.0, 6.0, -3.0, 0.0]}
+
+
+def loss_of_pi(bias: list, kappa: float, a: float, temper: float | None) -> mpmath.mpf:
+    """KL[q(pi | x) || p(pi)] and, with a temper, its multiple of -E log p(y = 0 | pi)."""
+    exps = [mpmath.exp(b) for b in bias]
+    least = mpmath.mpf(1) / 100 / len(exps) / (1 + kappa)
+    mean = [max(e / sum(exps), least) for e in exps]
+    q = [kappa * m / sum(mean) for m in mean]
+    logs = [mpmath.digamma(c) - mpmath.digamma(sum(q)) for c in q]
+    log_beta = [
+        sum(map(mpmath.loggamma, c)) - mpmath.loggamma(sum(c)) for c in (q, [mpmath.mpf(a)] * K)
+    ]
+    kl = log_beta[1] - log_beta[0] + sum((c - a) * log for c, log in zip(q, logs))
+    return kl - (temper or 0) * logs[0]
+
+
+def without_image(program):
+    """The program without z and x."""
+    z = {"z": torch.zeros(2, J).to(next(program.parameters()))}
+    return poutine.block(poutine.condition(lambda *args: program(*args), data=z), hide=["z", "x"])
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 2e-5), (torch.float64, 1e-6)])
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("logits", LOGITS)
+@pytest.mark.parametrize("kappa", [0.1, 0.5, 1.0, 5.0, 1e2, 1e4, 1e6, 1e8])
+def test_pi_is_precise_at_any_concentration(kappa, logits, labelled, dtype, tolerance) -> None:
+    model = models.DirichletM2(D, K, z_dim=J, hidden=(4,), concentration=1.5, temper=3.0)
+    guide = guides.DirichletM2(model, hidden=(), kappa=kappa)
+    model, guide = model.to(dtype), guide.to(dtype)
+    bias = guide.classifier.logits.first[0].bias
+    with torch.no_grad():
+        guide.classifier.logits.first[0].weight.zero_()
+        bias.copy_(torch.tensor(LOGITS[logits]))
+    y = one_hot([0, 0], K).to(dtype) if labelled else None
+    loss = negative_elbo(without_image(model), without_image(guide), X[:2].to(dtype), y)
+    (gradient,) = torch.autograd.grad(loss, bias)
+
+    def exact(*bias) -> mpmath.mpf:
+        return loss_of_pi(bias, kappa, 1.5, 3.0 if labelled else None)
+
+    with mpmath.workdps(50):
+        point = tuple(map(mpmath.mpf, bias.tolist()))
+        expected = float(exact(*point))
+        slopes = [
+            float(mpmath.diff(exact, point, tuple(int(i == k) for i in range(K))))
+            for k in range(K)
+        ]
+    assert loss.item() == pytest.approx(expected, rel=tolerance)
+    scale = max(map(abs, slopes))
+    torch.testing.assert_close(gradient.tolist(), slopes, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("kappa", [None, 0.5, 1e4])
+@pytest.mark.parametrize("logits", LOGITS)
+def test_the_classifier_is_the_mean_of_q(kappa, logits) -> None:
+    _, guide = build(kappa=kappa)
+    with torch.no_grad():
+        guide.classifier.logits.rest[-1].bias.copy_(torch.tensor(LOGITS[logits]))
+    site = poutine.trace(guide).get_trace(X, Y).nodes["pi"]["fn"]
+    if kappa is None:
+        mean = site.v.exp()
+    else:
+        mean = site.concentration / site.concentration.sum(-1, keepdim=True)
+        torch.testing.assert_close(site.concentration.sum(-1), torch.full((N,), kappa).double())
+    torch.testing.assert_close(guide.classify(X).probs, mean)
+
+
+def test_no_noise_depends_on_parameters_so_that_ensembles_can_train() -> None:
+    model, guide = build(kappa=5.0)
+    program = trace(Objective(model, guide), Batch(X, Y, X))
+    assert {noise.draw for noise in lifted(program.graph)[1]} == {"normal_"}  # that of z
+
+
+@pytest.mark.parametrize("gap, a", [(20.0, 1.0), (60.0, 1.0), (200.0, 1.0), (200.0, 1.5)])
 def test_a_confidently_wrong_classifier_still_has_finite_gradients(gap, a) -> None:
     torch.manual_seed(0)
     model = models.DirichletM2(D, K, z_dim=J, hidden=(), concentration=a)
@@ -264,5 +357,5 @@ def test_a_confidently_wrong_classifier_still_has_finite_gradients(gap, a) -> No
     loss = derived_bound(model, guide, X.float(), one_hot([0] * N, K).float())
     (gradient,) = torch.autograd.grad(loss, bias)
     assert loss.isfinite() and gradient.isfinite().all()
-    if a == 1.0 and gap < 80:  # that of the cross-entropy; beyond, a float32 softmax is 0
+    if a == 1.0:  # that of the cross-entropy
         torch.testing.assert_close(gradient, torch.tensor([-1.0, 1.0] + [0.0] * (K - 2)))

@@ -79,10 +79,10 @@ def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
 
 @pytest.mark.parametrize("scalar, values", [
     ("alpha", (0.5, 5.0)), ("labelled", (0.1, 2.0)), ("unlabelled", (0.2, 3.0)),
-    ("beta", (0.0, 2.0)), ("gamma", (1.0, 3.0)),
+    ("beta", (0.0, 2.0)), ("gamma_z", (1.0, 3.0)),
 ])
 def test_replicas_may_differ_in_weights_of_the_objective(scalar, values, digits, splits) -> None:
-    options = {"capacity_z": 1.0} if scalar == "gamma" else {"alpha": 1.0}
+    options = {"capacity_z": 1.0} if scalar == "gamma_z" else {"alpha": 1.0}
     replicas = [build("m2", digits, **options | {scalar: value}) for value in values]
     together(replicas, splits[0], seeds=[5, 5])
     for replica, value in zip(replicas, values):

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import scipy.stats
 import torch
 from by_hand import (
     Fixed,
@@ -27,8 +28,9 @@ from hypothesis import strategies as st
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
+from pyro_ssvae.interpolation import distances
 
 N, D, J = 5, 6, 2
 SIZES = (2, 3, 4)
@@ -220,7 +222,7 @@ def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None
     model, guide = build(label_inference="enumerated")
     objective = Objective(
         model, Fixed(guide, z=EPS), alpha=1.0, swap=True, capacity_z=3.0, capacity_y=0.7,
-        gamma=2.0, ramp=4.0,
+        gamma_z=2.0, gamma_y=5.0, ramp=4.0,
     )
     derived = objective(Batch(X, Y, X), epoch).total
     by_hand = torch.zeros((), dtype=torch.double)
@@ -228,7 +230,7 @@ def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None
         log_q = log_q_each(guide, X, SIZES)
         z, kl_z = latent(guide, X, EPS, "analytic")
         by_hand = by_hand + 2 * (kl_z.mean() - 3.0 * share).abs()
-        by_hand = by_hand + 2 * (kl_labels(log_q).mean() - 0.7 * share).abs()
+        by_hand = by_hand + 5 * (kl_labels(log_q).mean() - 0.7 * share).abs()
         if labelled:
             cross_entropy = -(Y * torch.cat(log_q, -1)).sum(-1)
             by_hand = by_hand + (cross_entropy - log_image(model, X, z, Y)).mean()
@@ -433,46 +435,119 @@ def test_swap_with_unknown_labels_takes_the_classifiers_kl_of_all() -> None:
 # SHOT-VAE's interpolation.
 
 
-def test_interpolation_mixes_with_the_nearest_posterior_by_kl() -> None:
-    model, guide = build(interpolation=3.0)
-    nn.init.normal_(guide.encoder.network.first[0].weight)  # posteriors that differ
-    n = len(U)
-    loc, scale = normal_parameters(guide.encoder.network, U)
+def nearest(loc: Tensor, scale: Tensor) -> list[int]:
+    """The other row with the smallest KL[N_i || N_j], for each row i."""
     partner = []
-    for i in range(n):
+    for i in range(len(loc)):
         apart = [
             (torch.log(scale[j] / scale[i]) - 0.5
              + (scale[i] ** 2 + (loc[i] - loc[j]) ** 2) / (2 * scale[j] ** 2)).sum().item()
             if i != j else math.inf
-            for j in range(n)
+            for j in range(len(loc))
         ]
         partner.append(apart.index(min(apart)))
-    torch.manual_seed(7)
-    ((name, (weight, value)),) = guide.named_terms(X, Y, U).items()
-    torch.manual_seed(7)
-    share = 0.5 * torch.rand_like(U[:, :1])
-    mixed = (1 - share) * U + share * U[partner]
-    by_hand = torch.zeros(n, dtype=torch.double)
-    for q_mixed, q in zip(log_q_each(guide, mixed, SIZES), log_q_each(guide, U, SIZES)):
-        target = ((1 - share) * q.exp() + share * q[partner].exp()).detach()
-        by_hand = by_hand + (target * (target.log() - q_mixed)).sum(-1)
-    assert (name, weight) == ("interpolation", 3.0)
-    assert_same(value, by_hand.mean(), model, guide)
+    return partner
+
+
+def interpolated(guide: guides.Factored, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The distances of labels and of moments, means over rows."""
+    loc, scale = (part.detach() for part in normal_parameters(guide.encoder.network, x))
+    partner = nearest(loc, scale)
     assert len(set(partner)) > 1 and partner != [partner[i] for i in partner]
+    share = torch.rand(3, len(x), 1, dtype=torch.double).median(0).values
+    mixed = (1 - share) * x + share * x[partner]
+    blocks = [None] * len(SIZES) if y is None else y.split(SIZES, -1)
+    labels = torch.zeros(len(x), dtype=torch.double)
+    of_each = (log_q_each(guide, rows, SIZES) for rows in (mixed, x))
+    for q_mixed, q, known in zip(*of_each, blocks):
+        p = q.exp().detach()
+        if known is not None:
+            p = torch.where(known.isnan(), p, known)
+        target = (1 - share) * p + share * p[partner]
+        labels = labels + (target * (torch.where(target > 0, target, 1.0).log() - q_mixed)).sum(-1)
+    of_mixed = normal_parameters(guide.encoder.network, mixed)
+    moments = torch.zeros(len(x), dtype=torch.double)
+    for after, before in zip(of_mixed, (loc, scale)):
+        moments = moments + ((after - (1 - share) * before - share * before[partner]) ** 2).sum(-1)
+    return labels.mean(), moments.mean()
 
 
-def test_interpolation_is_added_to_the_total_with_its_weight() -> None:
-    objective = Objective(*build(interpolation=3.0))
+@pytest.mark.parametrize("hidden", [None, "some"])
+def test_interpolation_mixes_labelled_and_unlabelled_data_with_nearest_posteriors(hidden) -> None:
+    model, guide = build(interpolation=3.0, interpolation_z=0.5)
+    nn.init.normal_(guide.encoder.network.first[0].weight)  # posteriors that differ
+    y = Y if hidden is None else HIDDEN[hidden]
+    torch.manual_seed(7)
+    terms = guide.named_terms(X, y, U)
+    torch.manual_seed(7)
+    by_hand = [sum(pair) for pair in zip(interpolated(guide, X, y), interpolated(guide, U, None))]
+    assert {name: weight for name, (weight, _) in terms.items()} == {
+        "interpolation": 3.0, "interpolation_z": 0.5,
+    }
+    for (_, value), expected in zip(terms.values(), by_hand, strict=True):
+        assert_same(value, expected, model, guide)
+
+
+def test_shares_are_drawn_from_beta_2_2() -> None:
+    # Examples at 0 and 1 alone: a mixed one is its share, and the guide is asked for it.
+    _, guide = build()
+    asked = []
+    guide.encoder.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[0]))
+    x = torch.zeros(2, D, dtype=torch.double)
+    x[1] = 1.0
+    torch.manual_seed(0)
+    for _ in range(300):
+        distances(guide, x)
+    shares = torch.stack(asked[1::2])[:, :, 0].flatten()
+    assert scipy.stats.kstest(shares.numpy(), scipy.stats.beta(2, 2).cdf).pvalue > 0.01
+
+
+def test_an_ensemble_trains_with_the_interpolation_as_each_would_alone(digits_split) -> None:
+    def build_digits() -> Objective:
+        torch.manual_seed(0)
+        model = models.Factored(64, 10, z_dim=2, hidden=(4,))
+        return Objective(model, guides.Factored(model, hidden=(4,), interpolation=1.0))
+
+    together, alone = build_digits(), build_digits()
+    options = {"epochs": 1, "batch_labelled": 10, "batch_unlabelled": 2000}
+    list(fit_ensemble([together], digits_split, seeds=[3], compile=False, **options))
+    list(fit(alone, digits_split, seed=3, capture="off", **options))
+    for a, b in zip(together.parameters(), alone.parameters()):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_interpolation_is_added_to_the_total_with_its_weights() -> None:
+    objective = Objective(*build(interpolation=3.0, interpolation_z=0.5))
     torch.manual_seed(8)
     total, terms = objective(Batch(X, Y, U))
-    expected = terms["labelled"] + terms["unlabelled"] + 3 * terms["interpolation"]
+    expected = (
+        terms["labelled"] + terms["unlabelled"] + 3 * terms["interpolation"]
+        + 0.5 * terms["interpolation_z"]
+    )
     torch.testing.assert_close(total.detach(), expected)
-    assert Objective(*build())(Batch(X, Y, U)).terms.keys() == {"labelled", "unlabelled"}
+
+
+@pytest.mark.parametrize("weights", [{}, {"interpolation": 1.0}, {"interpolation_z": 1.0}])
+def test_a_part_of_the_interpolation_without_weight_is_left_out(weights) -> None:
+    terms = Objective(*build(**weights))(Batch(X, Y, U)).terms
+    assert terms.keys() == {"labelled", "unlabelled"} | weights.keys()
+
+
+def test_a_number_of_classes_is_one_label() -> None:
+    torch.manual_seed(0)
+    model = models.Factored(D, 4)
+    assert model.y_dims == (4,)
+    torch.manual_seed(0)
+    same = models.Factored(D, (4,))
+    for a, b in zip(model.parameters(), same.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("options, message", [
     ({"interpolation": 1.0, "flows": 2}, "interpolation=1.0 and flows=2: .* use flows=0"),
+    ({"interpolation_z": 1.0, "flows": 2}, "interpolation_z=1.0 and flows=2: .* use flows=0"),
     ({"interpolation": -1.0}, "expected interpolation >= 0, got -1.0"),
+    ({"interpolation_z": math.nan}, "expected interpolation_z >= 0, got nan"),
     ({"label_inference": "enumerate"}, "unknown label_inference 'enumerate': .*mean 'enumerated'"),
     ({"temperature": 0.0}, "expected temperature > 0, got 0.0"),
 ])

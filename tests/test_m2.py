@@ -331,11 +331,12 @@ def test_swap_leaves_the_unlabelled_bound_as_it_is(pair, images) -> None:
 
 def test_capacities_stand_within_the_modulus_of_the_batchs_mean(pair, images) -> None:
     derived, _, (image, kl_z), (image_u, kl_z_u, kl_y_u) = objective_parts(
-        pair, images, capacity_z=kl_z_capacity(pair, images), capacity_y=0.5, gamma=3.0
+        pair, images, capacity_z=kl_z_capacity(pair, images), capacity_y=0.5,
+        gamma_z=3.0, gamma_y=2.0,
     )
     capacity = kl_z_capacity(pair, images)
     labelled = -image + math.log(K) + 3 * (kl_z - capacity).abs()
-    unlabelled = -image_u + 3 * ((kl_z_u - capacity).abs() + (kl_y_u - 0.5).abs())
+    unlabelled = -image_u + 3 * (kl_z_u - capacity).abs() + 2 * (kl_y_u - 0.5).abs()
     assert_same(derived, labelled + unlabelled, *pair)
 
 
@@ -371,7 +372,7 @@ def test_the_capacity_of_y_is_at_most_log_k(pair, images) -> None:
     ({"smoothing": math.nan}, r"expected smoothing in \[0, 1\), got nan"),
     ({"capacity_z": -1.0}, "expected a finite capacity_z >= 0, got -1.0"),
     ({"capacity_y": math.inf}, "expected a finite capacity_y >= 0, got inf"),
-    ({"gamma": -2.0}, "expected a finite gamma >= 0, got -2.0"),
+    ({"gamma_y": -2.0}, "expected a finite gamma_y >= 0, got -2.0"),
     ({"ramp": math.nan}, "expected a finite ramp >= 0, got nan"),
     ({"capacity_z": 2.0, "beta": 0.5}, "capacity_z=2.0 and beta=0.5, warmup=0.0: both weigh"),
     ({"capacity_z": 2.0, "warmup": 3.0}, "capacity_z=2.0 and beta=1.0, warmup=3.0: both weigh"),

@@ -88,7 +88,9 @@ def test_classification_loss_needs_a_classifier() -> None:
         Objective(model, guides.VAE(model), alpha=3)
 
 
-@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "alpha", "beta", "warmup"])
+@pytest.mark.parametrize(
+    "weight", ["labelled", "unlabelled", "alpha", "beta", "warmup", "gamma_z", "gamma_y", "ramp"]
+)
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 def test_weights_are_finite_and_not_negative(pair, weight, value) -> None:
     with pytest.raises(InputError, match=f"expected a finite {weight} >= 0, got {value}"):

@@ -23,9 +23,11 @@ from by_hand import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, reverse
 from pyro_ssvae.data import Batch
+from pyro_ssvae.noise import lifted
 
 N, D, K, J, BOUND = 5, 6, 3, 2, 1.5
 torch.manual_seed(0)
@@ -255,7 +257,8 @@ def test_the_named_terms_are_the_reverse_bound_and_the_squared_error_of_images(g
     torch.manual_seed(5)
     terms = guide.named_terms(X, Y, U)
     torch.manual_seed(5)
-    y = 0.05 + 0.85 * one_hot([n % K for n in range(7)], K)
+    order = torch.rand(K).argsort().tolist()
+    y = 0.05 + 0.85 * one_hot([order[n % K] for n in range(7)], K)
     z = 2 * BOUND * torch.rand(7, J, dtype=torch.double) - BOUND
     expected = reverse.negative_elbo(model, guide, y, z, X, gradient)
     eps = torch.normal(torch.zeros(N, J).double(), torch.ones(N, J).double())
@@ -264,6 +267,35 @@ def test_the_named_terms_are_the_reverse_bound_and_the_squared_error_of_images(g
     assert {name: weight for name, (weight, _) in terms.items()} == {"reverse": 0.7, "image": 0.2}
     assert_same(terms["reverse"][1], expected, model, guide)
     assert_same(terms["image"][1], ((X - decoded) ** 2).sum(-1).mean(), model, guide)
+
+
+@pytest.mark.parametrize("number", [1, 7, 9])
+def test_unfeatured_labels_are_uniform_in_expectation_and_even_in_each_update(number) -> None:
+    torch.manual_seed(0)
+    drawn = torch.zeros(K, dtype=torch.long)
+    for _ in range(600):
+        labels = reverse.soft_labels(number, K, 0.9, X)
+        counts = labels.argmax(-1).bincount(minlength=K)
+        assert counts.max() - counts.min() <= 1
+        drawn += counts
+    assert labels.shape == (number, K) and labels.dtype == X.dtype
+    torch.testing.assert_close(labels.sort(-1).values[0], torch.tensor([0.05, 0.05, 0.9]).double())
+    # How often a class is among the number % K that come once more, of 600 times.
+    share = number % K / K
+    once_more = drawn - 600 * (number // K)
+    spread = math.sqrt(600 * share * (1 - share))
+    assert ((once_more - 600 * share).abs() <= 4 * spread).all()
+
+
+def test_the_noise_of_unfeatured_labels_depends_on_no_parameter() -> None:
+    graph = make_fx(lambda x: reverse.soft_labels(7, K, 0.9, x))(X)
+    assert [(noise.draw, tuple(noise.shape)) for noise in lifted(graph)[1]] == [("uniform_", (K,))]
+
+
+def test_unfeatured_labels_are_made_on_the_device_of_the_data() -> None:
+    # On the device "meta" tensors have no values: with one made on the CPU this would raise.
+    like = torch.empty(2, D, device="meta")
+    assert reverse.soft_labels(7, K, 0.9, like).device.type == "meta"
 
 
 def test_the_total_is_equation_8() -> None:
