@@ -16,13 +16,13 @@ from torch.nn import functional as F
 
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
+from pyro_ssvae.query import some
 
 CHUNK = 250  # examples looked at at a time
 EXAMPLES = 5_000  # at most, of each probe
 DENSITIES = 10**8  # at most, of z in an estimate of the mutual information
 AT_ONCE = 10**6  # of them
 ACTIVE = 0.01  # variance of a posterior mean above which its unit counts as active
-SEED = 0  # of the random examples that stand for more than a probe takes
 
 
 def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
@@ -42,7 +42,7 @@ def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
         if "z" in query.point_masses(guide, x[:1]):
             return None
         components = query.posterior(guide, x[:1]).log_weights.numel()
-        x = _some(x, math.isqrt(DENSITIES // components))
+        x = some(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
         log_weights, fn = query.posterior(guide, x)
         fn = _without_common_maps(fn, x)
         log_weights = log_weights.flatten(0, -2)  # (C, n)
@@ -66,7 +66,7 @@ def active_units(guide: Callable[..., Any], x: Tensor) -> float:
     covariance of two estimates of it: where they are means of samples, the variance of one would
     be that of the samples too.
     """
-    parts = _some(x, EXAMPLES).split(CHUNK)
+    parts = some(x, EXAMPLES).split(CHUNK)
     with query.evaluation_mode(guide):
         means = [torch.cat([query.posterior_mean(guide, rows) for rows in parts]) for _ in "12"]
     one, other = (mean - mean.mean(0) for mean in means)
@@ -85,7 +85,7 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     which no model sees in training: a diagnosis, never part of a method. None where they are all
     of one class.
     """
-    x_train, y_train = split.examples(_some(split.unlabelled, EXAMPLES))
+    x_train, y_train = split.examples(some(split.unlabelled, EXAMPLES))
     x, y = split.part(part)
     if len(y_train.argmax(-1).unique()) < 2:
         return None
@@ -94,13 +94,6 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
         train, test = (_probe_features(guide, each, y.shape[-1]) for each in (x_train, x))
     probe.fit(train, y_train.argmax(-1).cpu())
     return float(probe.score(test, y.argmax(-1).cpu()))
-
-
-def _some(rows: Tensor, number: int) -> Tensor:
-    """At most so many rows and at most :data:`EXAMPLES`, chosen at random, always the same."""
-    generator = torch.Generator().manual_seed(SEED)
-    chosen = torch.randperm(len(rows), generator=generator)[:min(number, EXAMPLES)]
-    return rows[chosen.sort().values.to(rows.device)]
 
 
 def _probe_features(guide: Callable[..., Any], x: Tensor, classes: int) -> Any:

@@ -23,7 +23,7 @@ from pyro_ssvae.objective import private_params
 MEAN_SAMPLES = 64  # of a z whose distribution cannot say its mean
 PAIRS = 8  # of opposite values of a continuous variable before z that are averaged over
 VALUES = 100  # of a discrete variable before z that are summed over, at most
-SEED = 0  # of the noise that all examples share
+SEED = 0  # of the noise that all examples share, and of the examples that stand for all
 
 
 def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> frozenset[str]:
@@ -132,6 +132,12 @@ def base(fn: Any) -> Any:
     while isinstance(fn, Independent):
         fn = fn.base_dist
     return fn
+
+
+def some(rows: Tensor, number: int) -> Tensor:
+    """At most so many of the rows, chosen at random, always the same ones, in their order."""
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))[:number]
+    return rows[chosen.sort().values.to(rows.device)]
 
 
 @contextmanager
