@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pyro import distributions as dist
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -11,8 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from pyro_ssvae import models, query
+from pyro_ssvae.baselines import same_for_all
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
+from pyro_ssvae.labels import OneHots
 
 
 class M1(VAE):
@@ -21,7 +26,8 @@ class M1(VAE):
     Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, eq. 3.
 
     The posterior means of the labelled examples are the features of a classifier, fitted after
-    the VAE: it has no part in the bound, and no gradient passes through it.
+    the VAE: it has no part in the bound, and no gradient passes through it. Of several labels each
+    has a classifier of its own, fitted to the examples where it is known.
 
     Args:
         model: the model whose sizes this guide takes.
@@ -40,40 +46,60 @@ class M1(VAE):
     ) -> None:
         super().__init__(model, hidden=hidden, flows=flows)
         one_of("classifier", classifier, ("logistic", "neighbour"))
-        self.kind, self.classes = classifier, 0
-        self.classifier: Any = None
+        self.kind = classifier
+        self.classifiers: list[Any] = []  # one for each label
+        self.sizes: tuple[int, ...] = ()  # their numbers of classes
 
-    def fit_classifier(self, x: Tensor, y: Tensor, classifier: Any = None) -> None:
-        """Fit a classifier on the features of labelled examples; training and evaluation do so.
+    def fit_classifier(
+        self, x: Tensor, y: Tensor, classifier: Any = None, sizes: Sequence[int] | None = None
+    ) -> None:
+        """Fit classifiers on the features of labelled examples; training and evaluation do so.
 
         Args:
-            x: (L, D) labelled examples.
-            y: (L, K) their one-hot labels.
-            classifier: any of scikit-learn's that has ``predict_proba``, in place of the guide's.
+            x: The labelled examples, (L, D).
+            y: Their one-hot labels, (L, K): of several labels one-hot blocks side by side, NaN
+                where a label is unknown.
+            classifier: Any of scikit-learn's that has ``predict_proba``, in place of the guide's;
+                it is left as it is, and a copy fitted.
+            sizes: The sizes of the blocks, which sum to K; None stands for a single label.
 
         Raises:
-            InputError: if the labels are all of one class.
+            InputError: if the examples have a single label, and all the same.
         """
-        if (seen := int((y.sum(0) > 0).sum())) < 2:
-            raise InputError(f"M1: expected labels of at least 2 classes to tell apart, got {seen}")
+        self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
         own = {
             "logistic": LogisticRegression(max_iter=1_000),
             "neighbour": KNeighborsClassifier(1),
         }[self.kind]
-        self.classifier = make_pipeline(StandardScaler(), own if classifier is None else classifier)
-        self.classifier.fit(self._features(x), y.argmax(-1).cpu().numpy())
-        self.classes = y.shape[-1]
+        pipeline = make_pipeline(StandardScaler(), own if classifier is None else classifier)
+        features, self.classifiers = self._features(x), []
+        for block in y.cpu().split(self.sizes, dim=-1):
+            known = ~block.isnan().any(-1)
+            labels = block[known].argmax(-1).numpy()
+            if len(np.unique(labels)) > 1:
+                self.classifiers.append(clone(pipeline).fit(features[known.numpy()], labels))
+            elif len(self.sizes) > 1:
+                self.classifiers.append(same_for_all(labels, block.shape[-1]))
+            else:
+                raise InputError(
+                    "M1: expected labels of at least 2 classes to tell apart, got"
+                    f" {len(np.unique(labels))}"
+                )
 
     def classify(self, x: Tensor) -> dist.Distribution:
-        """What the fitted classifier says of E[z | x], over one-hot (N, K), from x: (N, D)."""
-        if self.classifier is None:
+        """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
+        if not self.classifiers:
             raise InputError(
                 "M1: expected fit_classifier(x, y) with labelled examples before classify(x)"
             )
-        found = torch.from_numpy(self.classifier.predict_proba(self._features(x))).to(x)
-        probs = x.new_zeros(len(x), self.classes)
-        probs[:, self.classifier.classes_] = found  # a class without a label has probability 0
-        return dist.OneHotCategorical(probs=probs)
+        features = self._features(x)
+        probs = x.new_zeros(len(x), sum(self.sizes))
+        for block, classifier in zip(probs.split(self.sizes, dim=-1), self.classifiers):
+            found = torch.from_numpy(classifier.predict_proba(features)).to(x)
+            block[:, classifier.classes_] = found  # a class without a label has probability 0
+        if len(self.sizes) == 1:
+            return dist.OneHotCategorical(probs=probs)
+        return OneHots(probs.log(), self.sizes)
 
     def _features(self, x: Tensor) -> Any:
         return query.posterior_mean(self, x).cpu().numpy()

@@ -72,8 +72,17 @@ def _fit(candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int)
     known = labels[labels >= 0]
     if len(np.unique(known)) > 1:
         return clone(candidate).fit(features, labels)
-    # Nothing to tell apart: each value as often as by the rule of succession.
-    every = np.concatenate([known, np.arange(size)])
+    return same_for_all(known, size)
+
+
+def same_for_all(labels: np.ndarray[Any, Any], size: int) -> DummyClassifier:
+    """A classifier where there is nothing to tell apart: the rule of succession, for every x.
+
+    Args:
+        labels: The labels that are known, (N,): of one class, or none.
+        size: The number of classes that there might be.
+    """
+    every = np.concatenate([labels, np.arange(size)])
     return DummyClassifier(strategy="prior").fit(every[:, None], every)
 
 

@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from pyro_ssvae import query
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.importance import IWAE_SAMPLES, class_posteriors, iwae
+from pyro_ssvae.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
 from pyro_ssvae.metrics import accuracy, scores
 from pyro_ssvae.objective import elbo_terms, private_params
 from pyro_ssvae.probes import active_units, leakage, mutual_information
+from pyro_ssvae.progress import Progress
 
 CHUNK = 250  # examples evaluated at a time
+STEP = 500  # examples between two signs of progress
+CLASSIFIED = 5_000  # examples at most that the generative classifiers classify
 
 
 @contextmanager
@@ -28,38 +31,46 @@ def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
 
     The modules' modes and the global random state are put back at the end.
     """
-    modes = [module.training for module in modules]
     cuda = {p.device for module in modules for p in module.parameters() if p.is_cuda}
     with (
         torch.random.fork_rng(devices=list(cuda)),
         torch.no_grad(),
         pyro.validation_enabled(False),
+        query.evaluation_mode(*modules),
     ):
         torch.manual_seed(seed)
-        try:
-            for module in modules:
-                module.eval()
-            yield
-        finally:
-            for module, mode in zip(modules, modes):
-                module.train(mode)
+        yield
 
 
 def evaluate(
-    model: nn.Module, guide: nn.Module, split: Split, part: str = "test"
+    model: nn.Module,
+    guide: nn.Module,
+    split: Split,
+    part: str = "test",
+    *,
+    progress: bool = False,
 ) -> dict[str, float | None]:
     """Every measure of this module, on one part of a split.
 
+    Args:
+        model: The model.
+        guide: Its guide.
+        split: The data.
+        part: The name of one of :data:`pyro_ssvae.data.PARTS`.
+        progress: Whether to show on standard error how far it is.
+
     Returns:
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` of the guide's classifier (see
-        :mod:`pyro_ssvae.metrics`), ``accuracy_elbo`` and ``accuracy_reconstruction`` of the
-        generative ones (:func:`pyro_ssvae.importance.class_posteriors`); then in nats per example
+        :mod:`pyro_ssvae.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of the
+        generative ones (:func:`pyro_ssvae.importance.class_posteriors`) with ``class_samples``
+        samples, on up to :data:`CLASSIFIED` random examples; then in nats per example
         ``elbo`` of the images alone, which is ``reconstruction`` minus ``kl_z``, ``kl_y`` and
         those of further latent sites, ``iwae`` with ``iwae_samples`` samples, and
         ``mutual_information`` of x and z; the number of ``active_units`` of z; and ``leakage``,
         an accuracy (all three in :mod:`pyro_ssvae.probes`). None stands for what the pair or the
-        data do not have: a classifier, a model of x, a latent z, a y that the guide infers, one
-        label an example, a bound on log p(x) (see :func:`has_bound`).
+        data do not have: a classifier, a model of x, a reconstruction that depends on y, a latent
+        z, a y that the guide infers, one label an example and two classes of it, a bound on
+        log p(x) (see :func:`has_bound`).
 
     Raises:
         InputError: if the part is empty.
@@ -67,33 +78,63 @@ def evaluate(
     x, y = split.part(part)
     if len(x) == 0:
         raise InputError(f"expected a {part} part with examples to evaluate on, got none")
+    result: dict[str, float | None] = dict.fromkeys((
+        "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction",
+        "class_samples", "elbo", "reconstruction", "kl_z", "kl_y", "iwae", "iwae_samples",
+        "mutual_information", "active_units", "leakage",
+    ))
     with evaluating(model, guide):
         fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
         one_label = len(split.dataset.sizes) == 1
-        result: dict[str, float | None] = dict.fromkeys((
-            "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction", "elbo",
-            "reconstruction", "kl_z", "kl_y", "iwae", "iwae_samples", "mutual_information",
-            "active_units", "leakage",
-        ))
-        if hasattr(guide, "classify"):
-            result |= scores(class_probabilities(guide, x), y, split.dataset.sizes)
-        if "x" in has:
-            result |= elbo_parts(model, guide, x)
-        if has_bound(model, guide, x):
-            result |= {"iwae": iwae(model, guide, x), "iwae_samples": IWAE_SAMPLES}
-        else:
-            points = query.point_masses(guide, x[:1])
-            result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
-        if {"x", "y"} <= has and one_label:
-            for name, probs in class_posteriors(model, guide, x, y.shape[-1]).items():
-                result[f"accuracy_{name}"] = accuracy(probs, y)
-        if "z" in has:
-            result["mutual_information"] = mutual_information(guide, x)
-            result["active_units"] = active_units(guide, x)
-        if "z" in has and one_label:
-            result["leakage"] = leakage(guide, split, part)
+        bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and one_label
+        steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED)) + 3
+        with Progress(f"evaluating on {part}", steps, "steps", show=progress) as bar:
+            if hasattr(guide, "classify"):
+                result |= scores(class_probabilities(guide, x), y, split.dataset.sizes)
+            if "x" in has:
+                result |= elbo_parts(model, guide, x)
+            bar.advance()
+            if bound:
+                result |= {"iwae": _iwae(model, guide, x, bar), "iwae_samples": IWAE_SAMPLES}
+            else:
+                points = query.point_masses(guide, x[:1])
+                result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
+            if classes:
+                some = query.some(x, CLASSIFIED), query.some(y, CLASSIFIED)
+                result |= _generative_accuracies(model, guide, *some, bar)
+                result["class_samples"] = CLASS_SAMPLES
+            if "z" in has:
+                result["mutual_information"] = mutual_information(guide, x)
+                result["active_units"] = active_units(guide, x)
+            bar.advance()
+            if "z" in has and one_label:
+                result["leakage"] = leakage(guide, split, part)
+            bar.advance()
     return result
+
+
+def _steps(examples: int) -> int:
+    return -(-examples // STEP)
+
+
+def _iwae(model: nn.Module, guide: nn.Module, x: Tensor, bar: Progress) -> float:
+    total = 0.0
+    for rows in x.split(STEP):
+        total += iwae(model, guide, rows) * len(rows)
+        bar.advance()
+    return total / len(x)
+
+
+def _generative_accuracies(
+    model: nn.Module, guide: nn.Module, x: Tensor, y: Tensor, bar: Progress
+) -> dict[str, float]:
+    probs: dict[str, list[Tensor]] = {}
+    for rows in x.split(STEP):
+        for name, found in class_posteriors(model, guide, rows, y.shape[-1]).items():
+            probs.setdefault(name, []).append(found)
+        bar.advance()
+    return {f"accuracy_{name}": accuracy(torch.cat(found), y) for name, found in probs.items()}
 
 
 def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -> bool:
@@ -107,7 +148,8 @@ def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -
 def fit_classifier(guide: Any, split: Split) -> None:
     """Fit the classifier of a guide that has one apart from its weights, as M1, to the labels."""
     if hasattr(guide, "fit_classifier"):
-        guide.fit_classifier(*split.part("labelled"))
+        with evaluating(guide):
+            guide.fit_classifier(*split.part("labelled"), sizes=split.dataset.sizes)
 
 
 def class_probabilities(guide: Any, x: Tensor) -> Tensor:

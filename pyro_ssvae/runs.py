@@ -22,7 +22,7 @@ from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, one_of, positive
-from pyro_ssvae.evaluation import evaluate
+from pyro_ssvae.evaluation import evaluate, fit_classifier
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision
@@ -223,6 +223,7 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     with checkpoint.reading(folder):
         objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
         objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
+    fit_classifier(objective.guide, split)
     return Run(settings, objective, split)
 
 

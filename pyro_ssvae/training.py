@@ -219,6 +219,7 @@ def fit(
             yield done
     if stopping is not None:
         objective.load_state_dict(stopping.weights)
+        fit_classifier(objective.guide, split)  # to the features of these weights
 
 
 def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
