@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import pickle
 import zipfile
@@ -30,9 +31,10 @@ PAUSE = {"step": int, "taken": int, "seconds": Number, "losses": dict, "noise": 
 
 def save(folder: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint, of which the keys are :data:`KEYS`."""
-    # By a file of Python's, which tells a full disk from other errors.
-    with replacing(folder / CHECKPOINT) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+    buffer = io.BytesIO()  # torch's own writer does not tell a full disk from other errors
+    torch.save(content, buffer)
+    with replacing(folder / CHECKPOINT) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read(folder: Path, device: torch.device) -> dict[str, Any]:

@@ -97,9 +97,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
             raise InputError(
                 f"{path}: expected metrics of train, with {name} among them, got {value!r:.60}"
             )
-    for name, value in metrics["test"].items():
-        if not isinstance(value, (int, float, type(None))):
-            raise InputError(f"{path}: expected a number as test {name}, got {value!r:.60}")
+    numbers = {"seconds": metrics["seconds"], "accuracy": "none", **metrics["test"]}
+    for name, value in numbers.items():
+        if value is not None and not (isinstance(value, (int, float)) and abs(value) < 1e300):
+            raise InputError(f"{path}: expected a finite number as {name}, got {value!r:.60}")
     return metrics
 
 
