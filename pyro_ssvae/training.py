@@ -214,7 +214,9 @@ def fit(
                     else:
                         losses.append(updates(batch, now))
                     bar.update()
-                    if pause.wanted():
+                    # Not before an epoch's last batch: the first one to come is captured, and
+                    # the last one may be smaller.
+                    if pause.wanted() and step + 2 != steps:
                         pause.hold(step + 1, taken, losses, time.perf_counter() - began)
                         return
             check_epoch(losses, epoch)
