@@ -179,5 +179,7 @@ def _check_tensors(part: str, content: Any) -> None:
 def _check_tensor(name: str, value: Any) -> None:
     if not isinstance(value, Tensor):
         raise ValueError(f"{name} is no tensor")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise ValueError(f"{name} has the shape {tuple(value.shape)} and fewer numbers")
     if not value.isfinite().all():
         raise ValueError(f"{name} has values that are not finite")
