@@ -85,11 +85,14 @@ def train_guide(
     fresh: Iterator[Batch],
     now: Moment,
     precision: Precision = "fp32",
-) -> None:
+) -> int:
     """Updates of the guide alone, on this batch and then on fresh ones.
 
     They end after :data:`INNER_STEPS`, or when the mean loss of :data:`WINDOW` of them is no lower
     than that of those before.
+
+    Returns:
+        The number of fresh batches that were taken.
     """
     of_model = {id(p) for p in objective.model.parameters()}
     guide = [p for p in objective.guide.parameters() if id(p) not in of_model]
@@ -99,9 +102,10 @@ def train_guide(
         if step % WINDOW == 0:
             mean = torch.stack(losses[-WINDOW:]).mean().item()
             if mean >= before:
-                break
+                return step - 1
             before = mean
         batch = next(fresh)
+    return INNER_STEPS
 
 
 def fresh_batches(

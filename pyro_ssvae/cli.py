@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyro_ssvae
 from pyro_ssvae import compare as comparison
 from pyro_ssvae import data, runs, zoo
 from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae.signals import Interrupted, Signals
 
 Command = Callable[..., Any]
 
@@ -24,12 +26,34 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+class _Interruption(click.ClickException):
+    """The end by a signal, whose number gives the exit status; a shell's custom."""
+
+    def __init__(self, error: Interrupted, arguments: list[str]) -> None:
+        message = _one_line(error)
+        if arguments[:1] in (["train"], ["compare"]):
+            again = [word for word in arguments if word not in ("--overwrite", "--resume")]
+            message += f"; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
+        super().__init__(message)
+        self.exit_code = 128 + error.number
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.format_message(), err=True)
+
+
 class _Commands(click.Group):
     """Shows what this library raises as one line: exit status 2 for input, 1 for a lost run."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = list(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with Signals():
+                return super().invoke(ctx)
+        except Interrupted as error:
+            raise _Interruption(error, ctx.obj) from None
         except (InputError, OSError) as error:
             raise _InputFailure(_one_line(error)) from None
         except NonFiniteLossError as error:

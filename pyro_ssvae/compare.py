@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyro_ssvae import report, runs, zoo
+from pyro_ssvae import earlier, report, runs, zoo
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
-from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, positive
-from pyro_ssvae.files import write_text
+from pyro_ssvae.files import locked, write_text
 from pyro_ssvae.report import RUNS, run_folder
 from pyro_ssvae.training import check_support
 
@@ -43,6 +41,7 @@ def compare(
     labels: int = 50,
     seeds: int = 5,
     missing: float = 0.0,
+    epochs: int = 50,
     settings: Iterable[str] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -60,8 +59,12 @@ def compare(
         seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
         missing: probability with which each label of the labelled examples is hidden, of
             multi-label data.
+        epochs: The number of passes over the unlabelled data.
         settings: options as NAME=VALUE; each goes to every pair that takes it.
-        resume, overwrite: as in :func:`pyro_ssvae.runs.train`.
+        resume: Go on with the comparison in the folder, if there is one. Pairs that it has
+            trained and that are not named now keep their rows, after those of ``names``.
+        overwrite: Replace the comparison in the folder, if there is one. What it has not written
+            is left there.
         log: takes a line as each run ends.
         training: further arguments of :func:`pyro_ssvae.runs.train`.
 
@@ -70,27 +73,59 @@ def compare(
 
     Raises:
         InputError: as :func:`pyro_ssvae.runs.train`, before any training; or if a pair is named
-            twice, or no pair has one of the options.
+            twice, no pair has one of the options, or a run whose row is to be kept has other
+            settings, epochs or seeds.
     """
-    out = Path(out)
+    with locked(Path(out)):
+        return _compare(
+            names, dataset, Path(out), labels=labels, seeds=seeds, missing=missing, epochs=epochs,
+            settings=settings, resume=resume, overwrite=overwrite, log=log, **training,
+        )
+
+
+def _compare(
+    names: Sequence[str],
+    dataset: Dataset,
+    out: Path,
+    *,
+    labels: int,
+    seeds: int,
+    missing: float,
+    epochs: int,
+    settings: Iterable[str],
+    resume: bool,
+    overwrite: bool,
+    log: Callable[[str], None],
+    **training: Any,
+) -> Path:
     positive(seeds=seeds)
     options = _options_of_each(names, settings)
     runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
     splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
     jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
     progress = training.pop("progress", False)
+    if overwrite:
+        earlier.refuse_links([out / RUNS, *(folder for *_, folder in jobs)])
+    wanted = []
     for name, split, folder in jobs:
         prepared = runs.prepare(
-            name, split, folder, options=options[name], resume=resume, overwrite=overwrite,
-            **training,
+            name, split, folder, options=options[name], epochs=epochs, resume=resume,
+            overwrite=overwrite, **training,
         )
         if split is splits[0]:  # every split has the same data
             check_support(prepared.objective, prepared.split)
+        if name == names[0]:
+            wanted.append(prepared.settings | {"epochs": epochs})
+    kept = earlier.kept(out, names, wanted) if resume else {}
+    for name in kept:
+        log(f"{name}: kept from before, {len(splits)} seeds")
     _clear(out, keep_runs=resume)
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in (*names, *REFERENCES)}
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    results |= kept | {name: [] for name in REFERENCES}
     for name, split, folder in jobs:
         metrics = runs.train(
-            name, split, folder, options=options[name], resume=resume, progress=progress, **training
+            name, split, folder, options=options[name], epochs=epochs, resume=resume,
+            progress=progress, **training,
         )
         results[name].append(metrics)
         log(_line(name, split, metrics))
@@ -109,8 +144,8 @@ def compare(
 def _clear(out: Path, keep_runs: bool) -> None:
     for name in (TABLE, TABLE_CSV, REPORT):
         (out / name).unlink(missing_ok=True)
-    for checkpoint in [] if keep_runs else (out / RUNS).glob(f"*-seed-*/{CHECKPOINT}"):
-        shutil.rmtree(checkpoint.parent)
+    if not keep_runs:
+        earlier.clear_runs(out)
 
 
 def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float] | None]:

@@ -24,6 +24,7 @@ from pyro_ssvae.objective import Objective
 COLORS = colormaps["tab10"]
 OF_EPOCHS = {"epoch", "updates", "seconds"}
 SHOWN = 2_000  # points in a scatter plot
+NAMES = ("learning_curves", "samples", "analogies", "latent", "confusion", "labels")
 
 
 def figures(

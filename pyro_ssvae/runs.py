@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import platform
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,19 +13,24 @@ import pyro
 import torch
 
 import pyro_ssvae
-from pyro_ssvae import checkpoint, data, plots, zoo
+from pyro_ssvae import checkpoint, data, folder as folders, zoo
 from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
-from pyro_ssvae.data import Split
+from pyro_ssvae.data import Split, steps_per_epoch
 from pyro_ssvae.errors import InputError, one_of, positive
 from pyro_ssvae.evaluation import evaluate, fit_classifier
-from pyro_ssvae.files import replacing, write_text
+from pyro_ssvae.files import check_writable, locked, write_text
+from pyro_ssvae.folder import FIGURES, FILES, HISTORY, METRICS, SPLIT
 from pyro_ssvae.objective import Objective
+from pyro_ssvae.pause import Pause
 from pyro_ssvae.precision import Precision
+from pyro_ssvae.signals import Interrupted, Signals
 from pyro_ssvae.training import Capture, EarlyStopping, adam, fit
 
-HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
-FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
+__all__ = [
+    "FIGURES", "FILES", "HISTORY", "METRICS", "SPLIT", "Prepared", "Run", "check_folder",
+    "choose_device", "load", "prepare", "test_metrics", "train", "versions",
+]
 
 
 @dataclass
@@ -70,7 +71,7 @@ def train(
     Args:
         name: of the pair.
         split: the data; its seed is also that of the weights, the batches and the noise.
-        out: the folder; made when the first epoch is done.
+        out: the folder; it is left only where something is saved, and locked meanwhile.
         options: values of the pair's options.
         epochs, batch_labelled, batch_unlabelled: as in :func:`pyro_ssvae.fit`.
         patience: stop early after so many epochs without a better validation accuracy (of a pair
@@ -88,37 +89,23 @@ def train(
 
     Raises:
         InputError: if a value is not usable, the folder holds a run and neither resume nor
-            overwrite is set, or the run to resume was started with other settings.
+            overwrite is set, the run to resume was started with other settings, another process
+            writes to the folder, or the disk is full.
+        Interrupted: At SIGINT or SIGTERM, when the update under way is done and saved; at a second
+            signal at once.
     """
-    prepared = prepare(
-        name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
-        batch_unlabelled=batch_unlabelled, patience=patience, aggressive=aggressive,
-        capture=capture, precision=precision, device=device, resume=resume, overwrite=overwrite,
-    )
-    out, objective, split = Path(out), prepared.objective, prepared.split
-    stopping, history = prepared.stopping, prepared.history
-    for epoch in fit(
-        objective, split, epochs=epochs, lr=prepared.settings["options"]["lr"],
-        decay=prepared.settings["options"]["decay"], batch_labelled=batch_labelled,
-        batch_unlabelled=batch_unlabelled, seed=split.seed, optimizer=prepared.optimizer,
-        stopping=stopping, aggressive=prepared.aggressive, capture=capture, precision=precision,
-        start=len(history), progress=progress,
-    ):
-        history.append(epoch.row())
-        if epoch.epoch == 1:
-            _start(out, overwrite)
-            split.save(out / SPLIT)
-        (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
-        _write_history(out, history)
-        checkpoint.save(out, {
-            "settings": prepared.settings, "history": history,
-            "objective": objective.state_dict(), "optimizer": prepared.optimizer.state_dict(),
-            "stopping": stopping and stopping.state_dict(),
-            "aggressive": prepared.aggressive and prepared.aggressive.state_dict(),
-        })
-    metrics = _metrics(prepared, epochs)
-    _write_figures(out, objective, split, history)
-    write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+    out = Path(out)
+    with locked(out):
+        run = prepare(
+            name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
+            batch_unlabelled=batch_unlabelled, patience=patience, aggressive=aggressive,
+            capture=capture, precision=precision, device=device, resume=resume,
+            overwrite=overwrite,
+        )
+        _fit(run, out, epochs, overwrite=overwrite, progress=progress)
+        metrics = _metrics(run, epochs)
+        folders.write_figures(out, run.objective, run.split, run.history)
+        write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return metrics
 
 
@@ -127,12 +114,13 @@ class Prepared(Run):
     """A run that can start: new, or read back to go on.
 
     Attributes:
-        optimizer, stopping, aggressive, history: where they stand.
+        optimizer, stopping, aggressive, pause, history: where they stand.
     """
 
     optimizer: torch.optim.Optimizer
     stopping: EarlyStopping | None
     aggressive: AggressiveInference | None
+    pause: Pause
     history: list[dict[str, float]]
 
 
@@ -185,20 +173,21 @@ def prepare(
     inference = AggressiveInference() if aggressive else None
     if inference is not None:
         inference.check(objective, split.to(where))
-    history: list[dict[str, float]] = []
+    pause, history = Pause(), []
     if (out / CHECKPOINT).exists() and resume:
         saved = checkpoint.read(out, where)
         history = saved["history"]
         checkpoint.check_resumable(out, saved, settings, epochs)
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
-            optimizer.load_state_dict(saved["optimizer"])
+            checkpoint.load_optimizer(optimizer, saved["optimizer"])
             if stopping is not None:
                 stopping.load_state_dict(saved["stopping"])
             if inference is not None:
                 inference.load_state_dict(saved["aggressive"])
+            pause.load_state_dict(saved["pause"])
     return Prepared(
-        settings, objective, split.to(where), optimizer, stopping, inference, history
+        settings, objective, split.to(where), optimizer, stopping, inference, pause, history
     )
 
 
@@ -250,17 +239,7 @@ def check_folder(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
     """Raise :class:`InputError` if ``out`` cannot be written, or holds files named ``marks``."""
     if resume and overwrite:
         raise InputError("expected one of --resume and --overwrite, got both")
-    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise InputError(f"{existing}: expected a folder to write to, got a file")
-    try:
-        with tempfile.TemporaryDirectory(dir=existing):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{existing}: expected a folder to write to, got one that takes nothing"
-            f" ({error.strerror})"
-        ) from None
+    check_writable(out)
     if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
         raise InputError(
             f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"
@@ -291,26 +270,47 @@ def _metrics(run: Prepared, epochs: int) -> dict[str, Any]:
     }
 
 
-def _start(out: Path, overwrite: bool) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    if overwrite:
-        shutil.rmtree(out / FIGURES, ignore_errors=True)
-        for name in FILES:
-            (out / name).unlink(missing_ok=True)
+def _fit(run: Prepared, out: Path, epochs: int, *, overwrite: bool, progress: bool) -> None:
+    """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then."""
+    settings = run.settings
+    options = settings["options"]
+    with Signals(wait=True) as signals:
+        run.pause.wanted = lambda: signals.came is not None
+        for epoch in fit(
+            run.objective, run.split, epochs=epochs, lr=options["lr"], decay=options["decay"],
+            batch_labelled=settings["batch_labelled"],
+            batch_unlabelled=settings["batch_unlabelled"], seed=run.split.seed,
+            optimizer=run.optimizer, stopping=run.stopping, aggressive=run.aggressive,
+            pause=run.pause, capture=settings["capture"], precision=settings["precision"],
+            start=len(run.history), progress=progress,
+        ):
+            run.history.append(epoch.row())
+            _save(run, out, first=epoch.epoch == 1, overwrite=overwrite)
+        if run.pause.step:
+            _save(run, out, first=not run.history, overwrite=overwrite)
+        if signals.came is not None:
+            raise Interrupted(f"{_place(run, epochs)}; saved in {out}", signals.came)
 
 
-def _write_history(out: Path, history: Sequence[Mapping[str, float]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(out / HISTORY, text.getvalue())
+def _save(run: Prepared, out: Path, *, first: bool, overwrite: bool) -> None:
+    if first:
+        if overwrite:
+            folders.clear(out)
+        run.split.save(out / SPLIT)
+    (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
+    folders.write_history(out, run.history)
+    checkpoint.save(out, {
+        "settings": run.settings, "history": run.history,
+        "objective": run.objective.state_dict(), "optimizer": run.optimizer.state_dict(),
+        "stopping": run.stopping and run.stopping.state_dict(),
+        "aggressive": run.aggressive and run.aggressive.state_dict(),
+        "pause": run.pause.state_dict(),
+    })
 
 
-def _write_figures(
-    out: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
-) -> None:
-    (out / FIGURES).mkdir(exist_ok=True)
-    for name, figure in plots.figures(objective, split, history).items():
-        with replacing(out / FIGURES / f"{name}.png") as temporary:
-            figure.savefig(temporary, dpi=120)
+def _place(run: Prepared, epochs: int) -> str:
+    done = len(run.history)
+    if not run.pause.step:
+        return f"interrupted after {done} of {epochs} epochs, before the run was evaluated"
+    steps = steps_per_epoch(run.split, run.settings["batch_unlabelled"])
+    return f"interrupted in epoch {done + 1} of {epochs}, after update {run.pause.step} of {steps}"

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,6 +31,7 @@ from pyro_ssvae.evaluation import (
 )
 from pyro_ssvae.metrics import accuracy, nll
 from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.pause import Pause
 from pyro_ssvae.precision import Precision
 from pyro_ssvae.updates import Moment, Updates, check_finite, update
 
@@ -137,6 +139,7 @@ def fit(
     optimizer: torch.optim.Optimizer | None = None,
     stopping: EarlyStopping | None = None,
     aggressive: AggressiveInference | None = None,
+    pause: Pause | None = None,
     capture: Capture = "auto",
     precision: Precision = "fp32",
     start: int = 0,
@@ -160,6 +163,8 @@ def fit(
         optimizer: in place of Adam.
         stopping: early stopping; its best weights are put back when the generator is exhausted.
         aggressive: train the guide aggressively, as long as it says.
+        pause: The place within an epoch where training was paused, to go on from. It is asked
+            after every update whether to pause there; then the generator ends.
         capture: compute updates by one compiled graph, ``"on"`` or ``"off"``; ``"auto"`` does so
             on a GPU, and on a CPU from :data:`WORTH_UPDATES` updates on. What cannot be captured
             is computed eagerly, with a warning. See :class:`pyro_ssvae.capture.Captured`.
@@ -184,29 +189,36 @@ def fit(
     one_of("precision", precision, get_args(Precision))
     captured = worth_capturing(capture, epochs * steps, split)
     updates = Updates(objective, optimizer, capture=captured, precision=precision)
+    pause = pause or Pause()
     hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(total=epochs * steps, initial=start * steps, disable=hidden) as bar:
+    with tqdm(total=epochs * steps, initial=start * steps + pause.step, disable=hidden) as bar:
         for epoch in range(start, epochs):
             if stopping is not None and stopping.due(epoch):
                 break
-            began = time.perf_counter()
-            losses: list[dict[str, Tensor]] = []
+            began = time.perf_counter() - pause.seconds
             with _noise(objective, seed, epoch), pyro.validation_enabled(False):
                 sizes = batch_labelled, batch_unlabelled
-                fresh = fresh_batches(split, *sizes, seed=seed, epoch=epoch)
-                for step, batch in enumerate(batches(split, *sizes, seed=seed, epoch=epoch)):
+                first, taken, losses = pause.go_on()
+                fresh = islice(fresh_batches(split, *sizes, seed=seed, epoch=epoch), taken, None)
+                left = islice(batches(split, *sizes, seed=seed, epoch=epoch), first, None)
+                for step, batch in enumerate(left, first):
                     now = Moment(epoch, step, steps)
                     if decay:
                         rate = learning_rate((epoch * steps + step) / (epochs * steps), lr, decay)
                         for group in optimizer.param_groups:
                             group["lr"] = rate
                     if aggressive is not None and aggressive.active:
-                        train_guide(objective, optimizer, batch, fresh, now, precision)
+                        taken += train_guide(objective, optimizer, batch, fresh, now, precision)
                         turns = [list(objective.model.parameters())]
                         losses.append(update(objective, optimizer, batch, now, turns, precision))
                     else:
                         losses.append(updates(batch, now))
                     bar.update()
+                    # Not before an epoch's last batch: the first one to come is captured, and
+                    # the last one may be smaller.
+                    if pause.wanted() and step + 2 != steps:
+                        pause.hold(step + 1, taken, losses, time.perf_counter() - began)
+                        return
             check_epoch(losses, epoch)
             validation = validate(objective, split)
             if aggressive is not None:

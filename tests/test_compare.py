@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pyro_ssvae import InputError, compare as comparing, data, runs
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
 from pyro_ssvae.compare import compare, markdown, summary
 from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.files import locked
 
 PAIRS = ("m2", "vae", "supervised")
 METRICS = ("accuracy", "nll", "brier", "ece", "elbo", "iwae", "leakage")
@@ -258,6 +260,144 @@ def test_a_table_never_stands_beside_runs_of_another_comparison(
         run(stripes, folder, "supervised", "vae", overwrite=True, labels=9, log=interrupted)
     assert read(folder / "runs" / "supervised-seed-0", "metrics.json")["labels"] == 9
     assert not any((folder / n).exists() for n in ("table.md", "table.csv", "report.html"))
+
+
+def test_overwriting_deletes_by_known_names_and_never_through_a_link(
+    folder: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    others = {
+        "mine-seed-0/checkpoint.pt", "m2-seed-x/checkpoint.pt", "vae-seed-01/checkpoint.pt",
+        "vae-seed-0/notes.txt", "vae-seed-0/figures/mine.png",
+    }
+    for name in others:
+        (folder / "runs" / name).parent.mkdir(exist_ok=True)
+        (folder / "runs" / name).write_text("mine")
+    shutil.copytree(folder / "runs" / "vae-seed-1", tmp_path / "elsewhere")
+    (folder / "runs" / "vae-seed-7").symlink_to(tmp_path / "elsewhere")
+    before = {path: path.read_bytes() for path in (tmp_path / "elsewhere").rglob("*.*")}
+    run(stripes, folder, "supervised", overwrite=True, seeds=1)
+    left = {
+        str(path.relative_to(folder / "runs")) for path in (folder / "runs").rglob("*")
+        if not path.is_dir()
+    }
+    assert {name for name in left if not name.startswith("supervised-seed-0")} == others | {
+        "vae-seed-7"
+    }
+    assert {path: path.read_bytes() for path in (tmp_path / "elsewhere").rglob("*.*")} == before
+
+
+@pytest.mark.parametrize("name", ["runs", "runs/supervised-seed-0"])
+def test_a_link_is_not_overwritten(
+    name: str, folder: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    (folder / name).rename(tmp_path / "elsewhere")
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    with pytest.raises(InputError, match=f"{name}: expected a folder to overwrite, got a symbol"):
+        run(stripes, folder, "supervised", overwrite=True)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*.*") if p.is_file()} == before
+
+
+def test_a_comparison_that_another_process_writes_is_refused(
+    folder: Path, stripes: Dataset
+) -> None:
+    for place in (folder, folder / "runs" / "supervised-seed-1"):
+        with locked(place), pytest.raises(InputError, match=f"{place.name}: .*no other process"):
+            run(stripes, folder, "supervised", "vae", overwrite=True)
+
+
+# Fewer models than before
+
+
+def test_resuming_with_fewer_models_keeps_the_rows_of_the_others(
+    folder: Path, stripes: Dataset
+) -> None:
+    before, lines = without_seconds(folder), []
+    kept = (folder / "runs" / "vae-seed-0" / "metrics.json").read_bytes()
+    run(stripes, folder, "supervised", resume=True, log=lines.append)
+    assert without_seconds(folder) == before
+    assert (folder / "runs" / "vae-seed-0" / "metrics.json").read_bytes() == kept
+    assert lines[0] == "vae: kept from before, 2 seeds"
+    assert "<h2>vae</h2>" in (folder / "report.html").read_text()
+
+
+def test_another_model_joins_those_that_are_there(folder: Path, stripes: Dataset) -> None:
+    before = without_seconds(folder)
+    run(stripes, folder, "m2", resume=True)
+    assert list(table(folder)) == ["m2", "supervised", "vae", *REFERENCES]
+    assert {name: row for name, row in without_seconds(folder).items() if name != "m2"} == before
+
+
+def test_a_row_that_is_kept_covers_the_seeds_of_the_new_table(
+    folder: Path, stripes: Dataset
+) -> None:
+    run(stripes, folder, "supervised", seeds=1, resume=True)
+    expected = read(folder / "runs" / "vae-seed-0", "metrics.json")["test"]["elbo"]
+    assert float(table(folder)["vae"]["elbo_mean"]) == expected
+
+
+def test_a_model_of_which_no_run_has_ended_has_no_row(folder: Path, stripes: Dataset) -> None:
+    for seed in (0, 1):
+        (folder / "runs" / f"vae-seed-{seed}" / "metrics.json").unlink()
+    run(stripes, folder, "supervised", resume=True)
+    assert list(table(folder)) == ["supervised", *REFERENCES]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"seeds": 3}, "vae-seed-2: expected a run that has ended.* got none; name vae too"),
+    ({"epochs": 2}, "vae-seed-0: .* has epochs=1, got epochs=2; name vae too"),
+])
+def test_rows_that_would_not_compare_are_refused_before_any_training(
+    arguments: dict[str, Any], message: str, folder: Path, stripes: Dataset
+) -> None:
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+    with pytest.raises(InputError, match=message):
+        run(stripes, folder, "supervised", resume=True, **arguments)
+    assert {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("key, value", [
+    ("labels", 7), ("batch_labelled", 3), ("data", "digits"), ("precision", "bf16"),
+    ("aggressive", True), ("patience", 4), ("hidden_labels", 1), ("model", "m2"),
+])
+def test_a_run_with_other_settings_has_no_row(
+    key: str, value: Any, folder: Path, stripes: Dataset
+) -> None:
+    path = folder / "runs" / "vae-seed-1" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(InputError, match=f"vae-seed-1: the run to keep .* has {key}={value}"):
+        run(stripes, folder, "supervised", resume=True)
+
+
+@pytest.mark.parametrize("name, content", [
+    ("metrics.json", ""), ("metrics.json", "[1]"), ("metrics.json", "[" * 100_000),
+    ("metrics.json", '{"model": "vae"}'), ("metrics.json", "\xff"),
+    ("history.csv", ""), ("history.csv", "epoch,val_elbo\n1,high\n"),
+    ("history.csv", "epoch,val_elbo\n1\n"), ("history.csv", "\xff\x00"), ("history.csv", None),
+], ids=lambda value: repr(value)[:20])
+def test_a_broken_file_of_a_run_that_is_kept_is_named(
+    name: str, content: str | None, folder: Path, stripes: Dataset
+) -> None:
+    path = folder / "runs" / "vae-seed-0" / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=f"{name}: expected .* of train"):
+        run(stripes, folder, "supervised", resume=True)
+
+
+@pytest.mark.parametrize("changes", [
+    {"seconds": "long"}, {"seconds": 1e400}, {"options": []}, {"epochs": "all"},
+    {"test": {"accuracy": "high"}}, {"test": {}}, {"test": {"accuracy": math.nan}},
+    {"test": {"accuracy": 10**400}},
+], ids=lambda changes: str(changes)[:40])
+def test_metrics_of_another_kind_are_refused(
+    changes: dict[str, Any], folder: Path, stripes: Dataset
+) -> None:
+    path = folder / "runs" / "vae-seed-0" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match="vae-seed-0/metrics.json: expected "):
+        run(stripes, folder, "supervised", resume=True)
 
 
 @pytest.mark.parametrize("names, arguments, message", [

@@ -310,6 +310,11 @@ PARTS_GIVEN = {"labelled": [0, 1], "unlabelled": [2, 3], "validation": [4], "tes
     [
         {"seed": "zero"},
         {"seed": None},
+        {"seed": math.inf},
+        {"seed": math.nan},
+        {"seed": 1.5},
+        {"seed": True},
+        {"seed": -1},
         {"labelled": None},
         {"labelled": "01"},
         {"labelled": 0},
@@ -326,6 +331,16 @@ def test_a_part_that_is_no_list_of_indices_is_refused(
 ) -> None:
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"data": "toy", "seed": 0, **PARTS_GIVEN, **changes}))
+    with pytest.raises(InputError, match=r"split\.json: expected a saved split, got"):
+        Split.load(path, dataset())
+
+
+@pytest.mark.parametrize("text", [
+    "[" * 200_000, '{"data": ' * 200_000, '{"data": "toy", "seed": ' + "[" * 200_000,
+], ids=["lists", "names", "a seed"])
+def test_a_split_nested_without_end_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "split.json"
+    path.write_text(text)
     with pytest.raises(InputError, match=r"split\.json: expected a saved split, got"):
         Split.load(path, dataset())
 

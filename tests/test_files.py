@@ -1,10 +1,19 @@
 """Files are written whole or not at all."""
 
+import errno
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from pyro_ssvae.files import replacing, write_text
+from pyro_ssvae import InputError, checkpoint
+from pyro_ssvae.files import locked, replacing, write_text
 
 
 def names(folder: Path) -> set[str]:
@@ -85,3 +94,123 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         write_text(tmp_path / "missing" / "a.txt", "text")
     assert names(tmp_path) == set()
+
+
+# A full disk
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Let no file grow above 10 kB, which to a process is as a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, before)
+
+
+def test_text_without_room_leaves_the_old_file_and_one_line_says_so(
+    tmp_path: Path, small_files: None
+) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(InputError, match=r"a\.txt: expected room to write it, got: File too large"):
+        write_text(tmp_path / "a.txt", "long" * 5_000)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert names(tmp_path) == {"a.txt"}
+
+
+def test_a_checkpoint_without_room_leaves_the_old_one_and_one_line_says_so(
+    tmp_path: Path, small_files: None
+) -> None:
+    (tmp_path / "checkpoint.pt").write_text("old")
+    with pytest.raises(InputError, match=r"checkpoint\.pt: expected room to write it, got: File"):
+        checkpoint.save(tmp_path, {"weights": torch.zeros(10_000)})
+    assert (tmp_path / "checkpoint.pt").read_text() == "old"
+    assert names(tmp_path) == {"checkpoint.pt"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, number: int) -> None:
+    with pytest.raises(InputError) as error, replacing(tmp_path / "a.txt"):
+        raise OSError(number, "of the system")
+    assert f"{tmp_path / 'a.txt'}: expected room to write it, got: {os.strerror(number)}" in str(
+        error.value
+    )
+    with pytest.raises(PermissionError), replacing(tmp_path / "a.txt"):
+        raise PermissionError(errno.EACCES, "of the system")
+    assert names(tmp_path) == set()
+
+
+# Locks
+
+HOLDER = """
+import sys
+from pathlib import Path
+from pyro_ssvae.files import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, which has locked the folder ``out``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "out")], text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "locked\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_folder_that_another_process_writes_to_is_refused(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    with pytest.raises(InputError, match=rf"out: .* process {holder.pid} is writing to"):
+        with locked(tmp_path / "out"):
+            raise AssertionError("two processes have the lock")
+
+
+def test_the_lock_goes_with_its_owner_though_that_is_killed(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    holder.kill()
+    holder.wait()
+    with locked(tmp_path / "out"):
+        assert (tmp_path / "out" / ".lock").read_text() == f"{os.getpid()}\n"
+    assert names(tmp_path / "out") == set()
+
+
+def test_a_folder_is_free_again_after_the_block(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), locked(tmp_path / "out"):
+            raise ZeroDivisionError
+    assert names(tmp_path / "out") == set()
+
+
+def test_a_folder_made_for_the_lock_is_left_only_where_something_is_in_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "deep" / "empty"):
+        pass
+    assert names(tmp_path) == set()
+    with locked(tmp_path / "deep" / "used"):
+        write_text(tmp_path / "deep" / "used" / "a.txt", "text")
+    assert names(tmp_path / "deep" / "used") == {"a.txt"}
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with locked(tmp_path / "mine"):
+        pass
+    assert names(tmp_path) == {"mine"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: expected a folder to write to, got a file"):
+        with locked(tmp_path / "file"):
+            raise AssertionError("a file was locked")

@@ -3,6 +3,7 @@
 import gzip
 import re
 import struct
+import tracemalloc
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.error import URLError
@@ -223,7 +224,7 @@ def test_an_idx_file_that_is_too_short_is_named(
 
 def test_an_idx_file_that_is_too_long_is_named(tmp_path: Path) -> None:
     write(tmp_path, **{TEST_LABELS: contents()[TEST_LABELS] + b"\0"})
-    with refused(tmp_path / TEST_LABELS, r": expected 28 bytes.* got 29$"):
+    with refused(tmp_path / TEST_LABELS, r": expected 28 bytes.* got more$"):
         read_mnist(tmp_path)
 
 
@@ -276,14 +277,38 @@ def test_a_file_of_no_images_is_refused(tmp_path: Path, count: int) -> None:
 def test_a_file_that_may_not_be_read_is_not_called_a_bad_gzip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def denied(path: Path) -> bytes:
+    def denied(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    write(tmp_path)
-    monkeypatch.setattr(Path, "read_bytes", denied)
-    with refused(tmp_path / TRAIN_IMAGES, ": .*Permission") as error:
+    write(tmp_path, packed=True)
+    monkeypatch.setattr(gzip, "open", denied)
+    with refused(tmp_path / f"{TRAIN_IMAGES}.gz", ": .*Permission") as error:
         read_mnist(tmp_path)
-    assert "gzip" not in str(error.value)
+    assert "gzip file" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [(TEST_IMAGES, 16 + 784 * TEST), (TEST_LABELS, 8 + TEST)]
+)
+def test_no_more_of_a_gzip_file_is_unpacked_than_its_header_says(
+    tmp_path: Path, name: str, size: int
+) -> None:
+    write(tmp_path, packed=True)
+    gigabyte = gzip.compress(contents()[name] + bytes(2**20)) + 2**10 * gzip.compress(bytes(2**20))
+    (tmp_path / f"{name}.gz").write_bytes(gigabyte)
+    tracemalloc.start()
+    with refused(tmp_path / f"{name}.gz", rf": expected {size} bytes .* got more$"):
+        read_mnist(tmp_path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * 2**20
+
+
+@pytest.mark.parametrize("count", [60_001, 2**31 - 1])
+def test_a_header_of_more_examples_than_mnist_has_is_refused(tmp_path: Path, count: int) -> None:
+    write(tmp_path, **{TRAIN_IMAGES: struct.pack(">4i", 2051, count, 28, 28) + bytes(784)})
+    with refused(tmp_path / TRAIN_IMAGES, f": expected 1 to 60000 examples, got {count}"):
+        read_mnist(tmp_path)
 
 
 # The download

@@ -207,7 +207,11 @@ def test_other_numbers_of_features_or_labels_are_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"<labels>", b"<labels/>", b"\xff\xfe\x00", b"<a><b name='x'/></a>"]
+    "content",
+    [
+        b"", b"hello", b"<labels>", b"<labels/>", b"\xff\xfe\x00", b"<a><b name='x'/></a>",
+        b"<?xml version='1.0' encoding='klingon'?><labels><label name='x'/></labels>",
+    ],
 )
 def test_a_file_that_names_no_labels_is_refused_in_one_line(
     root: Path, tmp_path: Path, content: bytes
@@ -252,4 +256,12 @@ def test_an_unknown_feature_is_refused(root: Path, tmp_path: Path) -> None:
     text = (root / "emotions.arff").read_text().replace(repr(float(X[42, 5])), "?", 1)
     folder = damaged(root, tmp_path, "emotions.arff", text.encode())
     with pytest.raises(InputError, match="emotions: expected finite x.* index 42"):
+        load("emotions", folder)
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e400", "inf"])
+def test_an_infinite_feature_is_named(root: Path, tmp_path: Path, value: str) -> None:
+    text = (root / "emotions.arff").read_text().replace(repr(float(X[42, 5])), value, 1)
+    folder = damaged(root, tmp_path, "emotions.arff", text.encode())
+    with pytest.raises(InputError, match=r"arff: expected finite features, got -?inf as 'Att6'"):
         load("emotions", folder)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -13,8 +16,18 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_ssvae import InputError, NonFiniteLossError, plots, runs, training, updates
+from pyro_ssvae import (
+    InputError,
+    NonFiniteLossError,
+    plots,
+    report,
+    runs,
+    training,
+    updates,
+)
 from pyro_ssvae.data import Split
+from pyro_ssvae.files import locked
+from pyro_ssvae.signals import Interrupted
 
 UPDATES = math.ceil(1187 / 100)  # digits: 1797 less 360 test, 200 validation and 50 labelled
 FILES = {"metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures"}
@@ -68,6 +81,21 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
         return update(*args, **options)
 
     monkeypatch.setattr(updates, "update", interrupted)
+
+
+def send(monkeypatch: pytest.MonkeyPatch, number: int, after: int, times: int = 1) -> None:
+    """Send this process a signal, so many times, after so many updates from now on."""
+    update, left = updates.update, iter(range(after - 1))
+
+    def signalled(*args: Any, **options: Any) -> Any:
+        result = update(*args, **options)
+        if next(left, None) is None:
+            for _ in range(times):
+                os.kill(os.getpid(), number)
+        return result
+
+    monkeypatch.setattr(updates, "update", signalled)
+    monkeypatch.setattr(training, "update", signalled)
 
 
 def script(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
@@ -272,6 +300,152 @@ def test_an_interrupted_run_leaves_what_it_takes_to_resume(
     assert {path.name for path in out.iterdir()} == FILES
 
 
+@pytest.mark.parametrize("after, place", [
+    (3, "epoch 1 of 4, after update 3 of 12"),
+    (UPDATES + 5, "epoch 2 of 4, after update 5 of 12"),
+    (2 * UPDATES, "epoch 2 of 4, after update 12 of 12"),
+], ids=["the first epoch", "an epoch", "the last update of an epoch"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_a_signal_ends_training_after_its_update_and_nothing_is_lost(
+    number: int, after: int, place: str, whole: Path, tmp_path: Path, digits_split: Split,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as error:
+        send(patch, number, after)
+        train(out, digits_split, epochs=4)
+    assert (str(error.value), error.value.number) == (f"interrupted in {place}; saved in {out}",
+                                                      number)
+    assert not {".lock", "metrics.json"} & {path.name for path in out.iterdir()}
+    steps = {int(s["step"]) for s in checkpoint(out)["optimizer"]["state"].values()}
+    assert steps == {after}
+    resumed = train(out, digits_split, epochs=4, resume=True)
+    assert resumed | {"seconds": 0} == json.loads((whole / "metrics.json").read_text()) | {
+        "seconds": 0
+    }
+    assert history(out, "seconds") == history(whole, "seconds")
+    assert same(without_time(checkpoint(out)), without_time(checkpoint(whole)))
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("arguments", [
+    {"aggressive": True}, {"patience": 3}, {"options": {"decay": True}},
+    {"capture": "on"}, {"options": {"alpha": 5.0, "jitter": 5.0}},
+], ids=str)
+def test_a_pause_within_an_epoch_changes_nothing_of_any_training(
+    arguments: dict[str, Any], tmp_path: Path, digits_split: Split,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    sizes = {"epochs": 2, "batch_unlabelled": 300}  # four updates an epoch
+    train(one, digits_split, **sizes, **arguments)
+    pausing = iter([False] * 5 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "Signals", lambda wait: Pressed(pausing))
+        with pytest.raises(Interrupted, match="in epoch 2 of 2, after update 2 of 4"):
+            train(other, digits_split, **sizes, **arguments)
+    train(other, digits_split, **sizes, **arguments, resume=True)
+    assert same(without_time(checkpoint(one)), without_time(checkpoint(other)))
+
+
+def test_a_pause_is_not_before_the_smaller_batch_that_ends_an_epoch(
+    tmp_path: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Interrupted, match="in epoch 1 of 2, after update 12 of 12"):
+        send(monkeypatch, signal.SIGINT, UPDATES - 1)
+        train(tmp_path / "run", digits_split, epochs=2)
+
+
+class Pressed:
+    """Signals of which one comes when the script says so."""
+
+    def __init__(self, script: Iterator[bool]) -> None:
+        self.script, self.number = script, None
+
+    @property
+    def came(self) -> int | None:
+        if self.number is None and next(self.script):
+            self.number = signal.SIGINT
+        return self.number
+
+    def __enter__(self) -> Pressed:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def test_a_second_signal_ends_training_at_once(
+    run: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (run / "checkpoint.pt").read_bytes()
+    with pytest.raises(Interrupted, match="^interrupted$"):
+        send(monkeypatch, signal.SIGINT, 3, times=2)
+        train(run, digits_split, epochs=4, resume=True)
+    assert (run / "checkpoint.pt").read_bytes() == before
+    assert ".lock" not in {path.name for path in run.iterdir()}
+
+
+def test_a_signal_during_the_last_validation_leaves_a_run_to_evaluate(
+    tmp_path: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate = training.validate
+
+    def signalled(*args: Any) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(*args)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as error:
+        patch.setattr(training, "validate", signalled)
+        train(out, digits_split, epochs=1)
+    assert str(error.value).startswith("interrupted after 1 of 1 epochs, before the run was eval")
+    assert not (out / "metrics.json").exists()
+    assert train(out, digits_split, epochs=1, resume=True)["epochs_done"] == 1
+
+
+def test_a_run_that_has_begun_an_epoch_is_not_ended_before_it(
+    tmp_path: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        send(patch, signal.SIGINT, UPDATES + 1)
+        train(tmp_path / "run", digits_split, epochs=4)
+    with pytest.raises(InputError, match="has begun epoch 2, got epochs=1"):
+        train(tmp_path / "run", digits_split, epochs=1, resume=True)
+
+
+def test_signals_are_given_back(run: Path, digits_split: Split) -> None:
+    numbers = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(number) for number in numbers]
+    train(run, digits_split, epochs=2, resume=True)
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_run_that_another_process_writes_is_refused(run: Path, digits_split: Split) -> None:
+    before = contents(run)
+    for arguments in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(InputError, match="expected a folder that no other process writes to"):
+            with locked(run):
+                train(run, digits_split, epochs=2, **arguments)
+    assert contents(run) == before
+
+
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(
+    run: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (run / "checkpoint.pt").read_bytes()
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match="checkpoint.pt: expected room to write it"):
+            train(run, digits_split, epochs=3, resume=True)
+    assert (run / "checkpoint.pt").read_bytes() == before
+    assert train(run, digits_split, epochs=3, resume=True)["epochs_done"] == 3
+
+
 def test_a_run_interrupted_in_its_first_epoch_leaves_nothing(
     tmp_path: Path, digits_split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,7 +466,7 @@ def test_metrics_never_stand_beside_the_weights_of_another_epoch(
 
 
 def test_overwriting_replaces_the_run(run: Path, digits_split: Split) -> None:
-    (run / "figures" / "old.png").touch()
+    (run / "figures" / "samples.png").touch()
     metrics = runs.train(
         "supervised", digits_split, run, options={"hidden": (16,)}, epochs=1, overwrite=True,
         device="cpu",
@@ -307,6 +481,37 @@ def test_files_of_others_in_the_folder_are_kept(run: Path, digits_split: Split) 
     (run / "notes.txt").write_text("mine")
     train(run, digits_split, epochs=1, overwrite=True)
     assert (run / "notes.txt").read_text() == "mine"
+
+
+def test_figures_of_others_in_the_folder_of_figures_are_kept(
+    run: Path, digits_split: Split
+) -> None:
+    (run / "figures" / "mine.png").write_text("mine")
+    (run / "figures" / "samples.png").touch()
+    train(run, digits_split, epochs=1, overwrite=True)
+    assert {path.name for path in (run / "figures").iterdir()} == {
+        "mine.png", "learning_curves.png"
+    }
+
+
+def test_nothing_is_deleted_through_a_link(
+    run: Path, tmp_path: Path, digits_split: Split
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "samples.png").write_text("mine")
+    (tmp_path / "elsewhere" / "history.csv").write_text("mine")
+    shutil.rmtree(run / "figures")
+    (run / "figures").symlink_to(tmp_path / "elsewhere")
+    (run / "history.csv").unlink()
+    (run / "history.csv").symlink_to(tmp_path / "elsewhere" / "history.csv")
+    train(run, digits_split, epochs=1, overwrite=True)
+    assert (tmp_path / "elsewhere" / "samples.png").read_text() == "mine"
+    assert (tmp_path / "elsewhere" / "history.csv").read_text() == "mine"
+    assert len(history(run)) == 1
+
+
+def test_every_figure_of_a_run_can_be_deleted_by_its_name() -> None:
+    assert set(plots.NAMES) == set(report.CAPTIONS)
 
 
 def test_a_new_run_deletes_nothing_of_the_folder_it_is_put_in(
@@ -410,6 +615,146 @@ def test_a_torch_file_that_is_no_checkpoint_of_a_run_is_refused(change: Any, run
     torch.save(change(checkpoint(run)), run / "checkpoint.pt")
     with pytest.raises(InputError, match="checkpoint.pt: expected a checkpoint of train"):
         runs.load(run)
+
+
+class Intruder:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("place", ["settings", "history", "objective", "optimizer", None], ids=str)
+def test_code_in_a_checkpoint_is_not_run(
+    place: str | None, run: Path, tmp_path: Path, digits_split: Split
+) -> None:
+    intruder = Intruder(tmp_path / "made")
+    saved = checkpoint(run) | {place: intruder} if place else intruder
+    torch.save(saved, run / "checkpoint.pt")
+    for use in (
+        lambda: runs.load(run), lambda: train(run, digits_split, epochs=4, resume=True),
+    ):
+        with pytest.raises(InputError) as error:
+            use()
+        assert "it holds more than tensors and plain values" in str(error.value)
+        assert "weights" not in str(error.value) and "load" not in str(error.value)
+    assert not (tmp_path / "made").exists()
+    torch.load(run / "checkpoint.pt", weights_only=False)  # the test can fail
+    assert (tmp_path / "made").exists()
+
+
+NAN = float("nan")
+
+
+def first(tensors: dict[str, Any], value: float) -> dict[str, Any]:
+    """Weights of which one number is another."""
+    name = next(iter(tensors))
+    changed = tensors[name].clone()
+    changed.view(-1)[0] = value
+    return tensors | {name: changed}
+
+
+def averages(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A checkpoint in which the optimizer's averages of the first weight are others."""
+    optimizer = saved["optimizer"]
+    state = optimizer["state"] | {0: optimizer["state"][0] | changes}
+    return saved | {"optimizer": optimizer | {"state": state}}
+
+
+def settings(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return saved | {"settings": saved["settings"] | changes}
+
+
+BROKEN = {
+    "settings are a list": lambda s: s | {"settings": [1]},
+    "the model is a number": lambda s: settings(s, model=1),
+    "the data set is a tensor": lambda s: settings(s, data=torch.zeros(2)),
+    "the options are a text": lambda s: settings(s, options="z_dim"),
+    "an option is a tensor": lambda s: settings(s, options={"z_dim": torch.zeros(2)}),
+    "an option is a dictionary": lambda s: settings(s, options={"z_dim": {}}),
+    "a size is a text": lambda s: settings(s, options=s["settings"]["options"] | {"z_dim": "2"}),
+    "an option has a number for a name": lambda s: settings(s, options={1: 2}),
+    "history is a text": lambda s: s | {"history": "long"},
+    "history is of lists": lambda s: s | {"history": [[1], [2]]},
+    "history has no epochs": lambda s: s | {"history": [{}, {}]},
+    "history has a gap": lambda s: s | {"history": s["history"][1:]},
+    "a loss is a text": lambda s: s | {"history": [row | {"loss": "x"} for row in s["history"]]},
+    "rows have other columns": lambda s: s | {"history": [s["history"][0] | {"a": 1.0},
+                                                          s["history"][1]]},
+    "the weights are a list": lambda s: s | {"objective": [1]},
+    "a weight is a number": lambda s: s | {"objective": dict.fromkeys(s["objective"], 1.0)},
+    "a weight is NaN": lambda s: s | {"objective": first(s["objective"], NAN)},
+    "a weight is infinite": lambda s: s | {"objective": first(s["objective"], math.inf)},
+    "stopping is a number": lambda s: s | {"stopping": 3},
+    "the best weights are NaN": lambda s: s | {"stopping": {
+        "best": 0.5, "best_epoch": 1, "weights": first(s["objective"], NAN)}},
+    "aggressive is a text": lambda s: s | {"aggressive": "yes"},
+    "the pause is a list": lambda s: s | {"pause": []},
+    "the pause is before the beginning": lambda s: s | {"pause": s["pause"] | {"step": -1}},
+    "the pause has no noise": lambda s: s | {"pause": s["pause"] | {
+        "step": 1, "losses": {"loss": torch.ones(1)}}},
+    "the pause has too few losses": lambda s: s | {"pause": s["pause"] | {
+        "step": 2, "losses": {"loss": torch.ones(1)}, "noise": {"cpu": torch.get_rng_state()}}},
+}
+BROKEN_OPTIMIZERS = {
+    "the optimizer is a list": lambda s: s | {"optimizer": [1]},
+    "an average is NaN": lambda s: averages(
+        s, exp_avg=torch.full_like(s["optimizer"]["state"][0]["exp_avg"], NAN)),
+    "an average has another shape": lambda s: averages(s, exp_avg=torch.zeros(3)),
+    "an average is a text": lambda s: averages(s, exp_avg="x"),
+    "a step is a list": lambda s: averages(s, step=[1]),
+    "there are other averages": lambda s: averages(s, more=torch.zeros(3)),
+    "betas are a text": lambda s: s | {"optimizer": s["optimizer"] | {
+        "param_groups": [s["optimizer"]["param_groups"][0] | {"betas": "x"}]}},
+    "the rate is NaN": lambda s: s | {"optimizer": s["optimizer"] | {
+        "param_groups": [s["optimizer"]["param_groups"][0] | {"lr": NAN}]}},
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+def test_a_checkpoint_with_a_part_of_another_kind_is_refused(
+    change: Any, run: Path, digits_split: Split
+) -> None:
+    torch.save(change(checkpoint(run)), run / "checkpoint.pt")
+    for use in (
+        lambda: runs.load(run), lambda: train(run, digits_split, epochs=4, resume=True),
+    ):
+        with pytest.raises(InputError) as error:
+            use()
+        assert "\n" not in str(error.value) and str(run) in str(error.value)
+
+
+@pytest.mark.parametrize("change", BROKEN_OPTIMIZERS.values(), ids=BROKEN_OPTIMIZERS)
+def test_a_run_is_not_resumed_with_a_broken_optimizer(
+    change: Any, run: Path, digits_split: Split
+) -> None:
+    torch.save(change(checkpoint(run)), run / "checkpoint.pt")
+    with pytest.raises(InputError, match="checkpoint.pt: expected a checkpoint of train"):
+        train(run, digits_split, epochs=4, resume=True)
+
+
+def test_a_flipped_bit_in_the_weights_is_noticed(run: Path) -> None:
+    content = bytearray((run / "checkpoint.pt").read_bytes())
+    weights = checkpoint(run)["objective"]
+    place = content.find(max(weights.values(), key=torch.Tensor.numel).numpy().tobytes())
+    assert place > 0
+    content[place + 2] ^= 1
+    (run / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(InputError, match="got a broken file .* is damaged"):
+        runs.load(run)
+
+
+def test_a_checkpoint_from_before_there_were_pauses_is_read(
+    whole: Path, run: Path, digits_split: Split
+) -> None:
+    saved = checkpoint(run)
+    del saved["pause"]
+    torch.save(saved, run / "checkpoint.pt")
+    train(run, digits_split, epochs=4, resume=True)
+    assert same(without_time(checkpoint(run)), without_time(checkpoint(whole)))
 
 
 @pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta", ""])

@@ -319,11 +319,14 @@ class Split:
             InputError: if the file is no such split, or is one of another data set.
         """
         try:
-            content = json.loads(Path(path).read_text())
-            name, seed = content["data"], int(content["seed"])
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            name, seed = content["data"], int(_indices([content["seed"]]))
+            if seed < 0:
+                raise ValueError(f"seed {seed}")
             parts = {name: _indices(content[name]) for name in PARTS}
             pairs = _pairs(content["hidden"]) if "hidden" in content else None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        # A list nested too deep is a RecursionError, a number too large for int64 a RuntimeError.
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{path}: expected a saved split, got {error!r}") from None
         if name != dataset.name:
             raise InputError(f"{path}: expected a split of {dataset.name}, got one of {name}")

@@ -22,6 +22,7 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+EXAMPLES = 60_000  # in the larger of the two parts
 
 
 def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -85,35 +86,35 @@ def _read(folder: Path, name: str) -> Tensor:
         (read_image_file, 2051, 3) if "images" in name else (read_label_file, 2049, 1)
     )
     try:
-        content = path.read_bytes()
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            header = file.read(4 * (dims + 1))
+            size = _size(path, header, magic, dims)
+            content = file.read(size + 1)  # one is too many; a gzip file may hold gigabytes
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: corrupt or truncated gzip file ({error})") from None
     except OSError as error:
         raise InputError(f"{path}: expected a readable file ({error.strerror})") from None
-    try:
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: corrupt or truncated gzip file ({error})") from None
-    _check(path, content, magic, dims)
+    if len(content) != size:
+        came = "more" if len(content) > size else len(header + content)
+        raise InputError(f"{path}: expected {len(header) + size} bytes for the shape in its header,"
+                         f" got {came}")
     with tempfile.TemporaryDirectory() as temporary:
         unpacked = Path(temporary) / name
-        unpacked.write_bytes(content)
+        unpacked.write_bytes(header + content)
         return read(str(unpacked))
 
 
-def _check(path: Path, content: bytes, magic: int, dims: int) -> None:
-    header = 4 * (dims + 1)
-    if len(content) < header:
-        raise InputError(f"{path}: expected an idx header of {header} bytes, got {len(content)}")
-    came, *shape = struct.unpack(f">{dims + 1}i", content[:header])
+def _size(path: Path, header: bytes, magic: int, dims: int) -> int:
+    """The number of bytes that go with a header."""
+    if len(header) < 4 * (dims + 1):
+        raise InputError(
+            f"{path}: expected an idx header of {4 * (dims + 1)} bytes, got {len(header)}"
+        )
+    came, *shape = struct.unpack(f">{dims + 1}i", header)
     if came != magic:
         raise InputError(f"{path}: expected idx magic number {magic}, got {came}")
     if dims == 3 and shape[1:] != [28, 28]:
         raise InputError(f"{path}: expected images of 28 x 28 pixels, got {tuple(shape[1:])}")
-    expected = header + math.prod(shape)
-    if shape[0] < 1:
-        raise InputError(f"{path}: expected at least one example, got {shape[0]}")
-    if len(content) != expected:
-        raise InputError(
-            f"{path}: expected {expected} bytes for the shape {tuple(shape)} in its header,"
-            f" got {len(content)}"
-        )
+    if not 1 <= shape[0] <= EXAMPLES:
+        raise InputError(f"{path}: expected 1 to {EXAMPLES} examples, got {shape[0]}")
+    return math.prod(shape)

@@ -46,6 +46,11 @@ def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array]
         wanted = "{} examples of {} features and {} labels".format(*SHAPES[name])
         raise InputError(f"{path}: expected {wanted}, got {came[0]} of {came[1]} and {came[2]};"
                          " the file is truncated or holds a part of the data")
+    for key in features:
+        if np.isinf(examples[key]).any():
+            row = int(np.isinf(examples[key]).argmax())
+            raise InputError(f"{path}: expected finite features, got {examples[key][row]} as"
+                             f" {key!r} of the example at index {row}")
     labels = [_labels(path, key, examples[key]) for key in kinds if key in names]
     return np.stack([examples[key] for key in features], axis=1), np.stack(labels, axis=1)
 
@@ -69,7 +74,8 @@ def _find(name: str, root: Path) -> Path:
 def _label_names(path: Path) -> set[str]:
     try:
         tags = ElementTree.parse(path).findall(".//{*}label")
-    except (OSError, ElementTree.ParseError, ValueError) as error:
+    # A LookupError is an encoding that Python does not know.
+    except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{path}: expected an XML file of label names, got {error!r}") from None
     names = {tag.get("name", "") for tag in tags}
     if not names:

@@ -1,0 +1,267 @@
+"""Damaged files: every reader gives an InputError, or what the file still holds.
+
+Each reader sees 2,000 mutations of a small valid file. ``make soak`` shows it 100,000 and writes
+what came of them to ``soak.json``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+import math
+import os
+import shutil
+import struct
+import time
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_ssvae import InputError, checkpoint, data, folder, runs
+from pyro_ssvae.data import Dataset, Split, mnist, mulan
+
+MUTATIONS = int(os.environ.get("SOAK", 2_000))
+RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to
+
+Read = Callable[[Path], object]
+
+# What files of these kinds are made of, among it what has broken readers.
+WORDS = [
+    b"0", b"1", b"-1", b"1e400", b"nan", b"Infinity", b"-Infinity", b"null", b"true", b"?", b"",
+    b"99999999999999999999999", b"[", b"]", b"{", b"}", b'"', b",", b":", b"\n", b"\r", b"\x00",
+    b"\xff\xff\xff\xff", b"\x80", b"<", b">", b"&", b"<?xml version='1.0' encoding='klingon'?>",
+    b"@attribute", b"@data", b"numeric", b"string", b"{0,1}", b"%", b"'", b"[" * 3_000,
+]
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """The content with one to four faults."""
+    result = bytearray(content)
+    for _ in range(rng.integers(1, 5)):
+        start, end = sorted(rng.integers(0, len(result) + 1, size=2).tolist())
+        end = min(end, start + int(rng.integers(1, 65)))
+        match rng.integers(8):
+            case 0 if result:  # a bit
+                result[min(start, len(result) - 1)] ^= 1 << int(rng.integers(8))
+            case 1 if result:  # a byte
+                result[min(start, len(result) - 1)] = int(rng.integers(256))
+            case 2:  # an end
+                del result[start:]
+            case 3:  # a gap
+                del result[start:end]
+            case 4:  # a word
+                result[start:start] = WORDS[rng.integers(len(WORDS))]
+            case 5:  # a word in place of others
+                result[start:end] = WORDS[rng.integers(len(WORDS))]
+            case 6:  # a part twice
+                result[start:start] = result[start:end]
+            case 7:  # a part elsewhere
+                place = int(rng.integers(0, len(result) + 1))
+                result[place:place + end - start] = result[start:end]
+    return bytes(result)
+
+
+def check(
+    path: Path, read: Read, content: Callable[[np.random.Generator], bytes], name: str = ""
+) -> None:
+    """Read mutations of a file, and raise the first exception that is no InputError.
+
+    The file itself is read first: it is valid.
+    """
+    read(path)
+    rng, refused, broken = np.random.default_rng(0), 0, []
+    began = time.perf_counter()
+    for number in range(MUTATIONS):
+        mutation = content(rng)
+        path.write_bytes(mutation)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read(path)
+        except InputError:
+            refused += 1
+        except Exception as error:
+            error.add_note(f"mutation {number} of {name or path.name}: {mutation[:300]!r}")
+            broken.append(error)
+    if RESULT:
+        record(name or path.name, refused, len(broken), time.perf_counter() - began)
+    if broken:
+        raise broken[0]
+    assert 0 < refused <= MUTATIONS
+
+
+def record(name: str, refused: int, failures: int, seconds: float) -> None:
+    """Add what came of a reader's mutations to the file of results."""
+    path = Path(str(RESULT))
+    result = json.loads(path.read_text()) if path.exists() else {}
+    result["versions"] = runs.versions()
+    result.setdefault("readers", {})[name] = {
+        "mutations": MUTATIONS, "refused": refused, "failures": failures,
+        "seconds": round(seconds, 1),
+    }
+    path.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def mutations(path: Path) -> Callable[[np.random.Generator], bytes]:
+    content = path.read_bytes()
+    return lambda rng: mutated(content, rng)
+
+
+# Data
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["idx", "gz"])
+@pytest.mark.parametrize("name, header, size", [
+    ("train-images-idx3-ubyte", (2051, 2, 28, 28), 2 * 784),
+    ("train-labels-idx1-ubyte", (2049, 20), 20),
+], ids=["images", "labels"])
+def test_mnist(
+    name: str, header: tuple[int, ...], size: int, packed: bool, tmp_path: Path
+) -> None:
+    content = struct.pack(f">{len(header)}i", *header) + bytes(range(10)) * (size // 10 + 1)
+    content = content[:4 * len(header) + size]
+    path = tmp_path / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    check(path, lambda _: mnist._read(tmp_path, name), mutations(path))
+
+
+@pytest.fixture
+def emotions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two files in Mulan's format, of 12 examples, two features and two labels."""
+    monkeypatch.setitem(mulan.SHAPES, "emotions", (12, 2, 2))
+    rows = [f"{i / 7},{i * -3.5},{i % 2},{i // 6}" for i in range(12)]
+    (tmp_path / "emotions.arff").write_text("\n".join([
+        "@relation music", "@attribute a numeric", "@attribute b numeric",
+        "@attribute calm {0,1}", "@attribute sad {0,1}", "@data", *rows, "",
+    ]))
+    (tmp_path / "emotions.xml").write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<labels xmlns="http://mulan.sourceforge.net">\n'
+        '<label name="calm"></label><label name="sad"></label></labels>\n'
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["emotions.arff", "emotions.xml"])
+def test_mulan(name: str, emotions: Path) -> None:
+    check(emotions / name, lambda path: data.load("emotions", emotions), mutations(emotions / name))
+
+
+# Runs
+
+
+@pytest.fixture(scope="module")
+def toy() -> Dataset:
+    rng = np.random.default_rng(0)
+    return data.from_arrays(rng.random((40, 3)), np.arange(40) % 2, name="toy")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, toy: Dataset) -> Path:
+    out = tmp_path_factory.mktemp("fuzz") / "run"
+    train(toy, out)
+    return out
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a run of two epochs, whose data are found by their name."""
+    monkeypatch.setitem(data.SOURCES, "toy", lambda root: toy)
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def train(toy: Dataset, out: Path) -> object:
+    return runs.train(
+        "supervised", toy.split(4, seed=0), out, options={"hidden": (2,)}, epochs=2, patience=3,
+        device="cpu",
+    )
+
+
+@pytest.mark.parametrize("name, read", [
+    ("history.csv", folder.read_history), ("metrics.json", folder.read_metrics),
+])
+def test_results(name: str, read: Read, run: Path) -> None:
+    check(run / name, lambda path: read(path.parent), mutations(run / name))
+
+
+def test_split(run: Path, toy: Dataset) -> None:
+    check(run / "split.json", lambda path: Split.load(path, toy), mutations(run / "split.json"))
+
+
+def test_checkpoint(run: Path) -> None:
+    path = run / "checkpoint.pt"
+    check(path, lambda _: runs.load(run, device="cpu"), mutations(path))
+
+
+def test_pickle_of_a_checkpoint(run: Path) -> None:
+    """Faults in the pickle alone, with the checksums put right."""
+    path = run / "checkpoint.pt"
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    pickled = next(name for name in records if name.endswith("data.pkl"))
+
+    def content(rng: np.random.Generator) -> bytes:
+        result = io.BytesIO()
+        with zipfile.ZipFile(result, "w") as archive:
+            for name, record in records.items():
+                archive.writestr(name, mutated(record, rng) if name == pickled else record)
+        return result.getvalue()
+
+    check(path, lambda _: checkpoint.read(run, torch.device("cpu")), content, "data.pkl")
+
+
+def test_parts_of_a_checkpoint(run: Path, toy: Dataset) -> None:
+    """Values of other types and sizes anywhere in what a checkpoint holds."""
+    path = run / "checkpoint.pt"
+    saved = torch.load(path, weights_only=True)
+
+    def content(rng: np.random.Generator) -> bytes:
+        result = io.BytesIO()
+        torch.save(replaced(saved, rng), result)
+        return result.getvalue()
+
+    turn = itertools.cycle([
+        lambda: runs.load(run, device="cpu"),
+        lambda: runs.prepare(
+            "supervised", toy.split(4, seed=0), run, options={"hidden": (2,)}, epochs=3,
+            patience=3, device="cpu", resume=True,
+        ),
+    ])
+
+    def read(path: Path) -> None:
+        next(turn)()
+
+    check(path, read, content, "checkpoint.pt (parts)")
+
+
+VALUES = [
+    None, True, 0, -1, 7, 10**30, 0.5, math.nan, math.inf, "", "m2", "toy", [], [1], [[1]], {},
+    {"a": 1}, {1: 2}, (), (1, 2), torch.zeros(()), torch.zeros(2, 2), torch.tensor([math.nan]),
+    torch.zeros(0), torch.ones(1).expand(10**9), torch.ones(2, dtype=torch.int64),
+]
+
+
+def replaced(content: Any, rng: np.random.Generator) -> Any:
+    """A copy in which one value, however deep, is another, missing or there under another name."""
+    inner = isinstance(content, (dict, list, tuple)) and len(content)
+    if not inner or rng.random() < 0.1:
+        return VALUES[rng.integers(len(VALUES))]
+    if isinstance(content, dict):
+        name = list(content)[rng.integers(len(content))]
+        others = {key: value for key, value in content.items() if key != name}
+        if rng.random() < 0.1:
+            return others
+        if rng.random() < 0.1:
+            return others | {[7, "other", None][rng.integers(3)]: content[name]}
+        return content | {name: replaced(content[name], rng)}
+    place = int(rng.integers(len(content)))
+    return type(content)(
+        replaced(value, rng) if i == place else value for i, value in enumerate(content)
+    )
