@@ -4,10 +4,6 @@ from typing import Any, Literal
 
 import torch
 from pyro import distributions as dist
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from pyro_ssvae import models, query
@@ -24,10 +20,11 @@ class M1(VAE):
     the VAE: it has no part in the bound, and no gradient passes through it.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the encoder's hidden layers.
-        flows: normalizing flows in q(z | x).
-        classifier: ``"logistic"`` regression or nearest ``"neighbour"``.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the encoder's hidden layers.
+        flows: The number of normalizing flows in q(z | x).
+        classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
+            ``"neighbour"``.
     """
 
     def __init__(
@@ -54,6 +51,12 @@ class M1(VAE):
         Raises:
             InputError: if the labels are all of one class.
         """
+        # Here, for they take two seconds to import, and no other guide needs them.
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         if (seen := int((y.sum(0) > 0).sum())) < 2:
             raise InputError(f"M1: expected labels of at least 2 classes to tell apart, got {seen}")
         own = {

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -62,6 +59,11 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     It is trained on up to :data:`EXAMPLES` unlabelled examples with their true classes,
     which no model sees in training: a diagnosis, never part of a method.
     """
+    # Here, for they take two seconds to import.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     x_train, y_train = split.examples(split.unlabelled[:EXAMPLES])
     x, y = split.part(part)
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))

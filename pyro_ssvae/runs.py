@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +21,7 @@ from pyro_ssvae import checkpoint, data, plots, zoo
 from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split
-from pyro_ssvae.errors import InputError, one_of, positive
+from pyro_ssvae.errors import InputError, named_folder, one_of, positive
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.files import replacing, write_text
 from pyro_ssvae.objective import Objective
@@ -64,6 +64,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train a pair into a folder.
 
@@ -82,6 +83,7 @@ def train(
         resume: go on with the run in the folder, if there is one.
         overwrite: replace the run in the folder, if there is one.
         progress: show a progress bar.
+        log: A function that takes a line when a run goes on.
 
     Returns:
         What ``metrics.json`` holds.
@@ -97,6 +99,8 @@ def train(
     )
     out, objective, split = Path(out), prepared.objective, prepared.split
     stopping, history = prepared.stopping, prepared.history
+    if history:
+        log(f"{name}, seed {split.seed}: going on after epoch {len(history)} of {epochs}")
     for epoch in fit(
         objective, split, epochs=epochs, lr=prepared.settings["options"]["lr"],
         decay=prepared.settings["options"]["decay"], batch_labelled=batch_labelled,
@@ -160,7 +164,7 @@ def prepare(
     Raises:
         InputError: as :func:`train`.
     """
-    out = Path(out)
+    out = named_folder(out)
     check_folder(out, *FILES, resume=resume, overwrite=overwrite)
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
@@ -213,7 +217,7 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     Raises:
         InputError: if the folder holds no run, or one of its files is broken.
     """
-    folder = Path(folder)
+    folder = named_folder(folder)
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     where = choose_device(device)
