@@ -25,7 +25,7 @@ class ADGM(PyroModule):
         a_dim: The number of auxiliary dimensions.
         hidden: The sizes of the hidden layers of each network.
         batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 

@@ -24,7 +24,7 @@ class LatentClassifier(PyroModule):
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers of the decoder and of the classifier.
         simplified: Whether to decode x from z alone (section 4.1).
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 

@@ -29,7 +29,7 @@ class M1M2(PyroModule):
         a_dim: The number of features a.
         hidden: The sizes of the hidden layers of each network.
         stacked: Whether to train M2 on top of M1. Otherwise both train together.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 

@@ -26,7 +26,7 @@ class M2(PyroModule):
         hidden: The sizes of the decoder's hidden layers.
         class_probs: p(y), K numbers above 0. With None it is uniform.
         learn_prior: Whether to train p(y), from ``class_probs`` on.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 

@@ -24,7 +24,7 @@ class SplitLatent(PyroModule):
         z_dim: J, the number of dimensions of z.
         a_dim: The number of dimensions of a.
         hidden: The sizes of the hidden layers of each network.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 

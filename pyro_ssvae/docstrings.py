@@ -18,7 +18,8 @@ def arguments(documented: Any) -> dict[str, str]:
     A class is described by itself, and by its bases where it says nothing.
     """
     result: dict[str, str] = {}
-    for each in reversed(inspect.getmro(documented)) if inspect.isclass(documented) else [documented]:
+    described = inspect.getmro(documented) if inspect.isclass(documented) else (documented,)
+    for each in reversed(described):
         result |= _described(inspect.cleandoc(each.__doc__ or ""))
     return result
 

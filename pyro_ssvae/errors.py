@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LARGEST = 2**63 - 1  # of the whole numbers that torch and NumPy count in
+LARGEST = 2**31 - 1  # of sizes and counts: products of two of them are within 64 bits
 
 
 class InputError(ValueError):
@@ -76,9 +76,8 @@ def enough_memory(**sizes: object) -> Iterator[None]:
             for number in (value if isinstance(value, tuple) else (value,))
             if type(number) is int
         }
-        if numbers:
-            largest = max(numbers)
-            wanted = f"{numbers[largest]} for which there is memory, got {largest}"
-        else:
-            wanted = "sizes for which there is memory, got too large ones"
-        raise InputError(f"expected {wanted}; smaller layers or batches need less") from None
+        came = f"{numbers[max(numbers)]}={max(numbers)}" if numbers else "too large ones"
+        raise InputError(
+            f"expected sizes for which there is memory, got {came}; smaller layers or batches"
+            " need less"
+        ) from None

@@ -15,7 +15,7 @@ def pairs() -> str:
     formatter = click.HelpFormatter(max_width=100)
     with formatter.section("Pairs, each by its model"):
         formatter.write_dl([(name, paragraph(zoo.pair(name).model, 0)) for name in zoo.names()])
-    formatter.write("\n`pyro-ssvae list m2` shows where m2 comes from, its guide and its options.\n")
+    formatter.write("\n`pyro-ssvae list m2` shows m2's paper, its guide and its options.\n")
     return formatter.getvalue()
 
 

@@ -126,7 +126,7 @@ def parse(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any
         try:
             result[name] = _value(text, kind)
         except ValueError:
-            raise InputError(f"expected {_wanted(kind)} for option {name}, got {text!r}") from None
+            raise InputError(f"option {name}: expected {_wanted(kind)}, got {text!r}") from None
     return result
 
 
@@ -173,11 +173,9 @@ def shown(value: Any) -> str:
     """A value of an option as :func:`parse` reads it."""
     if isinstance(value, tuple):
         return ",".join(map(shown, value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else (
-        str(value).lower()
-    )
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _wanted(kind: Any) -> str:
@@ -186,13 +184,10 @@ def _wanted(kind: Any) -> str:
     if type(None) in args:
         return f"{_wanted(next(arg for arg in args if arg is not type(None)))}, or none"
     if get_origin(kind) is tuple:
-        example = "256,128" if args[0] is int else "0.5,0.25,0.25"
-        return f"{_PLURALS[args[0]]} separated by commas, such as {example}"
-    return _WORDS[kind]
-
-
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-_PLURALS = {int: "whole numbers", float: "numbers"}
+        some, example = ("whole numbers", "256,128") if args[0] is int else ("numbers", "0.5,0.5")
+        return f"{some} separated by commas, such as {example}"
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(kind, "text")
 
 
 def _value(text: str, kind: Any) -> Any:
