@@ -19,15 +19,16 @@ class ADGM(PyroModule):
     log of the average that ``classify`` returns, which is smaller by Jensen's inequality.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden, deterministic layers of each network.
-        batch_norm: normalise them, see :class:`pyro_ssvae.nn.BatchNorm`.
-        flows: normalizing flows in q(z | a, y, x).
-        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        top_classes: that enumerated labels are summed over; None is all.
-        samples: of a that ``classify`` averages over.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the hidden layers of each network.
+        batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
+        flows: The number of normalizing flows in q(z | a, y, x).
+        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: The temperature of relaxed labels.
+        top_classes: The number of classes that enumerated labels are summed over, the likeliest
+            ones. With None all are.
+        samples: The number of samples of a that ``classify`` averages over.
     """
 
     def __init__(

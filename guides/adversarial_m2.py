@@ -19,12 +19,17 @@ class AdversarialM2(M2):
     min over f, max over all else of J + E_q(z | x, y)[-log f(y | z)].
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers of each network.
-        adversary: weight of the adversary's loss.
-        game: ``"reversal"`` moves both players at once, the encoder by the reversed gradient;
-            ``"alternating"`` has the adversary move first and the others answer.
-        flows, label_inference, temperature, top_classes: as in :class:`M2`.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the hidden layers of each network.
+        adversary: The weight of the adversary's loss.
+        game: The order of the moves. ``"reversal"`` moves both players at once, the encoder by the
+            reversed gradient; in ``"alternating"`` the adversary moves first and the others answer.
+        flows: The number of normalizing flows in q(z | x, y).
+        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: The temperature of relaxed labels.
+        top_classes: The number of classes that enumerated labels are summed over, the likeliest
+            ones. With None all are.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ class GaussianMixture(PyroModule):
     The posterior is exact: y is summed over in the model, and the guide has no sites.
 
     Args:
-        model: the model, whose p(y | x) classifies.
+        model: The model, whose p(y | x) classifies.
     """
 
     def __init__(self, model: models.GaussianMixture) -> None:

@@ -22,11 +22,11 @@ class LatentClassifier(PyroModule):
     E_q(z | x) KL[p(y | z) || p(y | x, z)].
 
     Args:
-        model: the model whose sizes and classifier this guide takes.
-        hidden: sizes of the encoder's hidden layers.
-        flows: normalizing flows in q(z | x): proposition 1 holds for any q.
-        bound: ``"jensen"`` or ``"exact"``.
-        samples: of z that ``classify`` averages over.
+        model: The model whose sizes and classifier this guide takes.
+        hidden: The sizes of the encoder's hidden layers.
+        flows: The number of normalizing flows in q(z | x). Proposition 1 holds for any q.
+        bound: The bound for unknown labels, ``"jensen"`` or ``"exact"``, see above.
+        samples: The number of samples of z that ``classify`` averages over.
     """
 
     def __init__(

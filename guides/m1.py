@@ -6,11 +6,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pyro import distributions as dist
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from pyro_ssvae import models, query
@@ -30,10 +25,11 @@ class M1(VAE):
     has a classifier of its own, fitted to the examples where it is known.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the encoder's hidden layers.
-        flows: normalizing flows in q(z | x).
-        classifier: ``"logistic"`` regression or nearest ``"neighbour"``.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the encoder's hidden layers.
+        flows: The number of normalizing flows in q(z | x).
+        classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
+            ``"neighbour"``.
     """
 
     def __init__(
@@ -66,6 +62,13 @@ class M1(VAE):
         Raises:
             InputError: if the examples have a single label, and all the same.
         """
+        # Here, for they take two seconds to import, and no other guide needs them.
+        from sklearn.base import clone
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.neighbors import KNeighborsClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
         own = {
             "logistic": LogisticRegression(max_iter=1_000),

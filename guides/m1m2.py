@@ -15,13 +15,14 @@ class M1M2(PyroModule):
     Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, section 2.1.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers of each network.
-        flows: normalizing flows in q(z | a, y).
-        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        top_classes: that enumerated labels are summed over; None is all.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the hidden layers of each network.
+        flows: The number of normalizing flows in q(z | a, y).
+        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: The temperature of relaxed labels.
+        top_classes: The number of classes that enumerated labels are summed over, the likeliest
+            ones. With None all are.
     """
 
     def __init__(

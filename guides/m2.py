@@ -18,13 +18,14 @@ class M2(PyroModule):
     known, eq. 6, in which q(y | x) has no part: the objective's ``alpha`` adds eq. 9's.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the hidden layers, of the classifier and of the encoder.
-        flows: normalizing flows in q(z | x, y).
-        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        top_classes: that enumerated labels are summed over; None is all.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the hidden layers of the classifier and of the encoder.
+        flows: The number of normalizing flows in q(z | x, y).
+        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
+            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
+        temperature: The temperature of relaxed labels.
+        top_classes: The number of classes that enumerated labels are summed over, the likeliest
+            ones. With None all are.
     """
 
     def __init__(

@@ -17,10 +17,10 @@ class SplitLatent(PyroModule):
     A y that is unknown is summed out in the model, where nothing depends on it: log 1 = 0.
 
     Args:
-        model: the model whose sizes and classifier this guide takes.
-        hidden: sizes of the hidden layers of each network.
-        flows: normalizing flows in q(z | a, x).
-        samples: of a that ``classify`` averages over.
+        model: The model whose sizes and classifier this guide takes.
+        hidden: The sizes of the hidden layers of each network.
+        flows: The number of normalizing flows in q(z | a, x).
+        samples: The number of samples of a that ``classify`` averages over.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ class Supervised(PyroModule):
     There is no latent variable to infer: the guide has no sites.
 
     Args:
-        model: the model, whose p(y | x) classifies.
+        model: The model, whose p(y | x) classifies.
     """
 
     def __init__(self, model: models.Supervised) -> None:

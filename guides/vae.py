@@ -19,10 +19,10 @@ class VAE(PyroModule):
     the objective's ``beta=0`` the prior has no part either.
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the encoder's hidden layers.
-        flows: normalizing flows in q(z | x).
-        posterior: ``"normal"`` or ``"point"``.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the encoder's hidden layers.
+        flows: The number of normalizing flows in q(z | x).
+        posterior: The form of q(z | x), ``"normal"`` or ``"point"``.
     """
 
     def __init__(

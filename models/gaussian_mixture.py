@@ -24,9 +24,9 @@ class GaussianMixture(PyroModule):
     Args:
         x_dim: D, the number of features.
         y_dim: K, the number of components, one for each class.
-        covariance: ``"diagonal"`` or ``"full"``.
-        tied: one covariance for all components (linear discriminant analysis).
-        floor: smallest standard deviation, so that no component shrinks to a point.
+        covariance: The form of the covariance matrices, ``"diagonal"`` or ``"full"``.
+        tied: Whether all components share one covariance (linear discriminant analysis).
+        floor: The smallest standard deviation, so that no component shrinks to a point.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"lr": 3e-2}

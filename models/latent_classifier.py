@@ -22,10 +22,10 @@ class LatentClassifier(PyroModule):
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the hidden layers, of the decoder and of the classifier.
-        simplified: decode from z alone (section 4.1).
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        hidden: The sizes of the hidden layers of the decoder and of the classifier.
+        simplified: Whether to decode x from z alone (section 4.1).
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
     def __init__(

@@ -26,11 +26,11 @@ class M1M2(PyroModule):
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of dimensions of z, the paper's z_2.
-        a_dim: the number of features.
-        hidden: sizes of the hidden layers of each network.
-        stacked: train M2 on top of M1, not with it.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        a_dim: The number of features a.
+        hidden: The sizes of the hidden layers of each network.
+        stacked: Whether to train M2 on top of M1. Otherwise both train together.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "stacked": False, "warmup": 25.0}

@@ -23,11 +23,11 @@ class M2(PyroModule):
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the decoder's hidden layers.
-        class_probs: p(y), K numbers above 0; None is uniform.
-        learn_prior: train p(y), from ``class_probs`` on.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        hidden: The sizes of the decoder's hidden layers.
+        class_probs: p(y), K numbers above 0. With None it is uniform.
+        learn_prior: Whether to train p(y), from ``class_probs`` on.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}

@@ -22,11 +22,11 @@ class SDGM(PyroModule):
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
-        a_dim: the number of dimensions of a.
-        hidden: sizes of the hidden, deterministic layers of each network.
-        batch_norm: normalise them, see :class:`pyro_ssvae.nn.BatchNorm`.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        a_dim: The number of dimensions of a.
+        hidden: The sizes of the hidden layers of each network.
+        batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "warmup": 25.0}

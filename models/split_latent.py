@@ -22,10 +22,10 @@ class SplitLatent(PyroModule):
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
         z_dim: J, the number of dimensions of z.
-        a_dim: the number of dimensions of a.
-        hidden: sizes of the hidden layers of each network.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        a_dim: The number of dimensions of a.
+        hidden: The sizes of the hidden layers of each network.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
     def __init__(

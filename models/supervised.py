@@ -22,7 +22,7 @@ class Supervised(PyroModule):
     Args:
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
-        hidden: sizes of the classifier's hidden layers.
+        hidden: The sizes of the classifier's hidden layers.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {"unlabelled": 0.0}

@@ -21,10 +21,11 @@ class VAE(PyroModule):
     Args:
         x_dim: D, the number of pixels, features or tokens.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the decoder's hidden layers.
-        likelihood: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or ``"categorical"`` for tokens.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
-        vocabulary: V, the number of tokens, which are whole numbers 0..V-1.
+        hidden: The sizes of the decoder's hidden layers.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or
+            ``"categorical"`` for tokens.
+        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
+        vocabulary: V, the number of different tokens, which are whole numbers 0..V-1.
     """
 
     # The few labelled images would make up half of every update.

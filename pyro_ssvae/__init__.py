@@ -1,16 +1,45 @@
-"""Semi-supervised variational autoencoders as Pyro model/guide pairs."""
+"""Semi-supervised variational autoencoders as Pyro model/guide pairs.
 
-from pyro_ssvae.aggressive import AggressiveInference
-from pyro_ssvae.elbo import TraceEnumKL_ELBO
-from pyro_ssvae.ensemble import fit_ensemble
-from pyro_ssvae.errors import InputError, NonFiniteLossError
-from pyro_ssvae.evaluation import evaluate
-from pyro_ssvae.objective import Loss, Objective, negative_elbo
-from pyro_ssvae.training import EarlyStopping, Epoch, fit
+What is named here is imported when it is first asked for (PEP 562): torch and Pyro take seconds,
+which ``pyro-ssvae --help`` needs not wait for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyro_ssvae import data, guides, models, nn
+    from pyro_ssvae.aggressive import AggressiveInference
+    from pyro_ssvae.elbo import TraceEnumKL_ELBO
+    from pyro_ssvae.ensemble import fit_ensemble
+    from pyro_ssvae.errors import InputError, NonFiniteLossError
+    from pyro_ssvae.evaluation import evaluate
+    from pyro_ssvae.objective import Loss, Objective, negative_elbo
+    from pyro_ssvae.training import EarlyStopping, Epoch, fit
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
-    "Objective", "TraceEnumKL_ELBO", "evaluate", "fit", "fit_ensemble", "negative_elbo",
+    "Objective", "TraceEnumKL_ELBO", "data", "evaluate", "fit", "fit_ensemble", "guides", "models",
+    "negative_elbo", "nn",
 ]
+
+_HOMES = {
+    "AggressiveInference": "aggressive", "EarlyStopping": "training", "Epoch": "training",
+    "InputError": "errors", "Loss": "objective", "NonFiniteLossError": "errors",
+    "Objective": "objective", "TraceEnumKL_ELBO": "elbo", "evaluate": "evaluation",
+    "fit": "training", "fit_ensemble": "ensemble", "negative_elbo": "objective",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOMES.get(name, name)}")
+    value = globals()[name] = getattr(module, name) if name in _HOMES else module
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,18 +1,23 @@
-"""The command line: ``pyro-ssvae list | train | evaluate | compare``."""
+"""The command line: ``pyro-ssvae list | train | evaluate | compare``.
+
+Torch and Pyro take seconds to import: every command imports what it needs, so that help, versions
+and misspelt options come at once.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-import pyro_ssvae
-from pyro_ssvae import compare as comparison
-from pyro_ssvae import data, runs, zoo
-from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae import __version__
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory
+from pyro_ssvae.presets import PRESETS
 from pyro_ssvae.signals import Interrupted, Signals
 
 Command = Callable[..., Any]
@@ -50,10 +55,14 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with Signals():
+            with Signals(), enough_memory():
                 return super().invoke(ctx)
         except Interrupted as error:
             raise _Interruption(error, ctx.obj) from None
+        except BrokenPipeError:
+            # What reads the output, such as head, has enough: end as other programs do then.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
         except (InputError, OSError) as error:
             raise _InputFailure(_one_line(error)) from None
         except NonFiniteLossError as error:
@@ -61,42 +70,35 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(pyro_ssvae.__version__)
+@click.version_option(__version__)
 def main() -> None:
     """Semi-supervised variational autoencoders as Pyro model/guide pairs."""
 
 
-@main.command("list")
-def list_() -> None:
-    """List the pairs: factorisation, paper and options."""
-    for name in zoo.names():
-        pair = zoo.pair(name)
-        options = " ".join(
-            f"{option.name}={_shown(option.default)}"
-            for option in pair.options.values() if pair.takes(option.name)
-        )
-        click.echo(f"{name}\n  {pair.factorisation}\n  {pair.source}\n  options: {options}\n")
-    click.echo(
-        "Data sets have sizes, likelihoods and learning rates of their own, used where --set and\n"
-        "the pair say nothing; metrics.json has the values of a run."
-    )
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
+_data = click.option(
+    "--data", "data_name", default="digits", show_default=True,
+    help="Data set: " + ", ".join(PRESETS) + ".",
+)
 _data_root = click.option(
-    "--data-root", type=click.Path(path_type=Path), default=None,
+    "--data-root", type=click.Path(), default=None,
     help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.",
 )
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 
 
+@main.command("list")
+@click.argument("model", required=False)
+@_data
+def list_(model: str | None, data_name: str) -> None:
+    """List the pairs, or the options of MODEL: what they mean, and the values used on the data."""
+    from pyro_ssvae import listing
+
+    click.echo(listing.pairs() if model is None else listing.options(model, data_name), nl=False)
+
+
 def _data_options(command: Command) -> Command:
     for option in reversed((
-        click.option("--data", "data_name", default="digits", show_default=True,
-                     help="Data set: " + ", ".join(data.SOURCES) + "."),
+        _data,
         _data_root,
         click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
         click.option("--missing", default=0.0, show_default=True,
@@ -124,9 +126,8 @@ def _training_options(command: Command) -> Command:
                      help="Of matrix products in training: fp32 or bf16."),
         _device,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
-                     help="Option of a pair, as `list` shows them; may be repeated."),
-        click.option("--out", type=click.Path(path_type=Path), required=True,
-                     help="Folder to write to."),
+                     help="Option of a pair, as `list MODEL` shows them; may be repeated."),
+        click.option("--out", type=click.Path(), required=True, help="Folder to write to."),
         click.option("--resume", is_flag=True, help="Go on with what is in the folder."),
         click.option("--overwrite", is_flag=True, help="Replace what is in the folder."),
     )):
@@ -140,24 +141,33 @@ def _training_options(command: Command) -> Command:
 @click.option("--seed", default=0, show_default=True, help="Of split, weights, batches and noise.")
 @_training_options
 def train(
-    model: str, data_name: str, data_root: Path | None, labels: int, missing: float, seed: int,
-    settings: tuple[str, ...], out: Path, **training: Any,
+    model: str, data_name: str, data_root: str | None, labels: int, missing: float, seed: int,
+    settings: tuple[str, ...], out: str, **training: Any,
 ) -> None:
     """Train MODEL and write metrics, history, split, checkpoint and figures."""
+    from pyro_ssvae import data, runs, zoo
+    from pyro_ssvae.progress import say
+
     options = zoo.parse(settings, zoo.pair(model).options)
     split = data.load(data_name, data_root).split(labels, seed=seed, missing=missing)
-    metrics = runs.train(model, split, out, options=options, progress=True, **training)
+    with enough_memory(**options):
+        metrics = runs.train(
+            model, split, out, options=options, progress=True, log=say, **training
+        )
     _print_metrics(metrics["test"])
     click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")
 
 
 @main.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path())
 @_data_root
 @_device
-def evaluate(folder: Path, data_root: Path | None, device: str) -> None:
+def evaluate(folder: str, data_root: str | None, device: str) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
-    _print_metrics(runs.test_metrics(runs.load(folder, root=data_root, device=device)))
+    from pyro_ssvae import runs
+
+    run = runs.load(folder, root=data_root, device=device)
+    _print_metrics(runs.test_metrics(run, progress=True))
 
 
 def _print_metrics(metrics: dict[str, float | None]) -> None:
@@ -172,12 +182,16 @@ def _print_metrics(metrics: dict[str, float | None]) -> None:
 @click.option("--seeds", default=5, show_default=True, help="Number of splits.")
 @_training_options
 def compare(
-    models: tuple[str, ...], data_name: str, data_root: Path | None, out: Path, **arguments: Any
+    models: tuple[str, ...], data_name: str, data_root: str | None, out: str, **arguments: Any
 ) -> None:
     """Train MODELS on the same splits; write a table and a report with figures."""
+    from pyro_ssvae import compare as comparison
+    from pyro_ssvae import data, zoo
+    from pyro_ssvae.progress import say
+
     for name in models:
         zoo.pair(name)
     dataset = data.load(data_name, data_root)
-    report = comparison.compare(models, dataset, out, log=click.echo, **arguments)
-    click.echo("\n" + (out / comparison.TABLE).read_text())
+    report = comparison.compare(models, dataset, out, log=say, progress=True, **arguments)
+    click.echo("\n" + (Path(out) / comparison.TABLE).read_text())
     click.echo(f"The report is {report.resolve()}")

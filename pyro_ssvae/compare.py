@@ -12,12 +12,14 @@ from typing import Any
 from pyro_ssvae import earlier, report, runs, zoo
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive
 from pyro_ssvae.files import locked, write_text
+from pyro_ssvae.progress import Progress
 from pyro_ssvae.report import RUNS, run_folder
 from pyro_ssvae.training import check_support
 
 TABLE, TABLE_CSV, REPORT = "table.md", "table.csv", "report.html"
+MOST_SEEDS = 1_000  # all splits are in memory
 
 # What the table shows, of what the rows have: heading, name of the metric, factor, decimals.
 COLUMNS = (
@@ -45,6 +47,7 @@ def compare(
     settings: Iterable[str] = (),
     resume: bool = False,
     overwrite: bool = False,
+    progress: bool = False,
     log: Callable[[str], None] = lambda line: None,
     **training: Any,
 ) -> Path:
@@ -65,7 +68,8 @@ def compare(
             trained and that are not named now keep their rows, after those of ``names``.
         overwrite: Replace the comparison in the folder, if there is one. What it has not written
             is left there.
-        log: takes a line as each run ends.
+        progress: Whether to show how many runs are done, and the progress of each.
+        log: A function that takes a line as each run ends.
         training: further arguments of :func:`pyro_ssvae.runs.train`.
 
     Returns:
@@ -76,10 +80,12 @@ def compare(
             twice, no pair has one of the options, or a run whose row is to be kept has other
             settings, epochs or seeds.
     """
-    with locked(Path(out)):
+    out = named_folder(out)
+    with locked(out):
         return _compare(
-            names, dataset, Path(out), labels=labels, seeds=seeds, missing=missing, epochs=epochs,
-            settings=settings, resume=resume, overwrite=overwrite, log=log, **training,
+            names, dataset, out, labels=labels, seeds=seeds, missing=missing, epochs=epochs,
+            settings=settings, resume=resume, overwrite=overwrite, progress=progress, log=log,
+            **training,
         )
 
 
@@ -95,15 +101,17 @@ def _compare(
     settings: Iterable[str],
     resume: bool,
     overwrite: bool,
+    progress: bool,
     log: Callable[[str], None],
     **training: Any,
 ) -> Path:
     positive(seeds=seeds)
+    if seeds > MOST_SEEDS:
+        raise InputError(f"expected seeds <= {MOST_SEEDS}, got {seeds}")
     options = _options_of_each(names, settings)
     runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
     splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
     jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
-    progress = training.pop("progress", False)
     if overwrite:
         earlier.refuse_links([out / RUNS, *(folder for *_, folder in jobs)])
     wanted = []
@@ -122,17 +130,22 @@ def _compare(
     _clear(out, keep_runs=resume)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     results |= kept | {name: [] for name in REFERENCES}
-    for name, split, folder in jobs:
-        metrics = runs.train(
-            name, split, folder, options=options[name], epochs=epochs, resume=resume,
-            progress=progress, **training,
-        )
-        results[name].append(metrics)
-        log(_line(name, split, metrics))
-    for name in REFERENCES:
-        for split in splits:
-            results[name].append(evaluate_reference(name, split))
-            log(_line(name, split, results[name][-1]))
+    everything = len(jobs) + len(REFERENCES) * len(splits)
+    with Progress("comparing", everything, "runs", show=progress) as runs_done:
+        for name, split, folder in jobs:
+            with enough_memory(**options[name]):
+                metrics = runs.train(
+                    name, split, folder, options=options[name], epochs=epochs, resume=resume,
+                    progress=progress, log=log, **training,
+                )
+            results[name].append(metrics)
+            log(_line(name, split, metrics))
+            runs_done.advance()
+        for name in REFERENCES:
+            for split in splits:
+                results[name].append(evaluate_reference(name, split))
+                log(_line(name, split, results[name][-1]))
+                runs_done.advance()
     rows = {name: summary(runs_of_name) for name, runs_of_name in results.items()}
     table = markdown(rows)
     write_text(out / TABLE_CSV, _csv(rows))

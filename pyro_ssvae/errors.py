@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LARGEST = 2**31 - 1  # of sizes and counts: products of two of them are within 64 bits
 
 
 class InputError(ValueError):
@@ -33,9 +38,46 @@ def one_of(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def positive(**numbers: float) -> None:
-    """Raise :class:`InputError` unless every named number is finite and greater than zero."""
+    """Raise :class:`InputError` unless every named number is finite and greater than zero.
+
+    Whole numbers are :data:`LARGEST` at most.
+    """
     for name, number in numbers.items():
+        if isinstance(number, int) and number > LARGEST:
+            raise InputError(f"expected {name} <= {LARGEST}, got {number}")
         if number == math.inf:
             raise InputError(f"expected a finite {name}, got {number}")
         if not number > 0:
             raise InputError(f"expected {name} > 0, got {number}")
+
+
+def named_folder(folder: str | Path) -> Path:
+    """The folder's path; :class:`InputError` where it is empty, which would be the current one."""
+    if not str(folder):
+        raise InputError('expected the name of a folder, got ""; "." is the current one')
+    return Path(folder)
+
+
+@contextmanager
+def enough_memory(**sizes: object) -> Iterator[None]:
+    """Turn the refusal to allocate memory into an :class:`InputError`.
+
+    Args:
+        sizes: What the caller asked for, by name. The message names the largest whole number.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        refusal = "allocate memory|enough memory|out of memory|size .* overflow|integer .* overflow"
+        if isinstance(error, RuntimeError) and not re.search(refusal, str(error)):
+            raise
+        numbers = {
+            number: name for name, value in sizes.items()
+            for number in (value if isinstance(value, tuple) else (value,))
+            if type(number) is int
+        }
+        came = f"{numbers[max(numbers)]}={max(numbers)}" if numbers else "too large ones"
+        raise InputError(
+            f"expected sizes for which there is memory, got {came}; smaller layers or batches"
+            " need less"
+        ) from None

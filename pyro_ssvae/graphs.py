@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,12 +28,30 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
         raise CaptureError("there is no C++ compiler to compile it with")
     try:
         # With inductor's own generator the noise would be another than the eager program's.
-        with torch.no_grad(), torch._inductor.config.patch(fallback_random=True):
+        with (
+            torch.no_grad(), torch._inductor.config.patch(fallback_random=True),
+            _quiet_without_gpu(),
+        ):
             return torch._inductor.standalone_compile(
                 graph, list(inputs), dynamic_shapes="from_example_inputs"
             )
     except Exception as error:
         raise CaptureError(reason(error)) from error
+
+
+@contextmanager
+def _quiet_without_gpu() -> Iterator[None]:
+    """Without torch's warning of a CUDA toolkit and no GPU, which a CPU is compiled for without."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+
+    def wanted(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No CUDA runtime is found")
+
+    logger.addFilter(wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(wanted)
 
 
 class Recorded:

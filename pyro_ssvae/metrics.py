@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
@@ -70,6 +69,8 @@ def macro_f1(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> fl
     A binary label's F1 is that of its presence, and 0 where it is neither there nor predicted;
     of more classes it is their mean. Labels that are known nowhere are left out.
     """
+    from sklearn.metrics import f1_score  # here, for it takes two seconds to import
+
     values = [
         f1_score(
             t[known].argmax(-1).cpu(), p[known].argmax(-1).cpu(),

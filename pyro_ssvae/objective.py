@@ -51,31 +51,33 @@ class Objective(nn.Module):
     term is no part of an ELBO, and its docstring says why.
 
     Args:
-        model: a Pyro program ``model(x, y=None)``, a module that owns its parameters, with its
-            data in a plate at dimension -1.
-        guide: its guide, of the same signature.
-        labelled: weight of the labelled bound.
-        unlabelled: weight of the unlabelled bound.
-        alpha: weight of the classification loss, the divergence KL[p(y) || q(y | x)] from the
-            given label: -log q(y | x). It is no part of the bound: without it q(y | x) learns from
-            unlabelled data only. Needs ``guide.classify``.
-        smoothing: of the given labels in the classification loss: this share is spread evenly
-            over all classes.
-        swap: on labelled data take KL[q(y | x) || p(y)] where the bound has -log p(y): with
+        model: A Pyro program ``model(x, y=None)``: a module that owns its parameters, with its data
+            in a plate at dimension -1.
+        guide: Its guide, of the same signature.
+        labelled: The weight of the labelled bound.
+        unlabelled: The weight of the unlabelled bound.
+        alpha: The weight of the classification loss, -log q(y | x) of the given label. It is no
+            part of the bound: without it q(y | x) learns from unlabelled data only. It needs
+            ``guide.classify``.
+        smoothing: The share of a given label that the classification loss spreads evenly over all
+            classes, in [0, 1). The loss is then KL[p(y) || q(y | x)] from the smoothed label p(y).
+        swap: Whether KL[q(y | x) || p(y)] takes the place of -log p(y) in the labelled bound: with
             ``alpha=1``, Feng (2019), eq. 13. It stands on q(y | x) being near the given label and
-            bounds nothing: it can exceed log p(x) by up to the entropy of q(y | x). Needs
+            bounds nothing: it can exceed log p(x) by up to the entropy of q(y | x). It needs
             ``model.prior`` and ``guide.classify``.
-        beta: weight of the KL divergence of continuous latent sites; other than 1, the ELBO is
+        beta: The weight of the KL divergence of continuous latent sites. Other than 1, the ELBO is
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
-        warmup: epochs over which ``beta`` is approached linearly from 0.
-        capacity_z, capacity_y: nats that the mean KL divergence of a site is drawn to: its place
-            in the bound is taken by ``gamma_z * |KL - capacity_z|``, and so for y. Feng (2019),
-            eq. 16; no ELBO, for the batch's mean stands within the modulus. That of y is cut at
-            the largest there is under ``model.prior``, log K for each uniform label.
-        gamma_z, gamma_y: weights of these moduli.
-        ramp: epochs over which the capacities grow linearly from 0.
-        kl: ``"analytic"`` takes KL divergences in closed form where there are any, ``"sampled"``
-            estimates all from the sample that the rest of the bound uses.
+        warmup: The number of epochs over which ``beta`` is approached linearly from 0.
+        capacity_z: The nats that the mean KL divergence of z is drawn to: its place in the bound
+            is taken by ``gamma_z * |KL - capacity_z|``. Feng (2019), eq. 16. It is no ELBO, for the
+            batch's mean stands within the modulus.
+        capacity_y: The same for y, with ``gamma_y``. It is cut at the largest divergence from
+            ``model.prior`` that there is, log K for each uniform label.
+        gamma_z: The weight of z's modulus.
+        gamma_y: The weight of y's modulus.
+        ramp: The number of epochs over which the capacities grow linearly from 0.
+        kl: The way to take KL divergences: ``"analytic"`` in closed form where there is one,
+            ``"sampled"`` from the sample that the rest of the bound uses.
 
     Raises:
         InputError: if a weight is negative or not finite, all are zero, or two options contradict

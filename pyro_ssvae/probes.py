@@ -7,9 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.distributions import Categorical, Normal, TransformedDistribution
 from torch.nn import functional as F
@@ -85,6 +82,11 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     which no model sees in training: a diagnosis, never part of a method. None where they are all
     of one class.
     """
+    # Here, for they take two seconds to import.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     x_train, y_train = split.examples(some(split.unlabelled, EXAMPLES))
     x, y = split.part(part)
     if len(y_train.argmax(-1).unique()) < 2:

@@ -90,3 +90,4 @@ def duration(seconds: float) -> str:
 def say(line: str) -> None:
     """Print a line to standard output, above the bars that are shown."""
     tqdm.write(line)
+    sys.stdout.flush()  # a line in a file is to be there when the run it tells of has ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -17,7 +17,7 @@ from pyro_ssvae import checkpoint, data, folder as folders, zoo
 from pyro_ssvae.aggressive import AggressiveInference
 from pyro_ssvae.checkpoint import CHECKPOINT
 from pyro_ssvae.data import Split, steps_per_epoch
-from pyro_ssvae.errors import InputError, one_of, positive
+from pyro_ssvae.errors import InputError, named_folder, one_of, positive
 from pyro_ssvae.evaluation import evaluate, fit_classifier
 from pyro_ssvae.files import check_writable, locked, write_text
 from pyro_ssvae.folder import FIGURES, FILES, HISTORY, METRICS, SPLIT
@@ -65,6 +65,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
+    log: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Train a pair into a folder.
 
@@ -83,6 +84,7 @@ def train(
         resume: go on with the run in the folder, if there is one.
         overwrite: replace the run in the folder, if there is one.
         progress: show a progress bar.
+        log: A function that takes a line when a run goes on.
 
     Returns:
         What ``metrics.json`` holds.
@@ -94,7 +96,7 @@ def train(
         Interrupted: At SIGINT or SIGTERM, when the update under way is done and saved; at a second
             signal at once.
     """
-    out = Path(out)
+    out = named_folder(out)
     with locked(out):
         run = prepare(
             name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
@@ -102,8 +104,10 @@ def train(
             capture=capture, precision=precision, device=device, resume=resume,
             overwrite=overwrite,
         )
+        if run.history:
+            log(f"{name}, seed {split.seed}: going on after epoch {len(run.history)} of {epochs}")
         _fit(run, out, epochs, overwrite=overwrite, progress=progress)
-        metrics = _metrics(run, epochs)
+        metrics = _metrics(run, epochs, progress)
         folders.write_figures(out, run.objective, run.split, run.history)
         write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
     return metrics
@@ -148,7 +152,7 @@ def prepare(
     Raises:
         InputError: as :func:`train`.
     """
-    out = Path(out)
+    out = named_folder(out)
     check_folder(out, *FILES, resume=resume, overwrite=overwrite)
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
@@ -202,7 +206,7 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     Raises:
         InputError: if the folder holds no run, or one of its files is broken.
     """
-    folder = Path(folder)
+    folder = named_folder(folder)
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     where = choose_device(device)
@@ -216,9 +220,9 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     return Run(settings, objective, split)
 
 
-def test_metrics(run: Run) -> dict[str, float | None]:
-    """The metrics of the test part, as in ``metrics.json``."""
-    return evaluate(run.objective.model, run.objective.guide, run.split, "test")
+def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]:
+    """The metrics of the test part, as in ``metrics.json``; ``progress`` shows how far they are."""
+    return evaluate(run.objective.model, run.objective.guide, run.split, "test", progress=progress)
 
 
 def choose_device(name: str) -> torch.device:
@@ -254,7 +258,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def _metrics(run: Prepared, epochs: int) -> dict[str, Any]:
+def _metrics(run: Prepared, epochs: int, progress: bool) -> dict[str, Any]:
     model, guide, split = run.objective.model, run.objective.guide, run.split
     device = split.dataset.x.device
     return run.settings | {
@@ -265,8 +269,8 @@ def _metrics(run: Prepared, epochs: int) -> dict[str, Any]:
         "seconds": round(sum(row["seconds"] for row in run.history), 3),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "versions": versions(),
-        "validation": evaluate(model, guide, split, "validation"),
-        "test": evaluate(model, guide, split, "test"),
+        "validation": evaluate(model, guide, split, "validation", progress=progress),
+        "test": evaluate(model, guide, split, "test", progress=progress),
     }
 
 

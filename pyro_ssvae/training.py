@@ -120,8 +120,10 @@ def learning_rate(progress: float, lr: float = 1e-3, decay: bool = False) -> flo
     """The learning rate after a share ``progress`` of a training, 0 to 1.
 
     Args:
-        lr: the rate at its beginning, and all along without ``decay``.
-        decay: let it fall to 0 along half a cosine. Loshchilov and Hutter (2017), SGDR, eq. 5.
+        progress: The share of the training that is done.
+        lr: The learning rate at its beginning, and all along without ``decay``.
+        decay: Whether the learning rate falls to 0 along half a cosine. Loshchilov and Hutter
+            (2017), SGDR, eq. 5.
     """
     return lr * 0.5 * (1 + math.cos(math.pi * progress)) if decay else lr
 

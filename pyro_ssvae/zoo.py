@@ -5,25 +5,35 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae import guides, models
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.errors import InputError, one_of, unknown
+from pyro_ssvae.docstrings import arguments, paragraph
+from pyro_ssvae.errors import InputError, enough_memory, one_of, unknown
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.training import learning_rate
 
 
 @dataclass(frozen=True)
 class Option:
-    """A keyword of a pair: its name, its type, its default value, and what it belongs to."""
+    """A keyword of a pair.
+
+    Attributes:
+        name: Its name.
+        type: Its type, as annotated.
+        default: Its default value, the recipe's where that has one.
+        owner: What it belongs to: ``"model"``, ``"guide"``, ``"objective"`` or ``"training"``.
+        meaning: Its description, or those of all that take it.
+    """
 
     name: str
     type: Any
     default: Any
     owner: str
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,12 @@ class Pair:
     @property
     def factorisation(self) -> str:
         """How the model and the guide factorise: the first lines of their docstrings."""
-        return f"{_paragraph(self.model, 0)};  {_paragraph(self.guide, 0)}"
+        return f"{paragraph(self.model, 0)};  {paragraph(self.guide, 0)}"
 
     @property
     def source(self) -> str:
         """Where the pair comes from: the second paragraph of the model's docstring."""
-        return _paragraph(self.model, 1)
+        return paragraph(self.model, 1)
 
     def takes(self, option: str) -> bool:
         """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
@@ -63,14 +73,25 @@ class Pair:
         """The keywords of the model, the guide, the objective and the optimizer."""
         owners: dict[str, Callable[..., Any]] = {
             "model": self.model, "guide": self.guide, "objective": Objective,
-            "optimizer": learning_rate,
+            "training": learning_rate,
         }
         result: dict[str, Option] = {}
         for owner, function in owners.items():
+            described = arguments(function)
             for name, (kind, default) in _keywords(function).items():
                 default = self.recipe.get(name, default)
-                result.setdefault(name, Option(name, kind, default, owner))
+                option = result.setdefault(name, Option(name, kind, default, owner))
+                meaning = described.get(name, "")
+                if meaning not in option.meaning:
+                    meaning = f"{option.meaning} {meaning}".strip()
+                    result[name] = replace(option, meaning=meaning)
         return result
+
+    def values(self, of_data: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of all options on data with these defaults, where none is given."""
+        defaults = {option.name: option.default for option in self.options.values()}
+        from_data = {key: value for key, value in of_data.items() if key in defaults}
+        return defaults | from_data | self.recipe
 
 
 def names() -> list[str]:
@@ -105,21 +126,17 @@ def parse(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any
         try:
             result[name] = _value(text, kind)
         except ValueError:
-            wanted = inspect.formatannotation(kind)
-            raise InputError(f"expected {wanted} for option {name}, got {text!r}") from None
+            raise InputError(f"option {name}: expected {_wanted(kind)}, got {text!r}") from None
     return result
 
 
 def resolve(name: str, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
     """The values of all options of a pair: given, else its recipe's, the data's, or the default."""
     both = pair(name)
-    known = both.options
     for option in given:
-        if option not in known:
-            raise unknown(f"option of {name}", option, known)
-    defaults = {option.name: option.default for option in known.values()}
-    from_data = {key: value for key, value in dataset.defaults.items() if key in known}
-    return defaults | from_data | both.recipe | dict(given)
+        if option not in both.options:
+            raise unknown(f"option of {name}", option, both.options)
+    return both.values(dataset.defaults) | dict(given)
 
 
 def build(name: str, dataset: Dataset, options: Mapping[str, Any]) -> Objective:
@@ -134,8 +151,9 @@ def build(name: str, dataset: Dataset, options: Mapping[str, Any]) -> Objective:
             f"{name} has one label an example, got {dataset.name} with {len(dataset.sizes)} labels;"
             " use factored"
         )
-    model = _call(both.model, sizes | dict(options))
-    guide = _call(both.guide, {"model": model, **options})
+    with enough_memory(**options):
+        model = _call(both.model, sizes | dict(options))
+        guide = _call(both.guide, {"model": model, **options})
     return _call(Objective, {"model": model, "guide": guide, **options})
 
 
@@ -151,8 +169,25 @@ def _keywords(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _paragraph(documented: Any, number: int) -> str:
-    return " ".join((inspect.getdoc(documented) or "").split("\n\n")[number].split())
+def shown(value: Any) -> str:
+    """A value of an option as :func:`parse` reads it."""
+    if isinstance(value, tuple):
+        return ",".join(map(shown, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _wanted(kind: Any) -> str:
+    """What :func:`_value` reads as this type, in words."""
+    args = get_args(kind)
+    if type(None) in args:
+        return f"{_wanted(next(arg for arg in args if arg is not type(None)))}, or none"
+    if get_origin(kind) is tuple:
+        some, example = ("whole numbers", "256,128") if args[0] is int else ("numbers", "0.5,0.5")
+        return f"{some} separated by commas, such as {example}"
+    words = {int: "a whole number", float: "a number", bool: "true or false"}
+    return words.get(kind, "text")
 
 
 def _value(text: str, kind: Any) -> Any:

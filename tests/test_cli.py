@@ -3,8 +3,10 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from click.testing import CliRunner, Result
 from matplotlib.image import imread
 
 import pyro_ssvae
-from pyro_ssvae import zoo
+from pyro_ssvae import data, zoo
 from pyro_ssvae.cli import main
 
 SMALL = ("--set", "hidden=16", "--set", "z_dim=2", "--device", "cpu")
@@ -104,35 +106,56 @@ def mnist_files() -> dict[str, bytes]:
 # list
 
 
-@pytest.mark.parametrize("name", zoo.names())
-def test_list_shows_every_pair_with_its_factorisations_paper_and_options(name: str) -> None:
+def test_list_has_a_line_for_every_pair_with_the_factorisation_of_its_model() -> None:
     result = call("list")
     assert result.exit_code == 0
-    entries = result.stdout.strip().split("\n\n")
-    (entry,) = [entry for entry in entries if entry.splitlines()[0] == name]
-    pair = zoo.pair(name)
-    for program in (pair.model, pair.guide):
-        assert (program.__doc__ or "").splitlines()[0].strip() in entry
-    assert pair.source in entry
-    options = entry.splitlines()[-1].removeprefix("  options: ").split(" ")
-    taken = [option for option in pair.options if pair.takes(option)]
-    assert [option.split("=")[0] for option in options] == taken
-
-
-def test_list_shows_m2_as_its_paper_has_it() -> None:
-    entry = call("list").stdout
-    assert "p(x, y, z) = p(y) p(z) p(x | y, z);  q(y, z | x) = q(y | x) q(z | x, y)" in entry
-    assert "Kingma et al. (2014)" in entry and "alpha=10.0" in entry and "hidden=500" in entry
-
-
-def test_options_are_shown_as_set_reads_them() -> None:
+    lines = result.stdout.splitlines()
     for name in zoo.names():
-        pair = zoo.pair(name)
-        shown = re.search(rf"^{name}\n(?:  .*\n)*  options: (.*)$", call("list").stdout, re.M)
-        assert shown is not None
-        parsed = zoo.parse(shown[1].split(" "), pair.options)
-        taken = [option for option in pair.options.values() if pair.takes(option.name)]
-        assert parsed == {option.name: option.default for option in taken}
+        factorisation = (zoo.pair(name).model.__doc__ or "").splitlines()[0].strip()
+        assert [line for line in lines if line.split() == [name, *factorisation.split()]]
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_list_shows_a_pair_with_its_factorisations_paper_and_options(name: str) -> None:
+    result = call("list", name)
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    text = " ".join(result.stdout.split())
+    shown = re.findall(r"^  (\w+)=", result.stdout, re.M)
+    pair = zoo.pair(name)
+    assert sorted(shown) == sorted(filter(pair.takes, pair.options))
+    for program in (pair.model, pair.guide):
+        assert " ".join((program.__doc__ or "").splitlines()[0].split()) in text
+    assert pair.source in text
+    for option in shown:
+        assert pair.options[option].meaning in text
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_list_shows_the_values_used_on_the_data_as_set_reads_them(name: str) -> None:
+    pair = zoo.pair(name)
+    shown = re.findall(r"^  (\w+=\S*)", call("list", name, "--data", "moons").stdout, re.M)
+    used = zoo.resolve(name, data.load("moons"), {})
+    assert zoo.parse(shown, pair.options) == {
+        key: value for key, value in used.items() if pair.takes(key)
+    }
+
+
+def test_list_shows_m2_as_its_paper_has_it_and_its_values_on_mnist() -> None:
+    lines = call("list", "m2", "--data", "mnist").stdout.splitlines()
+    assert "  model  p(x, y, z) = p(y) p(z) p(x | y, z)" in lines
+    assert "  guide  q(y, z | x) = q(y | x) q(z | x, y)" in lines
+    assert "  z_dim=50              J, the number of latent dimensions." in lines
+
+
+@pytest.mark.parametrize("arguments, wanted", [
+    (["m3"], "unknown model 'm3': .* did you mean 'm2'"),
+    (["m2", "--data", "minst"], "unknown data set 'minst': .* did you mean 'mnist'"),
+    (["m2", "vae"], "unexpected extra argument"),
+], ids=" ".join)
+def test_list_refuses_what_it_does_not_know(arguments: list[str], wanted: str) -> None:
+    assert re.search(wanted, refusal(call("list", *arguments)))
 
 
 # train
@@ -231,10 +254,11 @@ def test_train_and_compare_give_the_same_run(comparison: Path, tmp_path: Path) -
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_train_resumes_on_the_command_line(run: Path) -> None:
+def test_train_resumes_on_the_command_line_and_says_where(run: Path) -> None:
     result = call("train", "m2", "--epochs", 3, *SMALL, "--set", "alpha=5", "--out", run,
                   "--resume")
     assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == "m2, seed 0: going on after epoch 2 of 3"
     assert read(run)["epochs"] == 3
     assert len((run / "history.csv").read_text().splitlines()) == 4
 
@@ -286,9 +310,20 @@ BAD_TRAINING = [
     (["--data", "digit"], "unknown data set 'digit': .* did you mean 'digits'"),
     (["--set", "z_dims=2"], "unknown option 'z_dims': .* did you mean 'z_dim'"),
     (["--set", "z_dim"], "expected an option as NAME=VALUE, got 'z_dim'"),
-    (["--set", "z_dim=two"], "expected int for option z_dim, got 'two'"),
-    (["--set", "hidden=16,x"], "expected tuple.* for option hidden, got '16,x'"),
-    (["--set", "lr=fast"], "expected float for option lr, got 'fast'"),
+    (["--set", "z_dim=two"], "option z_dim: expected a whole number, got 'two'"),
+    (["--set", "hidden=16,x"], "option hidden: expected whole numbers .* 256,128, got '16,x'"),
+    (["--set", "lr=fast"], "option lr: expected a number, got 'fast'"),
+    (["--set", "z_dim=100000000000"], "expected z_dim <= .*, got 100000000000"),
+    (["--set", f"z_dim={2**31 - 1}", "--set", f"hidden={2**31 - 2}"],
+     f"expected sizes for which there is memory, got z_dim={2**31 - 1}"),
+    (["--labels", "1" * 23], f"got {'1' * 23} "),
+    (["--epochs", "1" * 23], f"expected epochs <= .*, got {'1' * 23}"),
+    (["--batch-unlabelled", "1" * 23], f"expected batch_unlabelled <= .*, got {'1' * 23}"),
+    (["--batch-labelled", "1" * 23], f"expected batch_labelled <= .*, got {'1' * 23}"),
+    (["--batch-labelled", "1000001"], "expected a labelled batch of <= 1000000, got 1000001"),
+    (["--patience", "1" * 23], f"expected patience <= .*, got {'1' * 23}"),
+    (["--out", ""], 'expected the name of a folder, got ""'),
+    (["--data-root", "missing"], "expected the data root to be a folder .*got none at 'missing'"),
     (["--set", "z_dim=0"], "z_dim.* > 0, got 0"),
     (["--set", "hidden=0"], "hidden.* > 0, got 0"),
     (["--set", "hidden=16,-1"], "hidden.* > 0, got -1"),
@@ -331,9 +366,11 @@ BAD_TRAINING = [
 @pytest.mark.parametrize("arguments, wanted", BAD_TRAINING, ids=[" ".join(a) for a, _ in
                                                                  BAD_TRAINING])
 def test_bad_input_is_refused_in_one_line(
-    command: str, arguments: list[str], wanted: str, tmp_path: Path
+    command: str, arguments: list[str], wanted: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    result = call(command, "m2", *arguments, "--out", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    result = call(command, "m2", "--out", tmp_path / "out", *arguments)
     assert re.search(wanted, refusal(result))
     assert list(tmp_path.iterdir()) == []
 
@@ -344,6 +381,7 @@ def test_bad_input_is_refused_in_one_line(
     (["train"], "Missing argument 'MODEL'"),
     (["train", "m2", "vae"], "unexpected extra argument"),
     (["train", "m2", "--seed", "-1"], "seed.* got -1"),
+    (["train", "m2", "--seed", "1" * 23], f"a seed of at most 64 bits.* got {'1' * 23}"),
     (["train", "vae", "--set", "alpha=1"], "alpha=1.0 .* no classify: use alpha=0"),
     (["train", "supervised", "--set", "z_dim=2"], "unknown option 'z_dim'"),
     (["compare", "m3"], "unknown model 'm3': .* did you mean 'm2'"),
@@ -354,6 +392,8 @@ def test_bad_input_is_refused_in_one_line(
     (["compare", "vae", "--set", "alpha=1"], "unknown option 'alpha'"),
     (["compare", "m2", "--seeds", "0"], "seeds > 0, got 0"),
     (["compare", "m2", "--seeds", "-2"], "seeds > 0, got -2"),
+    (["compare", "m2", "--seeds", "1" * 23], f"expected seeds <= .*, got {'1' * 23}"),
+    (["compare", "m2", "--seeds", "1001"], "expected seeds <= 1000, got 1001"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_bad_input_of_one_command_is_refused_in_one_line(
     arguments: list[str], wanted: str, tmp_path: Path
@@ -518,6 +558,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_a_failed_download_tells_where_the_files_belong(command: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
+    root.mkdir()
     result = call(command, "m2", "--data", "mnist", "--data-root", root, "--out", tmp_path / "out")
     error = refusal(result)
     assert f"no MNIST files under {root}" in error and "no network" in error
@@ -526,9 +567,27 @@ def test_a_failed_download_tells_where_the_files_belong(command: str, tmp_path: 
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_failed_download_leaves_no_folder(tmp_path: Path) -> None:
-    root = tmp_path / "data"
-    refusal(call("train", "m2", "--data", "mnist", "--data-root", root, "--out", tmp_path / "out"))
+def test_a_failed_download_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # of the cache folder
+    monkeypatch.delenv("PYRO_SSVAE_DATA", raising=False)
+    refusal(call("train", "m2", "--data", "mnist", "--out", tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_downloaded_into_a_folder_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "torchvision.datasets.mnist.download_and_extract_archive",
+        lambda *_, **__: pytest.fail("it downloads"),
+    )
+    root = tmp_path / "misspelt"
+    error = refusal(
+        call("train", "m2", "--data", "mnist", "--data-root", root, "--out", tmp_path / "out")
+    )
+    assert f"expected the data root to be a folder that is there, got none at '{root}'" in error
     assert list(tmp_path.iterdir()) == []
 
 
@@ -545,6 +604,7 @@ def test_a_download_that_broke_off_goes_on_the_next_time(
         (Path(download_root) / name).write_bytes(mnist_files()[name])
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fetch)
+    (tmp_path / "data").mkdir()
     command = ("train", "m2", "--data", "mnist", "--data-root", tmp_path / "data", "--labels", 10,
                "--out", tmp_path / "out")
     assert "no network" in refusal(call(*command))
@@ -603,3 +663,30 @@ def test_a_program_whose_run_is_lost_prints_one_line(tmp_path: Path) -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert pyro_ssvae.__version__ in call("--version").stdout
+
+
+def test_a_program_whose_reader_has_enough_ends_quietly() -> None:
+    program = subprocess.Popen(
+        [*SCRIPT, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None and program.stderr is not None
+    program.stdout.close()
+    assert program.stderr.read() == ""
+    assert program.wait() == -signal.SIGPIPE
+
+
+def test_an_interruption_while_a_command_is_imported_ends_without_a_traceback(
+    tmp_path: Path
+) -> None:
+    slow = "print('importing', flush=True)\nimport time\ntime.sleep(60)"
+    (tmp_path / "torch.py").write_text(slow)
+    program = subprocess.Popen(
+        [sys.executable, "-c", "from pyro_ssvae.cli import main; main(['list'])"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    assert program.stdout is not None and program.stdout.readline() == "importing\n"
+    program.send_signal(signal.SIGINT)
+    _, stderr = program.communicate()
+    assert program.returncode not in (0, None)
+    assert len(stderr.split("\n")) <= 3 and "Traceback" not in stderr

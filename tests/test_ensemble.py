@@ -1,14 +1,17 @@
 """Replicas trained together are each trained as alone: same batches, same noise, same weights."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 
 import pytest
 import torch
+from torch.utils import cpp_extension
 
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, fit_ensemble, zoo
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.ensemble import Ensemble
+from pyro_ssvae.graphs import compiled
 from pyro_ssvae.program import CaptureError
 from pyro_ssvae.training import Epoch
 
@@ -220,3 +223,21 @@ def test_noise_that_depends_on_parameters_is_refused(digits, splits) -> None:
 def test_learning_rates_of_an_ensemble_take_their_share() -> None:
     replicas = [build("vae", load("digits"), seed) for seed in range(REPLICAS)]
     assert Ensemble(replicas, [0.1, 0.2]).rates.tolist() == pytest.approx([0.1, 0.2])
+
+
+def test_compiling_without_a_gpu_says_nothing_of_an_installed_cuda_toolkit(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    monkeypatch.setattr(cpp_extension.logger, "handlers", [handler])
+    monkeypatch.setenv("CUDA_HOME", "/usr/local")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    look = cpp_extension._find_cuda_home  # what importing this part of torch calls
+    monkeypatch.setattr("torch._inductor.standalone_compile", lambda *_, **__: look)
+    compiled(torch.fx.symbolic_trace(torch.sin), [])()
+    assert len(said) == 1  # after compiling torch says what it likes
+    monkeypatch.setattr("torch._inductor.standalone_compile", lambda *_, **__: look())
+    compiled(torch.fx.symbolic_trace(torch.sin), [])
+    assert len(said) == 1

@@ -1,10 +1,20 @@
 """What the errors say."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from pyro_ssvae.errors import InputError, NonFiniteLossError, positive, unknown
+from pyro_ssvae.errors import (
+    InputError,
+    NonFiniteLossError,
+    enough_memory,
+    named_folder,
+    positive,
+    unknown,
+)
 
 
 def test_an_input_error_is_a_value_error() -> None:
@@ -45,3 +55,42 @@ def test_the_number_at_fault_is_the_one_named() -> None:
 
 def test_positive_numbers_pass() -> None:
     positive(smallest=5e-324, whole=1, large=1e308)
+
+
+@pytest.mark.parametrize("number", [2**31, 10**22])
+def test_a_whole_number_has_31_bits(number: int) -> None:
+    positive(size=2**31 - 1, rate=1e22)
+    with pytest.raises(InputError, match=f"^expected size <= 2147483647, got {number}$"):
+        positive(size=number)
+
+
+@pytest.mark.parametrize("allocate", [
+    lambda: torch.empty(2**62, 8), lambda: torch.zeros(2, 2).expand(2**62, 2, 2).contiguous(),
+    lambda: np.zeros(2**58),
+], ids=["size", "number of elements", "NumPy"])
+def test_a_refused_allocation_names_the_largest_whole_number(allocate) -> None:
+    with pytest.raises(InputError, match="there is memory, got hidden=2000; smaller layers"):
+        with enough_memory(z_dim=50, hidden=(5, 2000), lr=1e9, likelihood="normal", swap=True):
+            allocate()
+    with pytest.raises(InputError, match="there is memory, got too large ones"):
+        with enough_memory(lr=0.1):
+            allocate()
+
+
+def test_a_gpu_without_memory_left_is_a_refused_allocation() -> None:
+    with pytest.raises(InputError, match="got z_dim=7"):
+        with enough_memory(z_dim=7):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    for error in (RuntimeError("shapes (2, 3) and (4, 5)"), KeyError("x"), InputError("no")):
+        with pytest.raises(type(error), match=str(error).replace("(", ".").replace(")", ".")):
+            with enough_memory(z_dim=7):
+                raise error
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    assert named_folder("a/b") == Path("a/b") and named_folder(Path()) == Path(".")
+    with pytest.raises(InputError, match='expected the name of a folder, got ""; "." is the'):
+        named_folder("")

@@ -100,6 +100,38 @@ def test_the_command_is_installed(pyproject: dict[str, Any]) -> None:
     assert (Path(sys.executable).parent / "pyro-ssvae").is_file()
 
 
+HEAVY = ("torch", "pyro", "numpy", "scipy", "sklearn", "matplotlib", "torchvision")
+
+
+@pytest.mark.parametrize("code, needed", [
+    ("import pyro_ssvae; dir(pyro_ssvae); pyro_ssvae.__version__", []),
+    ("from pyro_ssvae import InputError", []),
+    ("from pyro_ssvae.cli import main; main(['--help'], standalone_mode=False)", []),
+    ("from pyro_ssvae.cli import main; main(['train', '--help'], standalone_mode=False)", []),
+    ("from pyro_ssvae.cli import main; main(['--version'], standalone_mode=False)", []),
+    ("from pyro_ssvae import Objective, data, evaluate, fit, guides, models, zoo",
+     ["torch", "pyro", "numpy"]),
+], ids=["package", "error", "help", "help of train", "version", "library"])
+def test_importing_takes_what_is_needed(code: str, needed: list[str]) -> None:
+    printed = python(f"{code}; import sys; print([m for m in {HEAVY} if m in sys.modules])")
+    assert printed.splitlines()[-1] == str(needed)
+
+
+def test_what_the_package_names_is_that_of_its_modules() -> None:
+    from pyro_ssvae.objective import Objective
+    from pyro_ssvae.training import fit
+
+    assert (pyro_ssvae.Objective, pyro_ssvae.fit) == (Objective, fit)
+    assert set(pyro_ssvae.__all__) <= set(dir(pyro_ssvae))
+
+
+def test_the_package_has_nothing_else() -> None:
+    with pytest.raises(AttributeError, match="module 'pyro_ssvae' has no attribute 'Objektive'"):
+        pyro_ssvae.Objektive
+    with pytest.raises(ImportError, match="cannot import name 'Objektive'"):
+        from pyro_ssvae import Objektive  # noqa: F401
+
+
 def test_the_core_does_not_import_the_zoo() -> None:
     assert python(
         "import sys, pyro_ssvae, pyro_ssvae.data, pyro_ssvae.nn, pyro_ssvae.evaluation\n"

@@ -1,5 +1,6 @@
 """The data sets known by name, and those made from arrays."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from pyro_ssvae.data import PARTS, SOURCES, Dataset, from_arrays, load
+from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +110,53 @@ def test_points_in_the_plane_have_a_normal_likelihood_and_images_none_by_default
     name: str, likelihood: str
 ) -> None:
     assert load(name).defaults.get("likelihood", "bernoulli") == likelihood
+
+
+def test_every_data_set_has_a_preset_and_every_preset_a_data_set() -> None:
+    assert list(PRESETS) == list(SOURCES)
+
+
+@pytest.mark.parametrize("name", ["digits", "moons", "circles"])
+def test_the_defaults_of_a_data_set_are_its_preset_and_its_own_to_change(name: str) -> None:
+    data = load(name)
+    assert data.defaults == PRESETS[name] and data.defaults is not PRESETS[name]
+
+
+# The folder of data files
+
+
+def test_a_folder_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("digits", "mnist", "yeast"):
+        with pytest.raises(InputError, match="expected the data root to be a folder that is there"):
+            load(name, tmp_path / "missing")
+        with pytest.raises(InputError, match="folder that is there, got a file at .*file"):
+            load(name, str(tmp_path / "file"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(InputError, match="expected the data root to be a folder that is there"):
+        data_root("")
+
+
+def test_a_folder_that_the_environment_names_has_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYRO_SSVAE_DATA", str(tmp_path / "missing"))
+    with pytest.raises(InputError, match=r"expected \$PYRO_SSVAE_DATA to be a folder .*missing"):
+        data_root()
+    assert data_root(tmp_path) == tmp_path
+    assert len(load("digits").x) == 1797  # needs no files
+
+
+def test_only_the_cache_folder_need_not_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYRO_SSVAE_DATA", "")
+    assert data_root() == tmp_path / ".cache" / "pyro_ssvae"
+    assert data_root("~") == tmp_path
 
 
 # From arrays

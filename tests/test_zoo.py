@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 from typing import Any, Literal, Optional
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from pyro_ssvae import InputError, data, guides, models, zoo
+from pyro_ssvae.presets import PRESETS
 from pyro_ssvae.zoo import Option
 
 
@@ -62,9 +64,25 @@ def test_options_are_those_of_model_guide_objective_and_optimizer() -> None:
     assert owners.items() >= {
         "z_dim": "model", "hidden": "model", "learn_prior": "model", "likelihood": "model",
         "flows": "guide", "label_inference": "guide", "alpha": "objective", "beta": "objective",
-        "capacity_z": "objective", "lr": "optimizer",
+        "capacity_z": "objective", "lr": "training",
     }.items()
-    assert set(owners.values()) == {"model", "guide", "objective", "optimizer"}
+    assert set(owners.values()) == {"model", "guide", "objective", "training"}
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_every_option_has_a_meaning_in_plain_words(name: str) -> None:
+    for option in zoo.pair(name.lower()).options.values():
+        assert re.fullmatch(r".* .*\.", option.meaning), option.name
+        assert not re.search(r"`|:\w+:", option.meaning), option.name
+
+
+def test_an_option_of_both_programs_has_the_meaning_for_both() -> None:
+    hidden = zoo.pair("m2").options["hidden"].meaning
+    assert "the decoder" in hidden and "the classifier" in hidden and "the encoder" in hidden
+
+
+def test_a_pair_takes_the_meaning_from_the_class_that_it_derives_from() -> None:
+    assert zoo.pair("m1").options["z_dim"].meaning == "J, the number of latent dimensions."
 
 
 @pytest.mark.parametrize("name, near", [("m3", "m2"), ("M2", "m2"), ("supervise", "supervised")])
@@ -98,20 +116,51 @@ def test_a_setting_is_read_as_the_type_of_its_option(kind: Any, text: str, value
 
 
 @pytest.mark.parametrize("kind, text, wanted", [
-    (int, "x", "int"),
-    (int, "1.5", "int"),
-    (int, "", "int"),
-    (float, "much", "float"),
-    (bool, "maybe", "bool"),
-    (bool, "", "bool"),
-    (tuple[int, ...], "4,x", "tuple"),
-    (Optional[int], "x", "int"),
+    (int, "x", "a whole number"),
+    (int, "1.5", "a whole number"),
+    (int, "", "a whole number"),
+    (int, "1" * 5_000, "a whole number"),
+    (float, "much", "a number"),
+    (bool, "maybe", "true or false"),
+    (bool, "", "true or false"),
+    (tuple[int, ...], "4,x", "whole numbers separated by commas, such as 256,128"),
+    (tuple[float, ...] | None, "4,x", "numbers separated by commas, such as 0.5,0.5, or none"),
+    (Optional[int], "x", "a whole number, or none"),
+    (float | None, "x", "a number, or none"),
 ])
-def test_a_setting_of_another_type_is_refused_with_the_type(
+def test_a_setting_of_another_type_is_refused_in_words(
     kind: Any, text: str, wanted: str
 ) -> None:
-    with pytest.raises(InputError, match=f"expected .*{wanted}.* for option size, got '{text}'"):
+    with pytest.raises(InputError, match=f"option size: expected {wanted}, got '{text}'"):
         zoo.parse([f"size={text}"], {"size": Option("size", kind, None, "model")})
+
+
+@pytest.mark.parametrize("name", models.__all__)
+def test_a_value_is_shown_as_a_setting_reads_it(name: str) -> None:
+    options = zoo.pair(name.lower()).options
+    settings = [f"{option.name}={zoo.shown(option.default)}" for option in options.values()]
+    assert zoo.parse(settings, options) == {key: o.default for key, o in options.items()}
+
+
+@pytest.mark.parametrize("sizes, largest", [
+    ({"z_dim": 2**31 - 1, "hidden": (2**31 - 2,)}, "z_dim"),
+    ({"z_dim": 2**31 - 2, "hidden": (2**31 - 1, 5)}, "hidden"),
+], ids=["z_dim", "hidden"])
+def test_a_pair_that_no_memory_holds_is_refused_by_its_largest_size(
+    sizes: dict[str, Any], largest: str, digits: data.Dataset
+) -> None:
+    options = zoo.resolve("m2", digits, {"top_classes": 3, **sizes})
+    with pytest.raises(InputError, match=f"for which there is memory, got {largest}={2**31 - 1};"):
+        zoo.build("m2", digits, options)
+
+
+@pytest.mark.parametrize("size", [2**31, 10**11, 10**22])
+@pytest.mark.parametrize("option", ["z_dim", "hidden", "top_classes"])
+def test_a_size_that_is_none_is_refused(option: str, size: int, digits: data.Dataset) -> None:
+    value = (5, size) if option == "hidden" else size
+    options = zoo.resolve("m2", digits, {option: value})
+    with pytest.raises(InputError, match=f"expected {option}.* <= {2**31 - 1}, got {size}"):
+        zoo.build("m2", digits, options)
 
 
 def test_several_settings_are_read_into_one_dictionary() -> None:
@@ -153,6 +202,11 @@ def test_the_recipe_of_a_pair_wins_over_the_signature(digits: data.Dataset) -> N
     dataset = replace(digits, defaults={})
     assert zoo.resolve("m2", dataset, {})["alpha"] == models.M2.recipe["alpha"] == 10.0
     assert zoo.resolve("vae", dataset, {})["labelled"] == models.VAE.recipe["labelled"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["digits", "moons"])
+def test_the_values_on_a_data_set_are_known_without_loading_it(name: str) -> None:
+    assert zoo.pair("vade").values(PRESETS[name]) == zoo.resolve("vade", data.load(name), {})
 
 
 def test_the_signature_gives_what_nothing_else_gives(digits: data.Dataset) -> None:

@@ -12,6 +12,8 @@ from torch import Tensor
 from pyro_ssvae.data.dataset import Split
 from pyro_ssvae.errors import InputError, positive
 
+MOST_LABELLED = 1_000_000  # a batch repeats the labelled examples, and would fill any memory
+
 
 class Batch(NamedTuple):
     """What one update sees.
@@ -44,8 +46,8 @@ def batches(
 
     Args:
         split: the data, on the device where the batches are wanted.
-        labelled: L, labelled examples in a batch; any size.
-        unlabelled: U, unlabelled examples in a batch; any size.
+        labelled: L, the number of labelled examples in a batch, at most :data:`MOST_LABELLED`.
+        unlabelled: U, the number of unlabelled examples in a batch, of any size.
         seed: of the order.
         epoch: number of the epoch; the same (seed, epoch) gives the same batches.
     """
@@ -61,6 +63,8 @@ def order(
     """The indices of the labelled and of the unlabelled examples of :func:`batches`, in order."""
     steps = steps_per_epoch(split, unlabelled)
     positive(labelled=labelled)
+    if labelled > MOST_LABELLED:
+        raise InputError(f"expected a labelled batch of <= {MOST_LABELLED}, got {labelled}")
     if seed < 0 or epoch < 0:
         raise InputError(f"expected seed >= 0 and epoch >= 0, got seed={seed} and epoch={epoch}")
     rng = np.random.default_rng([seed, epoch])

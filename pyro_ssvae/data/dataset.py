@@ -158,8 +158,8 @@ class Dataset:
     def _check_split(self, labels: int, validation: int, seed: int, missing: float) -> None:
         if validation < 1:
             raise InputError(f"expected at least 1 validation example, got {validation}")
-        if seed < 0:
-            raise InputError(f"expected seed >= 0, got {seed}")
+        if not 0 <= seed < 2**64:
+            raise InputError(f"expected a seed of at most 64 bits, 0 <= seed < 2**64, got {seed}")
         if not 0 <= missing < 1:
             raise InputError(f"expected missing as a probability in [0, 1), got {missing}")
         if self.multilabel and labels < 1:

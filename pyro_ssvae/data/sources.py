@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn import datasets as sklearn_datasets
-from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import MinMaxScaler
 
 from pyro_ssvae.data.dataset import Dataset
+from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError, unknown
+from pyro_ssvae.presets import PRESETS
 
-# Options for features in [0, 1] that are no pixels.
-FEATURES = {"likelihood": "normal", "sigma": 0.1, "hidden": (128,), "z_dim": 16, "lr": 3e-3}
+# scikit-learn is imported in the functions that need it, for it takes two seconds.
 
 
 def load(name: str, root: str | Path | None = None) -> Dataset:
@@ -37,7 +35,7 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
     """
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
-    return SOURCES[name](root)
+    return SOURCES[name](None if root is None else data_root(root))
 
 
 def from_arrays(
@@ -65,6 +63,8 @@ def from_arrays(
         InputError: if shapes disagree, x is not finite, or y are no class indices
             or, in two dimensions, other than -1, 0 and 1.
     """
+    from sklearn.model_selection import train_test_split
+
     try:
         images, labels = np.asarray(x), np.asarray(y)
         numbers = np.issubdtype(images.dtype, np.number) or images.dtype == bool
@@ -101,11 +101,11 @@ def from_arrays(
 
 
 def _digits(root: str | Path | None) -> Dataset:
-    images, labels = sklearn_datasets.load_digits(return_X_y=True)
-    return _named(
-        from_arrays(images / 16.0, labels, name="digits", image_shape=(8, 8)),
-        validation=200, hidden=(128,), z_dim=16, lr=3e-3,
-    )
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    dataset = from_arrays(images / 16.0, labels, name="digits", image_shape=(8, 8))
+    return _preset(dataset, validation=200)
 
 
 def _mnist(root: str | Path | None) -> Dataset:
@@ -115,39 +115,44 @@ def _mnist(root: str | Path | None) -> Dataset:
     images, labels, test = read_mnist(root)
     return Dataset(
         name="mnist", x=images, y=labels, classes=10, test=test, validation=10_000,
-        image_shape=(28, 28), defaults={"hidden": (500,), "z_dim": 50},
+        image_shape=(28, 28), defaults=dict(PRESETS["mnist"]),
     )
 
 
 def _plane(name: str, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> Dataset:
     # 10,000 training points as in Jurasinski (2019), 1,000 to validate and 2,000 to test.
     dataset = from_arrays(x, y, name=name, test=2_000 / len(x))
-    return _named(dataset, validation=1_000, hidden=(50, 50), z_dim=1, likelihood="normal")
+    return _preset(dataset, validation=1_000)
 
 
 def _moons(root: str | Path | None) -> Dataset:
-    return _plane("moons", *sklearn_datasets.make_moons(13_000, noise=0.1, random_state=0))
+    from sklearn.datasets import make_moons
+
+    return _plane("moons", *make_moons(13_000, noise=0.1, random_state=0))
 
 
 def _circles(root: str | Path | None) -> Dataset:
-    circles = sklearn_datasets.make_circles(13_000, noise=0.05, factor=0.5, random_state=0)
-    return _plane("circles", *circles)
+    from sklearn.datasets import make_circles
+
+    return _plane("circles", *make_circles(13_000, noise=0.05, factor=0.5, random_state=0))
 
 
 def _multilabel(name: str) -> Callable[[str | Path | None], Dataset]:
     def source(root: str | Path | None) -> Dataset:
+        from sklearn.preprocessing import MinMaxScaler
+
         # Here, for only these data need scipy's parser.
         from pyro_ssvae.data.mulan import read_mulan
 
         x, y = read_mulan(name, root)
         dataset = from_arrays(MinMaxScaler(clip=True).fit_transform(x), y, name=name)
-        return _named(dataset, validation=dataset.validation, **FEATURES)
+        return _preset(dataset, validation=dataset.validation)
 
     return source
 
 
-def _named(dataset: Dataset, *, validation: int, **defaults: Any) -> Dataset:
-    return replace(dataset, validation=validation, defaults=defaults)
+def _preset(dataset: Dataset, *, validation: int) -> Dataset:
+    return replace(dataset, validation=validation, defaults=dict(PRESETS[dataset.name]))
 
 
 SOURCES: dict[str, Callable[[str | Path | None], Dataset]] = {
