@@ -120,7 +120,7 @@ def reliability(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) ->
     above.plot([0, 1], [0, 1], color="black", lw=1, ls="--")
     above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     above.set_title(f"expected calibration error {ece(probs, y, sizes, BINS):.1%}", fontsize=10)
-    above.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     below.bar(lefts, count, color=PLAIN, **style)
     below.set(xlabel="confidence", ylabel="examples" if len(sizes or [0]) == 1 else "labels")
     return figure
@@ -139,16 +139,21 @@ def mistaken_images(
         names: The names of the K classes.
     """
     index = _mistaken(probs, y)[:MISTAKES]
-    columns = min(8, len(index))
+    columns, height = min(8, len(index)), shape[0] / shape[1]
+    across, down = 1.3, height + 0.6  # from one image, of width 1, to the next
     rows = -(-len(index) // columns)
-    figure = Figure(figsize=(max(3.2, 1.05 * columns), 1.5 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, i in zip(grid, index):
-        axes.imshow(x[i].reshape(shape).cpu().numpy(), cmap="gray_r", vmin=0, vmax=1)
+    figure = Figure(figsize=(max(2.0, 0.85 * across * columns), 0.85 * down * rows))
+    axes = figure.add_axes((0, 0, 1, 1))
+    for k, i in enumerate(index.tolist()):
+        left, top = k % columns * across, k // columns * down
+        image = x[i].reshape(shape).cpu().numpy()
+        extent = (left, left + 1, top + height, top)
+        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)
         said, true = names[int(probs[i].argmax())], names[int(y[i].argmax())]
-        axes.set_title(f"{said} ({probs[i].max():.1%})\ntruly {true}", fontsize=8)
-    for axes in grid:
-        axes.axis("off")
+        axes.text(left + 0.5, top - 0.06, f"{said} ({probs[i].max():.1%})\ntruly {true}",
+                  ha="center", va="bottom", fontsize=8)
+    axes.set(xlim=(-0.15, columns * across - 0.15), ylim=(rows * down - 0.55, -0.55))
+    axes.axis("off")
     return figure
 
 

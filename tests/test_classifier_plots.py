@@ -145,18 +145,18 @@ def test_the_reliability_diagram_of_several_labels_counts_labels() -> None:
 
 def test_mistaken_images_begin_with_the_most_confident_one() -> None:
     images = torch.arange(24.0).reshape(6, 4) / 24
-    panels = [a for a in mistaken_images(PROBS, images, Y, (2, 2), ("cat", "dog")).axes if a.images]
-    assert [panel.get_title() for panel in panels] == [
+    (axes,) = mistaken_images(PROBS, images, Y, (2, 2), ("cat", "dog")).axes
+    assert [text.get_text() for text in axes.texts] == [
         "dog (95.0%)\ntruly cat", "cat (78.0%)\ntruly dog", "dog (70.0%)\ntruly cat",
     ]
-    for panel, i in zip(panels, (4, 1, 2)):
-        assert np.allclose(panel.images[0].get_array(), images[i].reshape(2, 2))
+    for shown, i in zip(axes.images, (4, 1, 2), strict=True):
+        assert np.allclose(shown.get_array(), images[i].reshape(2, 2))
 
 
 def test_no_more_than_16_mistaken_images_are_shown() -> None:
     wrong = PROBS[4:5].expand(40, 2)
     drawn = mistaken_images(wrong, torch.zeros(40, 4), Y[:1].expand(40, 2), (2, 2), ("a", "b"))
-    assert len([axes for axes in drawn.axes if axes.images]) == 16
+    assert len(drawn.axes[0].images) == 16
 
 
 def test_mistaken_points_are_marked_with_their_confidence_over_all_points() -> None:
