@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyro_ssvae import earlier, report, runs, zoo
+from pyro_ssvae import earlier, report, runs, tables, zoo
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive
@@ -18,21 +15,8 @@ from pyro_ssvae.progress import Progress
 from pyro_ssvae.report import RUNS, run_folder
 from pyro_ssvae.training import check_support
 
-TABLE, TABLE_CSV, REPORT = "table.md", "table.csv", "report.html"
+TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 MOST_SEEDS = 1_000  # all splits are in memory
-
-# What the table shows, of what the rows have: heading, name of the metric, factor, decimals.
-COLUMNS = (
-    ("accuracy %", "accuracy", 100, 1),
-    ("NLL", "nll", 1, 3),
-    ("Brier", "brier", 1, 3),
-    ("ECE %", "ece", 100, 1),
-    ("macro F1 %", "macro_f1", 100, 1),
-    ("ELBO", "elbo", 1, 2),
-    ("IWAE", "iwae", 1, 2),
-    ("leakage %", "leakage", 100, 1),
-    ("seconds", "seconds", 1, 1),
-)
 
 
 def compare(
@@ -56,8 +40,8 @@ def compare(
     Args:
         names: of the pairs, in the table's order.
         dataset: the data.
-        out: folder for ``table.md``, ``table.csv``, ``report.html`` and the folders of the runs,
-            ``runs/NAME-seed-S``.
+        out: folder for ``table.md``, ``table.csv``, ``runs.csv``, ``report.html`` and the folders
+            of the runs, ``runs/NAME-seed-S``.
         labels: labelled examples in each split.
         seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
         missing: probability with which each label of the labelled examples is hidden, of
@@ -146,59 +130,18 @@ def _compare(
                 results[name].append(evaluate_reference(name, split))
                 log(_line(name, split, results[name][-1]))
                 runs_done.advance()
-    rows = {name: summary(runs_of_name) for name, runs_of_name in results.items()}
-    table = markdown(rows)
-    write_text(out / TABLE_CSV, _csv(rows))
-    write_text(out / REPORT, report.html(out, results, table))
-    write_text(out / TABLE, table)
+    write_text(out / TABLE_CSV, tables.csv_of_means(results))
+    write_text(out / RUNS_CSV, tables.csv_of_runs(results))
+    write_text(out / REPORT, report.html(out, results, dataset))
+    write_text(out / TABLE, tables.markdown(results))
     return out / REPORT
 
 
 def _clear(out: Path, keep_runs: bool) -> None:
-    for name in (TABLE, TABLE_CSV, REPORT):
+    for name in (TABLE, TABLE_CSV, RUNS_CSV, REPORT):
         (out / name).unlink(missing_ok=True)
     if not keep_runs:
         earlier.clear_runs(out)
-
-
-def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float] | None]:
-    """Mean and sample standard deviation over runs of each of the table's metrics.
-
-    None where the runs have no such metric; the deviation of a single run is NaN.
-    """
-    result: dict[str, tuple[float, float] | None] = {}
-    for _, metric, _, _ in COLUMNS:
-        found = [{"seconds": m["seconds"], **m["test"]}.get(metric) for m in metrics]
-        values = [float(value) for value in found if value is not None]
-        if len(values) < len(found):
-            result[metric] = None
-        else:
-            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
-            result[metric] = (statistics.fmean(values), spread)
-    return result
-
-
-def markdown(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:
-    """The table: a row for each name, mean ± standard deviation for each metric."""
-    columns = [c for c in COLUMNS if any(row[c[1]] is not None for row in rows.values())]
-    lines = [["model", *(heading for heading, *_ in columns)]]
-    for name, row in rows.items():
-        cells = []
-        for _, metric, factor, decimals in columns:
-            value = row[metric]
-            if value is None:
-                cells.append("–")
-            else:
-                mean, spread = (f"{number * factor:.{decimals}f}" for number in value)
-                cells.append(mean if spread == "nan" else f"{mean} ± {spread}")
-        lines.append([name, *cells])
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    padded = [
-        [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:]))]
-        for line in lines
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (padded[0], rule, *padded[1:]))
 
 
 def _options_of_each(
@@ -226,13 +169,3 @@ def _line(name: str, split: Split, metrics: Mapping[str, Any]) -> str:
     ]
     result = ", ".join(shown) or "done"
     return f"{name}, seed {split.seed}: {result} in {metrics['seconds']:.1f} s"
-
-
-def _csv(rows: Mapping[str, Mapping[str, tuple[float, float] | None]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    metrics = [metric for _, metric, _, _ in COLUMNS]
-    writer.writerow(["model", *(f"{m}_{kind}" for m in metrics for kind in ("mean", "std"))])
-    for name, row in rows.items():
-        writer.writerow([name, *(number for m in metrics for number in row[m] or ("", ""))])
-    return text.getvalue()

@@ -36,7 +36,7 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     figures = folder / FIGURES
     if figures.is_dir() and not figures.is_symlink():
-        for name in plots.NAMES:
+        for name in plots.FIGURES:
             (figures / f"{name}.png").unlink(missing_ok=True)
         remove_if_empty(figures)
 

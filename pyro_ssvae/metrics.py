@@ -53,14 +53,31 @@ def ece(
     All known labels count alike. Guo et al. (2017), On Calibration of Modern Neural Networks,
     section 2.
     """
+    confidence, right, count = calibration(probs, y, sizes, bins)
+    gaps = torch.where(count > 0, (right - confidence).abs() * count, 0.0)
+    return (gaps.sum() / count.sum()).item()
+
+
+def calibration(
+    probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None, bins: int = 15
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Confidence and accuracy in equally wide bins of the highest probability, over 0 to 1.
+
+    All known labels count alike.
+
+    Returns:
+        Of each bin (bins,): the mean confidence and the fraction that is right, NaN where it is
+        empty, and the number of labels in it.
+    """
     blocks = _blocks(probs, y, sizes)
     right, known = _right(blocks)
     confidence = torch.stack([p.double().amax(-1) for p, _, _ in blocks], dim=1)[known]
-    correct = right[known].double()
     index = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
-    gap = torch.zeros(bins, dtype=torch.double, device=probs.device)
-    gap.index_add_(0, index, correct - confidence)
-    return (gap.abs().sum() / len(correct)).item()
+    totals = torch.zeros(3, bins, dtype=torch.double, device=probs.device)
+    values = torch.stack([confidence, right[known].double(), torch.ones_like(confidence)])
+    totals.index_add_(1, index, values)
+    confidences, rights, count = totals
+    return confidences / count, rights / count, count
 
 
 def macro_f1(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> float:

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
-from sklearn.metrics import confusion_matrix
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_ssvae import query
+from pyro_ssvae import classifier_plots, query
 from pyro_ssvae.data import Split
+from pyro_ssvae.drawing import PLAIN, SEVERAL, SHOWN, class_names, color, epoch_axis, plane_axes
 from pyro_ssvae.evaluation import class_probabilities, evaluating, fit_classifier
-from pyro_ssvae.metrics import accuracy, macro_f1
 from pyro_ssvae.objective import Objective
 
-COLORS = colormaps["tab10"]
+# Every name that a figure of a run can have.
+FIGURES = (
+    "learning_curves", "samples", "analogies", "latent", "confusion", "labels", "reliability",
+    "mistakes",
+)
 OF_EPOCHS = {"epoch", "updates", "seconds"}
-SHOWN = 2_000  # points in a scatter plot
-NAMES = ("learning_curves", "samples", "analogies", "latent", "confusion", "labels")
 
 
 def figures(
     objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
 ) -> dict[str, Figure]:
-    """Every figure that the pair and its data allow, by name; several labels have no columns.
+    """Every figure of :data:`FIGURES` that the pair and its data allow, by name.
 
     Args:
         objective: the trained pair.
@@ -50,10 +50,11 @@ def figures(
         if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
-            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes)
+            names = None if several else class_names(split.dataset)
+            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes, names)
         if hasattr(guide, "classify"):
             probs = class_probabilities(guide, x)
-            result["labels" if several else "confusion"] = confusion(probs, y, sizes)
+            result |= classifier_plots.figures(probs, x, y, split.dataset)
     return result
 
 
@@ -73,19 +74,22 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         title: [name for name in names if name in history[0]] for title, names in panels.items()
     }
     panels = {title: names for title, names in panels.items() if names}
-    figure = Figure(figsize=(2.9 * len(panels), 2.6), layout="constrained")
-    epochs = [row["epoch"] for row in history]
-    marker = "o" if len(epochs) == 1 else None
-    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
+    epochs = [int(row["epoch"]) for row in history]
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, names) in zip(grid, panels.items()):
-        for name in names:
-            axes.plot(epochs, [row[name] for row in history], marker=marker, label=name)
+        for name, shade in zip(names, cycle(SEVERAL if len(names) > 1 else [PLAIN])):
+            axes.plot(epochs, [row[name] for row in history], color=shade, label=name,
+                      marker="o" if len(epochs) == 1 else None)
         axes.set_title(title, fontsize=10)
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        epoch_axis(axes, epochs)
         axes.grid(alpha=0.3)
         if len(names) > 1:
             axes.legend(frameon=False, fontsize=8)
+    for axes in grid[len(panels):]:
+        axes.remove()
     return figure
 
 
@@ -105,7 +109,7 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
     for k in range(classes):
         of_class = fn.mean[y[:, k] == 1][:rows]
         images[:len(of_class), k] = of_class
-    return _grid(images.flatten(0, 1), shape, classes, [str(k) for k in range(classes)])
+    return _grid(images.flatten(0, 1), shape, classes, class_names(split.dataset))
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
@@ -121,23 +125,37 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)
-    return _grid(rows, shape, classes + 1, ["x", *map(str, range(classes))])
+    return _grid(rows, shape, classes + 1, ["x", *class_names(split.dataset)])
 
 
-def latent(guide: Any, x: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> Figure:
-    """Posterior means of z for x (N, D), given the likeliest class, by true one-hot y (N, K).
+def latent(
+    guide: Any,
+    x: Tensor,
+    y: Tensor,
+    sizes: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Posterior means of z, given the likeliest class, by the true class.
 
     More than two dimensions are shown by their first two principal components, one by a
-    histogram for each class. With several labels, in blocks of these sizes, the number of those
-    that are known to be present stands in for the class.
+    histogram for each class. With several labels the number of those that are known to be present
+    stands in for the class.
+
+    Args:
+        guide: The guide.
+        x: (N, D) examples.
+        y: (N, sum(sizes)) one-hot labels.
+        sizes: The sizes of the blocks of y; None is a single one, of K classes.
+        names: The names of the K classes; None numbers them.
     """
     z = query.posterior_mean(guide, x, _likeliest(guide, x, sizes)).cpu().numpy()
-    by, names, groups = "true class", range(y.shape[-1]), y.argmax(-1).cpu().numpy()
+    by, groups = "true class", y.argmax(-1).cpu().numpy()
+    names = names or [str(k) for k in range(y.shape[-1])]
     if sizes is not None and len(sizes) > 1:
         groups = sum(block[:, 1] == 1 for block in y.split(list(sizes), dim=-1)).cpu().numpy()
-        by, names = "number of labels", range(groups.max() + 1)
+        by, names = "number of labels", [str(k) for k in range(groups.max() + 1)]
     if z.shape[1] == 1:
-        return _histograms(z[:, 0], groups, len(names), by)
+        return _histograms(z[:, 0], groups, names, by)
     labels = ["z 1", "z 2"]
     if z.shape[1] > 2:
         pca = PCA(2).fit(z)
@@ -146,50 +164,12 @@ def latent(guide: Any, x: Tensor, y: Tensor, sizes: Sequence[int] | None = None)
         z = pca.transform(z)
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
-    for k in names:
+    for k, name in enumerate(names):
         points = z[groups == k]
-        axes.scatter(points[:, 0], points[:, 1], s=6, color=COLORS(k % 10), label=str(k), alpha=0.7)
-    axes.set(xlabel=labels[0], ylabel=labels[1], title=f"posterior mean of z, by {by}")
+        axes.scatter(points[:, 0], points[:, 1], s=6, color=color(k), label=name, alpha=0.7)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
-    return figure
-
-
-def confusion(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> Figure:
-    """Confusion matrix of class probabilities (N, K) and one-hot labels y (N, K), in examples.
-
-    Several labels, in blocks of these sizes, are shown by each one's accuracy and F1.
-    """
-    if sizes is not None and len(sizes) > 1:
-        return _label_scores(probs, y, sizes)
-    classes = y.shape[-1]
-    counts = confusion_matrix(
-        y.argmax(-1).cpu(), probs.argmax(-1).cpu(), labels=range(classes)
-    )
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure = Figure(figsize=(4.4, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), count in np.ndenumerate(counts):
-        if count:
-            axes.text(j, i, count, ha="center", va="center", fontsize=7,
-                      color="white" if shares[i, j] > 0.5 else "black")
-    title = f"accuracy {accuracy(probs, y):.1%}; colours: shares of a row"
-    axes.set(xlabel="predicted class", ylabel="true class", title=title,
-             xticks=range(classes), yticks=range(classes))
-    return figure
-
-
-def _label_scores(probs: Tensor, y: Tensor, sizes: Sequence[int]) -> Figure:
-    blocks = [block.split(list(sizes), dim=-1) for block in (probs, y)]
-    known = [k for k, t in enumerate(blocks[1]) if not t.isnan().any(-1).all()]
-    figure = Figure(figsize=(max(4.4, 1.5 + 0.4 * len(sizes)), 3.2), layout="constrained")
-    axes = figure.subplots()
-    for shift, (label, score) in zip((-0.2, 0.2), {"accuracy": accuracy, "F1": macro_f1}.items()):
-        values = [score(blocks[0][k], blocks[1][k]) for k in known]
-        axes.bar(np.array(known) + shift, values, width=0.4, label=label)
-    title = f"accuracy {accuracy(probs, y, sizes):.1%}, macro F1 {macro_f1(probs, y, sizes):.1%}"
-    axes.set(xlabel="label", title=title, xticks=range(len(sizes)), ylim=(0, 1))
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
 
@@ -217,14 +197,15 @@ def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
 
 
 def _histograms(
-    z: np.ndarray[Any, Any], groups: np.ndarray[Any, Any], number: int, by: str
+    z: np.ndarray[Any, Any], groups: np.ndarray[Any, Any], names: Sequence[str], by: str
 ) -> Figure:
     figure = Figure(figsize=(4.8, 3.2), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(z.min(), z.max() + 1e-6, 60).tolist()
-    for k in range(number):
-        axes.hist(z[groups == k], bins=bins, color=COLORS(k % 10), alpha=0.6, label=str(k))
-    axes.set(xlabel="z", ylabel="examples", title=f"posterior mean of z, by {by}")
+    for k, name in enumerate(names):
+        axes.hist(z[groups == k], bins=bins, color=color(k), alpha=0.6, label=name)
+    axes.set(xlabel="z", ylabel="examples")
+    axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
 
@@ -236,19 +217,21 @@ def _every_class(classes: int, times: int, like: Tensor) -> Tensor:
 
 
 def _sampled_points(model: Any, split: Split) -> Figure:
-    data = split.dataset.x[split.unlabelled[:SHOWN]]
-    fn, y = query.draw(model, data)
-    x = fn.sample().cpu()
+    unlabelled = split.dataset.x[split.unlabelled[:SHOWN]]
+    fn, y = query.draw(model, unlabelled)
+    x = fn.sample().cpu().numpy()
     groups = {"model": x} if y is None else {
-        f"y = {k}": x[y[:, k].cpu() == 1] for k in range(split.dataset.classes)
+        f"y = {name}": x[y[:, k].cpu().numpy() == 1]
+        for k, name in enumerate(class_names(split.dataset))
     }
-    data = data.cpu()
+    data = unlabelled.cpu().numpy()
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
     axes.scatter(data[:, 0], data[:, 1], s=4, color="silver", label="data")
     for k, (label, points) in enumerate(groups.items()):
-        axes.scatter(points[:, 0], points[:, 1], s=4, color=COLORS(k % 10), label=label)
-    axes.set(title="draws from the model", xlabel="x 1", ylabel="x 2", aspect="equal")
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=color(k), label=label)
+    plane_axes(figure, axes)
+    axes.set_title("draws from the model", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, markerscale=3, fontsize=8)
     return figure
 
@@ -266,7 +249,8 @@ def _grid(
     centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
     axes.set(xticks=centres if titles else [], yticks=[])
     if titles:
-        axes.set_xticklabels(titles)
+        long = max(map(len, titles)) > 4
+        axes.set_xticklabels(titles, rotation=45 if long else 0, ha="left" if long else "center")
     axes.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     return figure

@@ -7,48 +7,21 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from pyro_ssvae import runs, zoo
-from pyro_ssvae.importance import IWAE_SAMPLES
-from pyro_ssvae.plots import COLORS
+from pyro_ssvae import comparison_plots, runs, tables, zoo
+from pyro_ssvae.data import Dataset
+from pyro_ssvae.drawing import color
+from pyro_ssvae.tables import Results
 
 RUNS = "runs"
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 68rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; border-top: 1px solid #ddd; padding-top: 1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 0.9rem; }
-th, td { padding: 0.35rem 0.7rem; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #222; } td { border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; font-weight: 600; }
-figure { display: inline-block; margin: 0.5rem 1rem 0.5rem 0; vertical-align: top; }
-figcaption { font-size: 0.85rem; color: #555; } img { max-width: 100%; height: auto; }
-code { background: #f4f4f4; padding: 0 0.2em; } p.note { color: #555; font-size: 0.9rem; }
-"""
-
-NOTES = {
-    "accuracy": "accuracy, NLL (nats), Brier score and ECE of q(y | x) on the test part",
-    "elbo": f"ELBO and IWAE bound (K = {IWAE_SAMPLES} samples) on log p(x) of the test images,"
-            " without labels, in nats: higher is better, and only models of the same x compare",
-    "leakage": "accuracy of a linear classifier of the class from z: what z knows of the class",
-    "seconds": "time of training; of a reference, that of fitting all its candidates",
-}
-
-CAPTIONS = {
-    "learning_curves": "Training and validation, epoch by epoch",
-    "samples": "Drawn from the model, class by class",
-    "analogies": "Test images, and the model's images of their z with every class in turn",
-    "latent": "Where the test images lie in the latent space",
-    "confusion": "Test images by true and predicted class",
-    "labels": "Accuracy and F1 of every label on the test part",
-}
+DPI = 120  # of the figures, which are shown at 96 pixels an inch
+WIDE = 700  # pixels: a wider figure is scrolled where it would become too small to read
 
 
 def run_folder(out: Path, name: str, seed: int) -> Path:
@@ -56,124 +29,162 @@ def run_folder(out: Path, name: str, seed: int) -> Path:
     return out / RUNS / f"{name}-seed-{seed}"
 
 
-def html(
-    out: Path, results: Mapping[str, Sequence[Mapping[str, Any]]], table: str
-) -> str:
+def html(out: Path, results: Results, dataset: Dataset) -> str:
     """The report's text.
 
     Args:
-        out: the comparison's folder, whose runs' histories and figures are read.
-        results: metrics of each run by name, pairs and references.
-        table: the summary as markdown.
+        out: The comparison's folder, whose runs' histories and figures are read.
+        results: The metrics of each run by name, of pairs and of references.
+        dataset: The data they are of.
     """
     trained = {name: metrics for name, metrics in results.items() if "model" in metrics[0]}
-    first = next(iter(trained.values()))[0]
     folders = {
         name: [run_folder(out, name, m["seed"]) for m in metrics]
         for name, metrics in trained.items()
     }
-    about = (
-        f"{first['data']}, {first['labels']} labels, {first['epochs']} epochs,"
-        f" {len(next(iter(results.values())))} seeds, {first['device']}"
-    )
+    colors = {name: to_hex(color(i)) for i, name in enumerate(results)}
+    heading = " · ".join(trained)
+    first = next(iter(trained.values()))[0]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     body = [
-        f"<h1>{escape(' · '.join(trained))}</h1>",
-        f"<p>{escape(about)}</p>",
-        f'<div class="scroll">{_table(table)}</div>',
-        '<p class="note">Mean ± standard deviation over seeds; every seed draws other labels, and'
-        f" all models see the same. {escape('; '.join(NOTES.values()))}.</p>",
-        _figure(_accuracies(results), "Test accuracy of every run, and the means"),
-        _figure(_curves(folders), "Validation: mean and range over seeds"),
-        *(_section(name, metrics[0], folders[name][0]) for name, metrics in trained.items()),
+        f"<h1>{escape(heading)}</h1>",
+        f"<p>{escape(_about(results, first))}</p>",
+        _table(results, colors),
+        *(f'<p class="note">{escape(line)}</p>' for line in tables.footnotes(results)),
+        _notes(results),
+        _summaries(results, folders, colors),
+        *(
+            _section(name, metrics[0], folders[name][0], colors[name], dataset)
+            for name, metrics in trained.items()
+        ),
         f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
     ]
+    style = resources.files("pyro_ssvae").joinpath("report.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{escape(' · '.join(trained))} on {escape(first['data'])}</title>"
-        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(heading)} on {escape(first['data'])}</title>"
+        f"<style>\n{style}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
 
-def _section(name: str, metrics: Mapping[str, Any], folder: Path) -> str:
-    pair = zoo.pair(name)
-    options = ", ".join(f"{key}={value}" for key, value in metrics["options"].items())
-    figures = [
-        _image((folder / runs.FIGURES / f"{figure}.png").read_bytes(), caption)
-        for figure, caption in CAPTIONS.items()
-        if (folder / runs.FIGURES / f"{figure}.png").is_file()
+def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
+    """What stands under each of :data:`pyro_ssvae.plots.FIGURES`, in the words of the data.
+
+    Args:
+        dataset: The data that the figures show.
+        classes: Whether the model has classes.
+    """
+    plane, several = dataset.x.shape[1] == 2, dataset.multilabel
+    examples = "images" if dataset.image_shape else "points" if plane else "examples"
+    samples = f"{examples.capitalize()} drawn from the model"
+    return {
+        "learning_curves": "Validation and training, epoch by epoch",
+        "samples": samples + ", class by class" * classes + ", over the data" * plane,
+        "analogies": f"Test {examples}, and the model's {examples} of their z with every class in"
+                     " turn",
+        "latent": f"Where the test {examples} lie in the latent space",
+        "confusion": f"Test {examples} by true and predicted class",
+        "labels": "Accuracy and F1 of every label on the test part",
+        "reliability": "How often the classifier is right on the test part, where it is as"
+                       " confident as that" + "; all labels together" * several,
+        "mistakes": f"Test {examples} that the classifier mistakes"
+                    + ("" if plane else ", the most confident first: what it says, and what it is"),
+    }
+
+
+def _about(results: Results, first: Mapping[str, Any]) -> str:
+    seeds = len(next(iter(results.values())))
+    counts = {"label": first["labels"], "epoch": first["epochs"], "seed": seeds}
+    shown = ", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items())
+    return f"{first['data']}, {shown}, {first['device']}"
+
+
+def _table(results: Results, colors: Mapping[str, str]) -> str:
+    head, *rows = tables.cells(results)
+    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] + [
+        f"<td>{_dot(colors[name])}{escape(name)}</td>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        for name, *cells in rows
+    ]
+    text = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="scroll"><table>\n{text}\n</table></div>'
+
+
+def _notes(results: Results) -> str:
+    items = "\n".join(
+        f"<li><b>{escape(column.heading)}</b>: {escape(column.meaning)}</li>"
+        for column in tables.shown_columns(results)
+    )
+    return (
+        '<p class="note">Mean ± standard deviation over seeds, on the test part. Every seed draws'
+        " other labels, and all models see the same. The numbers of every run are in"
+        f' <code>runs.csv</code>.</p>\n<ul class="note">\n{items}\n</ul>'
+    )
+
+
+def _summaries(
+    results: Results, folders: Mapping[str, Sequence[Path]], colors: Mapping[str, str]
+) -> str:
+    scores = {name: [m["test"]["accuracy"] for m in metrics] for name, metrics in results.items()}
+    known = {name: values for name, values in scores.items() if None not in values}
+    histories = {name: [_rows(f / runs.HISTORY) for f in each] for name, each in folders.items()}
+    accuracies = comparison_plots.accuracies(known, colors)
+    curves = [
+        _drawn(figure, f"Validation {what}: mean and range over seeds")
+        for what, figure in comparison_plots.curves(histories, colors).items()
     ]
     return (
-        f"<h2>{escape(name)}</h2><p><code>{escape(pair.factorisation)}</code><br>"
-        f"{escape(pair.source)}</p>"
-        f'<p class="note">Options: {escape(options)}. Figures of seed {metrics["seed"]}.</p>'
-        + "\n".join(figures)
+        _figures([_drawn(accuracies, "Test accuracy of every run, and the means")])
+        + "\n" + _figures(curves)
     )
 
 
-def _table(markdown: str) -> str:
-    head, _, *rows = ([c.strip() for c in line.split("|")[1:-1]] for line in markdown.splitlines())
-    cells = [("th", head), *(("td", row) for row in rows)]
-    return "<table>" + "".join(
-        "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
-        for tag, row in cells
-    ) + "</table>"
-
-
-def _accuracies(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    shown = {
-        name: [100 * m["test"]["accuracy"] for m in metrics]
-        for name, metrics in results.items() if metrics[0]["test"]["accuracy"] is not None
+def _section(
+    name: str, metrics: Mapping[str, Any], folder: Path, shade: str, dataset: Dataset
+) -> str:
+    pair = zoo.pair(name)
+    options = ", ".join(f"{key}={value}" for key, value in metrics["options"].items())
+    paths = {
+        folder / runs.FIGURES / f"{figure}.png": caption
+        for figure, caption in captions(dataset, pair.has_classes).items()
     }
-    figure = Figure(figsize=(6, 0.6 + 0.4 * max(1, len(shown))), layout="constrained")
-    axes = figure.subplots()
-    for row, (name, values) in enumerate(shown.items()):
-        axes.scatter(values, [row] * len(values), color=COLORS(row % 10), alpha=0.6, s=24)
-        axes.scatter([np.mean(values)], [row], color="black", marker="|", s=250)
-    axes.set(yticks=range(len(shown)), yticklabels=list(shown), xlabel="test accuracy (%)",
-             ylim=(len(shown) - 0.5, -0.5))
-    axes.grid(axis="x", alpha=0.3)
-    return figure
+    return (
+        f"<h2>{_dot(shade)}{escape(name)}</h2>\n<p><code>{escape(pair.factorisation)}</code><br>"
+        f"{escape(pair.source)}</p>\n"
+        f'<details class="note"><summary>Options</summary>{escape(options)}</details>\n'
+        f'<p class="note">Figures of seed {metrics["seed"]}:</p>\n'
+        + _figures([
+            _image(path.read_bytes(), caption) for path, caption in paths.items() if path.is_file()
+        ])
+    )
 
 
-def _curves(folders: Mapping[str, Sequence[Path]]) -> Figure:
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    panels = {"val_accuracy": "accuracy", "val_nll": "NLL (nats)", "val_elbo": "ELBO (nats)"}
-    for axes, (column, label) in zip(figure.subplots(1, len(panels)), panels.items()):
-        for i, (name, runs_of_name) in enumerate(folders.items()):
-            histories = [_column(folder / runs.HISTORY, column) for folder in runs_of_name]
-            if not histories[0]:
-                continue
-            shortest = min(map(len, histories))
-            values = np.array([history[:shortest] for history in histories])
-            epochs = np.arange(1, shortest + 1)
-            marker = "o" if shortest == 1 else None
-            axes.plot(epochs, values.mean(0), marker=marker, label=name, color=COLORS(i % 10))
-            axes.fill_between(epochs, values.min(0), values.max(0), alpha=0.2, lw=0,
-                              color=COLORS(i % 10))
-            axes.legend(frameon=False, fontsize=8)
-        axes.set(title=label, xlabel="epoch")
-        axes.grid(alpha=0.3)
-    return figure
-
-
-def _column(path: Path, column: str) -> list[float]:
+def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
-        return [float(row[column]) for row in csv.DictReader(file) if row.get(column)]
+        return list(csv.DictReader(file))
 
 
-def _figure(figure: Figure, caption: str) -> str:
+def _dot(shade: str) -> str:
+    return f'<span class="model" style="background:{shade}"></span>'
+
+
+def _figures(figures: Sequence[str]) -> str:
+    return '<div class="figures">\n' + "\n".join(figures) + "\n</div>"
+
+
+def _drawn(figure: Figure, caption: str) -> str:
     content = io.BytesIO()
-    figure.savefig(content, dpi=120, format="png")
+    figure.savefig(content, dpi=DPI, format="png")
     return _image(content.getvalue(), caption)
 
 
 def _image(png: bytes, caption: str) -> str:
     data = base64.b64encode(png).decode()
-    # Figures are drawn at 120 dots an inch and shown at 96 pixels an inch.
-    width = int.from_bytes(png[16:20], "big") * 96 // 120
+    width = int.from_bytes(png[16:20], "big") * 96 // DPI
+    kind = ' class="wide"' if width > WIDE else ""
     return (
-        f'<figure><img width="{width}" alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f'<figure{kind} style="width:{width}px">'
+        f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

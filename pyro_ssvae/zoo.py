@@ -64,6 +64,11 @@ class Pair:
         """Where the pair comes from: the second paragraph of the model's docstring."""
         return paragraph(self.model, 1)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the model has a y: that of M1 and of the VAE has x and z alone."""
+        return not {"y_dim", "y_dims"}.isdisjoint(inspect.signature(self.model).parameters)
+
     def takes(self, option: str) -> bool:
         """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
         return option in self.options and (option != "alpha" or hasattr(self.guide, "classify"))

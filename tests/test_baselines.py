@@ -56,7 +56,8 @@ def test_a_reference_separates_what_is_separate(name: str) -> None:
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_reference_is_scored_as_the_pairs_are(name: str, split: Split) -> None:
     result = evaluate_reference(name, split)
-    assert result.keys() == {"seconds", "options", "test"}
+    assert result.keys() == {"seed", "seconds", "options", "test", "clipped"}
+    assert result["seed"] == split.seed == 1
     assert result["test"].keys() == {"accuracy", "nll", "brier", "ece"}
     assert result["seconds"] > 0
 
@@ -127,6 +128,34 @@ def test_large_data_are_spared_the_full_kernel_matrix(
     assert kernels == [{"knn", "rbf"}, {"knn"}]
 
 
+class Certain:
+    """A classifier that gives one class the probability 1, and to others 0 or next to it."""
+
+    classes_ = np.arange(3)
+
+    def __init__(self, rest: float) -> None:
+        self.rest = rest
+
+    def predict_proba(self, x: Any) -> Any:
+        return np.tile([1 - 2 * self.rest, self.rest, self.rest], (len(x), 1))
+
+
+@pytest.mark.parametrize("rest, counted, clipped", [
+    (0.0, 1e-6, 2 / 3), (1e-7, 1e-6, 2 / 3), (1e-5, 1e-5, 0.0),
+])
+def test_an_impossible_probability_counts_as_one_in_a_million_and_is_told(
+    rest: float, counted: float, clipped: float, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baselines, "_fit", lambda *arguments: Certain(rest))
+    result = evaluate_reference("SelfTraining", split)
+    share = (split.dataset.y[split.test] > 0).double().mean().item()
+    assert share == pytest.approx(2 / 3)
+    expected = -share * math.log(counted) - (1 - share) * math.log(1 - 2 * rest)
+    assert result["test"]["nll"] == pytest.approx(expected, rel=1e-9)
+    assert result["test"]["accuracy"] == pytest.approx(1 - share)
+    assert result["clipped"] == pytest.approx(clipped)
+
+
 # Several labels
 
 
@@ -152,6 +181,24 @@ def test_several_labels_are_separated_one_by_one(name: str, missing: float) -> N
     test = evaluate_reference(name, several(0.3, missing))["test"]
     assert test.keys() == {"accuracy", "nll", "brier", "ece", "macro_f1", "subset_accuracy"}
     assert test["accuracy"] == test["macro_f1"] == test["subset_accuracy"] == 1.0
+
+
+def test_the_share_of_impossible_labels_is_one_of_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Absent(Certain):
+        classes_ = np.arange(2)
+
+        def predict_proba(self, x: Any) -> Any:
+            return np.tile([1.0, 0.0], (len(x), 1))
+
+    monkeypatch.setattr(baselines, "_fit", lambda *arguments: Absent(0.0))
+    split = several(0.3)
+    y = split.dataset.y.clone()
+    y[split.test[:10], 1] = -1
+    known = y[split.test][y[split.test] >= 0]
+    result = evaluate_reference("SelfTraining", replace(split, dataset=replace(split.dataset, y=y)))
+    assert result["clipped"] == pytest.approx(known.double().mean().item())
 
 
 @pytest.mark.filterwarnings("ignore")

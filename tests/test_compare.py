@@ -12,7 +12,7 @@ import pytest
 
 from pyro_ssvae import InputError, compare as comparing, data, runs
 from pyro_ssvae.baselines import REFERENCES, evaluate_reference
-from pyro_ssvae.compare import compare, markdown, summary
+from pyro_ssvae.compare import compare
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.files import locked
 
@@ -54,6 +54,11 @@ def table(out: Path) -> dict[str, dict[str, str]]:
         return {row["model"]: row for row in csv.DictReader(file)}
 
 
+def table_lines(out: Path) -> list[str]:
+    """The lines of the table in Markdown, without its footnotes."""
+    return [line for line in (out / "table.md").read_text().splitlines() if line.startswith("|")]
+
+
 def without_seconds(out: Path) -> dict[str, dict[str, str]]:
     return {
         name: {key: value for key, value in row.items() if not key.startswith("seconds")}
@@ -67,7 +72,7 @@ def read(folder: Path, name: str) -> Any:
 
 def test_a_comparison_leaves_its_tables_its_report_and_its_runs(comparison: Path) -> None:
     assert {path.name for path in comparison.iterdir()} == {
-        "table.md", "table.csv", "report.html", "runs"
+        "table.md", "table.csv", "runs.csv", "report.html", "runs"
     }
     assert {path.name for path in (comparison / "runs").iterdir()} == {
         f"{name}-seed-{seed}" for name in PAIRS for seed in (0, 1)
@@ -76,7 +81,7 @@ def test_a_comparison_leaves_its_tables_its_report_and_its_runs(comparison: Path
 
 def test_rows_are_the_pairs_as_named_and_then_the_references(comparison: Path) -> None:
     assert list(table(comparison)) == [*PAIRS, "LabelSpreading", "SelfTraining"]
-    lines = (comparison / "table.md").read_text().splitlines()[2:]
+    lines = table_lines(comparison)[2:]
     assert [line.split("|")[1].strip() for line in lines] == list(table(comparison))
 
 
@@ -142,7 +147,7 @@ def test_the_reference_rows_are_scored_on_the_splits_of_the_runs(comparison: Pat
 def test_both_tables_show_the_same_numbers(comparison: Path) -> None:
     head, _, *lines = (
         [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in (comparison / "table.md").read_text().splitlines()
+        for line in table_lines(comparison)
     )
     assert head == [
         "model", "accuracy %", "NLL", "Brier", "ECE %", "ELBO", "IWAE", "leakage %", "seconds"
@@ -154,38 +159,28 @@ def test_both_tables_show_the_same_numbers(comparison: Path) -> None:
         for cell, (metric, (factor, decimals)) in zip(cells, formats.items(), strict=True):
             pair = [row[f"{metric}_mean"], row[f"{metric}_std"]]
             numbers = [f"{factor * float(number):.{decimals}f}" for number in pair if number]
-            assert cell == (" ± ".join(numbers) or "–")
+            assert cell.removesuffix(" †") == (" ± ".join(numbers) or "–")
 
 
-def test_a_summary_is_the_mean_and_the_sample_deviation() -> None:
-    scores = [{"seconds": s, "test": {"accuracy": a}} for s, a in ((1.0, 0.5), (3.0, 0.75))]
-    result = summary(scores)
-    assert result["accuracy"] == pytest.approx((0.625, 0.125 * 2 ** 0.5))
-    assert result["seconds"] == pytest.approx((2.0, 2 ** 0.5))
-    assert result["elbo"] is None
-
-
-def test_a_metric_that_one_run_lacks_has_no_mean() -> None:
-    runs_of_it = [{"seconds": 1.0, "test": {"elbo": elbo}} for elbo in (-41.0, None)]
-    assert summary(runs_of_it)["elbo"] is None
-
-
-def test_a_single_run_has_a_mean_and_no_deviation() -> None:
-    result = summary([{"seconds": 2.0, "test": {"accuracy": 0.5, "elbo": None}}])
-    mean, deviation = result["accuracy"] or (0.0, 0.0)
-    assert mean == 0.5 and np.isnan(deviation)
-    row = markdown({"m2": result}).splitlines()[2].split("|")
-    assert [cell.strip() for cell in row[1:3]] == ["m2", "50.0"]
-
-
-def test_the_markdown_table_has_a_cell_for_every_row_of_each_column_that_some_row_has() -> None:
-    blank = dict.fromkeys((*METRICS, "seconds", "macro_f1"))
-    full = blank | {"accuracy": (0.5, 0.1)}
-    lines = markdown({"a": full, "longer name": blank | {"elbo": (-41.256, 0.5)}}).splitlines()
-    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == ["model", "accuracy %", "ELBO"]
-    assert {line.count("|") for line in lines} == {4}
-    assert {len(line) for line in lines} == {len(lines[0])}
-    assert "-41.26 ± 0.50" in lines[3] and "50.0 ± 10.0" in lines[2]
+def test_every_run_has_a_row_with_its_metrics_and_what_it_took(comparison: Path) -> None:
+    with (comparison / "runs.csv").open(newline="") as file:
+        rows = {(row["model"], row["seed"]): row for row in csv.DictReader(file)}
+    assert list(rows) == [
+        (name, seed) for name in (*PAIRS, *REFERENCES) for seed in ("0", "1")
+    ]
+    for name, seed in ((name, seed) for name in PAIRS for seed in ("0", "1")):
+        metrics = read(comparison / "runs" / f"{name}-seed-{seed}", "metrics.json")
+        row = rows[name, seed]
+        for key in ("epochs_done", "updates", "seconds"):
+            assert float(row[key]) == metrics[key]
+        for key, value in metrics["test"].items():
+            assert row[key] == ("" if value is None else str(value))
+        assert json.loads(row["options"]) == metrics["options"]
+    for name in REFERENCES:
+        mean = np.mean([float(rows[name, seed]["accuracy"]) for seed in ("0", "1")])
+        assert float(table(comparison)[name]["accuracy_mean"]) == pytest.approx(mean, rel=1e-12)
+        assert rows[name, "0"]["updates"] == rows[name, "0"]["elbo"] == ""
+        assert "=" in json.loads(rows[name, "0"]["options"])
 
 
 def test_an_option_goes_to_every_pair_that_has_it(finished: Path) -> None:
@@ -259,7 +254,8 @@ def test_a_table_never_stands_beside_runs_of_another_comparison(
     with pytest.raises(KeyboardInterrupt):
         run(stripes, folder, "supervised", "vae", overwrite=True, labels=9, log=interrupted)
     assert read(folder / "runs" / "supervised-seed-0", "metrics.json")["labels"] == 9
-    assert not any((folder / n).exists() for n in ("table.md", "table.csv", "report.html"))
+    tables = ("table.md", "table.csv", "runs.csv", "report.html")
+    assert not any((folder / name).exists() for name in tables)
 
 
 def test_overwriting_deletes_by_known_names_and_never_through_a_link(
@@ -451,9 +447,10 @@ def test_runs_of_a_comparison_are_runs_like_any_other(comparison: Path) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name, figures", [
-    ("m2", {"learning_curves", "samples", "analogies", "latent", "confusion"}),
+    ("m2", {"learning_curves", "samples", "analogies", "latent", "confusion", "reliability",
+            "mistakes"}),
     ("vae", {"learning_curves", "samples", "latent"}),
-    ("supervised", {"learning_curves", "confusion"}),
+    ("supervised", {"learning_curves", "confusion", "reliability", "mistakes"}),
 ])
 def test_every_run_has_the_figures_of_its_pair(
     name: str, figures: set[str], seed: int, comparison: Path

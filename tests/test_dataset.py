@@ -100,6 +100,24 @@ def test_an_image_shape_of_another_size_is_refused() -> None:
         dataset(image_shape=(2, 4))
 
 
+def test_names_are_those_of_the_classes_or_of_the_labels() -> None:
+    assert dataset().class_names is None
+    names = tuple("abcdefghij")
+    assert dataset(class_names=names).split(50).to("cpu").dataset.class_names == names
+    several = dataset(y=torch.zeros(400, 3, dtype=torch.int64), classes=2, class_names=names[:3])
+    assert several.class_names == names[:3]
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({}, "expected class_names for 10 classes, got 2"),
+    ({"y": torch.zeros(400, 3, dtype=torch.int64), "classes": 2},
+     "expected class_names for 3 labels, got 2"),
+])
+def test_another_number_of_names_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        dataset(class_names=("cat", "dog"), **changes)
+
+
 def test_an_image_shape_of_the_right_size_is_kept() -> None:
     assert dataset(image_shape=(2, 3)).image_shape == (2, 3)
 

@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.metrics import accuracy, brier, ece, macro_f1, nll, scores, subset_accuracy
+from pyro_ssvae.metrics import (
+    accuracy,
+    brier,
+    calibration,
+    ece,
+    macro_f1,
+    nll,
+    scores,
+    subset_accuracy,
+)
 
 
 def exactly(value: float) -> object:
@@ -97,6 +106,22 @@ def test_a_confidence_on_an_edge_is_in_the_bin_below_it() -> None:
     # Guo et al. (2017), section 2: bin m is ((m - 1) / M, m / M].
     probs, y = tensor([[0.5, 0.5], [0.75, 0.25]]), tensor([[1, 0], [0, 1]])
     assert ece(probs, y, bins=2) == exactly((0.5 + 0.75) / 2)
+
+
+def test_calibration_tells_confidence_accuracy_and_number_of_each_bin() -> None:
+    # None in (0, 1/4] and (1/4, 1/2]; 0.6 in (1/2, 3/4], right; 0.9 and 0.8 above, one right.
+    confidence, right, count = calibration(PROBS, LABELS, bins=4)
+    assert confidence.tolist() == pytest.approx([math.nan] * 2 + [0.6, 0.85], nan_ok=True)
+    assert right.tolist() == pytest.approx([math.nan] * 2 + [1.0, 0.5], nan_ok=True)
+    assert count.tolist() == [0, 0, 1, 2]
+
+
+def test_calibration_of_several_labels_counts_the_known_ones_alike() -> None:
+    probs = tensor([[0.9, 0.1, 0.2, 0.8], [0.7, 0.3, 0.6, 0.4]])
+    y = tensor([[1, 0, 0, 1], [0, 1, math.nan, math.nan]])
+    confidence, right, count = calibration(probs, y, (2, 2), bins=2)
+    assert count.tolist() == [0, 3]
+    assert (confidence[1].item(), right[1].item()) == (exactly(0.8), exactly(2 / 3))
 
 
 def test_scores_of_three_predictions() -> None:

@@ -78,8 +78,8 @@ def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
 @pytest.mark.parametrize("folder", [".", "multilabel"])
 def test_files_are_read_wherever_they_may_lie(tmp_path: Path, folder: str) -> None:
     write(tmp_path / folder)
-    x, y = read_mulan("emotions", tmp_path)
-    assert np.array_equal(x, X) and np.array_equal(y, Y)
+    x, y, names = read_mulan("emotions", tmp_path)
+    assert np.array_equal(x, X) and np.array_equal(y, Y) and names == LABELS
     assert (x.dtype, y.dtype) == (np.float64, np.int64)
 
 
@@ -95,8 +95,13 @@ def test_the_labels_are_the_attributes_that_the_xml_file_names_in_the_arff_files
     tmp_path: Path
 ) -> None:
     write(tmp_path, named=LABELS[::-1], first=True)
-    x, y = read_mulan("emotions", tmp_path)
+    x, y, names = read_mulan("emotions", tmp_path)
     assert np.array_equal(x, X) and np.array_equal(y, Y)
+    assert names == LABELS
+
+
+def test_the_data_set_has_the_names_of_its_labels(root: Path) -> None:
+    assert load("emotions", root).class_names == tuple(LABELS)
 
 
 def test_a_question_mark_is_an_unknown_label(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae import Objective, data, plots, query, zoo
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation import class_probabilities, evaluating
+from pyro_ssvae.evaluation import evaluating
 
 HISTORY = [
     {"epoch": e, "updates": 12 * e, "seconds": 0.5, "loss": 9.0 / e, "labelled": 5.0 / e,
@@ -64,18 +65,21 @@ def points(axes: Any) -> dict[str, np.ndarray[Any, Any]]:
     return {c.get_label(): np.asarray(c.get_offsets()) for c in axes.collections}
 
 
+CLASSIFIER = {"confusion", "reliability", "mistakes"}
+
+
 @pytest.mark.parametrize("name, on_digits, on_moons", [
-    ("m2", {"learning_curves", "samples", "analogies", "latent", "confusion"},
-     {"learning_curves", "samples", "latent", "confusion"}),
+    ("m2", {"learning_curves", "samples", "analogies", "latent"} | CLASSIFIER,
+     {"learning_curves", "samples", "latent"} | CLASSIFIER),
     ("vae", {"learning_curves", "samples", "latent"}, {"learning_curves", "samples", "latent"}),
-    ("supervised", {"learning_curves", "confusion"}, {"learning_curves", "confusion"}),
+    ("supervised", {"learning_curves"} | CLASSIFIER, {"learning_curves"} | CLASSIFIER),
 ])
 def test_a_pair_gets_the_figures_that_its_sites_and_its_data_allow(
     name: str, on_digits: set[str], on_moons: set[str], digits_split: Split, moons_split: Split
 ) -> None:
     for split, expected in ((digits_split, on_digits), (moons_split, on_moons)):
         drawn = plots.figures(build(name, split), split, HISTORY)
-        assert set(drawn) == expected
+        assert set(drawn) == expected <= set(plots.FIGURES)
         assert all(isinstance(figure, Figure) for figure in drawn.values())
 
 
@@ -99,11 +103,46 @@ def test_figures_are_the_same_every_time(digits_split: Split, digits_m2: Objecti
         assert np.array_equal(shown, points(other["latent"].axes[0])[label])
 
 
+def test_the_confusion_matrix_of_a_pair_counts_the_test_part(
+    digits_split: Split, digits_m2: Objective
+) -> None:
+    (axes,) = plots.figures(digits_m2, digits_split, HISTORY)["confusion"].axes
+    assert sum(int(text.get_text()) for text in axes.texts) == len(digits_split.test)
+
+
 def test_drawing_leaves_the_modules_in_training_mode(
     digits_split: Split, digits_m2: Objective
 ) -> None:
     plots.figures(digits_m2.train(), digits_split, HISTORY)
     assert digits_m2.training and digits_m2.model.training
+
+
+def test_a_pair_on_several_labels_has_figures_of_labels_and_none_of_classes() -> None:
+    rng = np.random.default_rng(0)
+    dataset = data.from_arrays(rng.random((90, 4)), rng.integers(2, size=(90, 3)), name="three")
+    split = dataset.split(20, seed=0)
+    drawn = plots.figures(build("factored", split), split, HISTORY)
+    assert set(drawn) == {"learning_curves", "latent", "labels", "reliability"}
+    assert set(drawn) <= set(plots.FIGURES)
+
+
+def test_a_single_epoch_has_a_single_tick() -> None:
+    for axes in plots.learning_curves(HISTORY[:1]).axes:
+        assert axes.get_xticks().tolist() == [1]
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["1"]
+
+
+def test_ticks_are_whole_epochs() -> None:
+    for axes in plots.learning_curves(HISTORY[:2]).axes:
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks().tolist() if low <= tick <= high]
+        assert shown == [1, 2]
+
+
+def test_every_named_term_has_a_line_of_its_own_however_many_there_are() -> None:
+    terms = {f"term {i}": float(i) for i in range(9)}
+    (axes,) = plots.learning_curves([{"epoch": 1, "updates": 1, "seconds": 1.0} | terms]).axes
+    assert [line.get_label() for line in axes.lines] == list(terms)
 
 
 def test_learning_curves_have_a_panel_for_each_quantity() -> None:
@@ -162,6 +201,18 @@ def test_samples_in_a_column_are_those_drawn_with_its_class(
     shown = images(plots.samples(digits_m2.model, digits_split, rows=2)).reshape(2, 10, 64)
     expected = torch.tensor([k / 10 for k in range(9)] + [0.0])
     assert np.allclose(shown, expected[:, None].expand(2, 10, 64))
+
+
+def test_figures_call_classes_by_their_names(digits_split: Split, moons_split: Split) -> None:
+    names = [f"class-{c}" for c in "abcdefghij"]
+    on_digits = replace(digits_split, dataset=replace(digits_split.dataset, class_names=names))
+    drawn = plots.figures(build("m2", on_digits), on_digits, HISTORY)
+    assert titles(drawn["samples"]) == names
+    assert titles(drawn["analogies"]) == ["x", *names]
+    assert list(points(drawn["latent"].axes[0])) == names
+    on_moons = replace(moons_split, dataset=replace(moons_split.dataset, class_names=names[:2]))
+    drawn = plots.figures(build("m2", on_moons), on_moons, HISTORY)
+    assert list(points(drawn["samples"].axes[0])) == ["data", "y = class-a", "y = class-b"]
 
 
 def test_samples_of_a_model_without_classes_have_no_titles(digits_split: Split) -> None:
@@ -252,47 +303,10 @@ def test_analogies_are_drawn_for_a_decoder_that_reads_the_class_only(digits_spli
         assert ("analogies" in plots.figures(pair, digits_split, HISTORY)) is drawn
 
 
-def test_the_confusion_matrix_counts_true_against_predicted_classes() -> None:
-    true, predicted = torch.tensor([0, 0, 1, 2, 2, 2]), torch.tensor([0, 1, 1, 0, 2, 2])
-    (axes,) = plots.confusion(F.one_hot(predicted, 4).float(), F.one_hot(true, 4)).axes
-    counts = {tuple(map(int, t.get_position())): int(t.get_text()) for t in axes.texts}
-    assert counts == {(0, 0): 1, (1, 0): 1, (1, 1): 1, (0, 2): 1, (2, 2): 2}  # (column, row)
-    assert np.allclose(axes.images[0].get_array(), [
-        [0.5, 0.5, 0, 0], [0, 1, 0, 0], [1 / 3, 0, 2 / 3, 0], [0, 0, 0, 0],
-    ])
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-
-
-def test_the_confusion_matrix_of_a_pair_counts_the_test_part(
-    digits_split: Split, digits_m2: Objective
-) -> None:
-    x, y = digits_split.part("test")
-    (axes,) = plots.confusion(class_probabilities(digits_m2.guide, x), y).axes
-    assert sum(int(text.get_text()) for text in axes.texts) == len(x)
-
-
 # Several labels
 
 
-LABELS = torch.tensor([[1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 0, 1]]).double()
 PROBS = torch.tensor([[0.9, 0.1, 0.8, 0.2], [0.2, 0.8, 0.7, 0.3], [0.3, 0.7, 0.6, 0.4]]).double()
-
-
-def test_several_labels_have_bars_of_accuracy_and_f1() -> None:
-    (axes,) = plots.confusion(PROBS, LABELS, (2, 2)).axes
-    bars = {c.get_label(): [bar.get_height() for bar in c] for c in axes.containers}
-    # The first label is right, right, wrong: one found of one, with one false; the second is
-    # never predicted and there twice.
-    assert bars == {"accuracy": pytest.approx([2 / 3, 1 / 3]), "F1": pytest.approx([2 / 3, 0])}
-    assert axes.get_title() == "accuracy 50.0%, macro F1 33.3%"
-
-
-def test_a_label_that_is_known_nowhere_has_no_bar() -> None:
-    y = LABELS.clone()
-    y[:, :2] = torch.nan
-    (axes,) = plots.confusion(PROBS, y, (2, 2)).axes
-    assert [len(c) for c in axes.containers] == [1, 1]
-    assert [c[0].get_height() for c in axes.containers] == pytest.approx([1 / 3, 0])
 
 
 @pytest.mark.parametrize("z_dim", [1, 2])

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from pyro_ssvae import report, zoo
+from pyro_ssvae import comparison_plots, data, plots, report, zoo
 from pyro_ssvae.baselines import REFERENCES
 from pyro_ssvae.compare import TABLE
+from pyro_ssvae.data import Dataset
 
 PAIRS = ("m2", "vae", "supervised")
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -53,8 +55,10 @@ def results(out: Path, *names: str, seeds: int = 2) -> dict[str, list[dict[str, 
             for s in range(seeds)
         ] for name in names
     }
-    reference = {"seconds": 1.0, "options": "LogisticRegression()", "test": {"accuracy": 0.8}}
-    return pairs | {name: [reference] * seeds for name in REFERENCES}
+    reference = {
+        "seconds": 1.0, "options": "LogisticRegression()", "test": {"accuracy": 0.8, "nll": 0.5},
+    }
+    return pairs | {name: [{"seed": s, **reference} for s in range(seeds)] for name in REFERENCES}
 
 
 @pytest.fixture(scope="module")
@@ -95,20 +99,119 @@ def test_the_figures_of_the_first_seed_of_every_pair_are_inside(
     paths = [p for name in PAIRS for p in (comparison / "runs").glob(f"{name}-seed-0/figures/*")]
     for path in paths:
         assert base64.b64encode(path.read_bytes()).decode() in text
-    summaries = 2  # accuracies and validation curves
+    summaries = 4  # accuracies, and validation's accuracy, NLL and ELBO
     assert text.count("<img ") == len(paths) + summaries
 
 
-def test_every_figure_that_a_pair_can_have_has_a_caption(comparison: Path) -> None:
-    drawn = {path.stem for path in comparison.glob("runs/*/figures/*")}
-    assert drawn | {"labels"} == set(report.CAPTIONS)  # that one takes multi-label data
+@pytest.mark.parametrize("classes", [False, True])
+def test_every_figure_that_a_run_can_have_has_a_caption(classes: bool) -> None:
+    assert tuple(report.captions(data.load("digits"), classes)) == plots.FIGURES
+
+
+def dataset(kind: str) -> Dataset:
+    """Data of four images, of four points in the plane, of a table, or of several labels."""
+    y = torch.zeros(4, 3) if kind == "labels" else torch.zeros(4)
+    return Dataset(
+        name=kind, x=torch.zeros(4, 2 if kind == "points" else 4), y=y.long(), classes=2,
+        test=torch.tensor([0]), validation=1, image_shape=(2, 2) if kind == "images" else None,
+    )
+
+
+@pytest.mark.parametrize("kind, word", [
+    ("images", "images"), ("points", "points"), ("table", "examples"), ("labels", "examples"),
+])
+def test_captions_call_the_data_what_they_are(kind: str, word: str) -> None:
+    captions = report.captions(dataset(kind), classes=True)
+    text = " ".join(captions.values()).lower()
+    assert {w for w in ("images", "points", "examples") if w in text} == {word}
+    assert ("over the data" in captions["samples"]) is (kind == "points")
+    assert ("all labels together" in captions["reliability"]) is (kind == "labels")
+
+
+@pytest.mark.parametrize("kind", ["images", "points"])
+def test_samples_are_drawn_class_by_class_where_the_model_has_classes(kind: str) -> None:
+    for classes in (False, True):
+        caption = report.captions(dataset(kind), classes)["samples"]
+        assert ("class by class" in caption) is classes
+
+
+def test_a_report_speaks_of_classes_in_samples_of_those_models_that_have_them(
+    comparison: Path
+) -> None:
+    for name, expected in (("m2", True), ("vae", False)):
+        text = report.html(comparison, results(comparison, name), data.load("digits"))
+        assert ("drawn from the model, class by class" in text) is expected
+
+
+def test_a_model_has_the_same_colour_everywhere(
+    comparison: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    for name in ("accuracies", "curves"):
+        draw = getattr(comparison_plots, name)
+        monkeypatch.setattr(
+            comparison_plots, name,
+            lambda values, colors, draw=draw: given.append(dict(colors)) or draw(values, colors),
+        )
+    text = report.html(comparison, results(comparison, *PAIRS), data.load("digits"))
+    accuracies, curves = given
+    assert accuracies == curves and list(accuracies) == [*PAIRS, *REFERENCES]
+    assert len(set(accuracies.values())) == 5
+    dots = re.findall(r'style="background:(#\w+)"></span>(\w+)</(?:td|h2)>', text)
+    assert dots == [(accuracies[name], name) for name in (*PAIRS, *REFERENCES, *PAIRS)]
+
+
+def test_the_notes_are_a_list_of_the_columns_that_the_table_has(
+    text: str, comparison: Path
+) -> None:
+    (notes,) = re.findall(r"<ul.*?</ul>", text, re.DOTALL)
+    head = (comparison / TABLE).read_text().splitlines()[0]
+    headings = [cell.strip() for cell in head.split("|")[2:-1]]
+    assert re.findall(r"<li><b>(.*?)</b>", notes) == headings
+    assert re.search(r"<b>NLL</b>: [^<]*; lower is better", notes)
+    assert "<b>macro F1 %</b>" not in notes
+
+
+@pytest.mark.parametrize("clipped", [0.0, 0.25])
+def test_clipped_probabilities_have_a_footnote(clipped: float, comparison: Path) -> None:
+    given = results(comparison, "m2")
+    for run in given["LabelSpreading"]:
+        run["clipped"] = clipped
+    text = report.html(comparison, given, data.load("digits"))
+    assert ("† LabelSpreading gives 25.00% of the test labels" in text) is (clipped > 0)
+    assert ("0.500 ± 0.000 †</td>" in text) is (clipped > 0)
+
+
+def test_a_narrow_window_scrolls_the_table_and_shrinks_figures(text: str, page: Page) -> None:
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all(
+        "meta"
+    )
+    assert text.count('<div class="scroll"><table>') == text.count("<table>") == 1
+    style = text[text.index("<style>"):text.index("</style>")]
+    assert re.search(r"\.scroll {[^}]*overflow-x: auto", style)
+    assert re.search(r"figure {[^}]*max-width: 100%", style)
+    assert re.search(r"figure img {[^}]*width: 100%; height: auto", style)
+    assert not any("width" in image for image in page.all("img"))
+
+
+def test_a_dark_page_keeps_its_figures_on_white(text: str) -> None:
+    style = text[text.index("<style>"):text.index("</style>")]
+    light, dark = re.findall(r":root {(.*?)}", style, re.DOTALL)
+    assert "color-scheme: light dark" in light
+    assert style.index("prefers-color-scheme: dark") < style.index(dark)
+    names = [set(re.findall(r"--\w+(?=:)", part)) for part in (light, dark)]
+    assert names[0] == names[1] >= set(re.findall(r"var\((--\w+)\)", style))
+    assert re.search(r"figure img {[^}]*background: #fff", style)
 
 
 def test_the_table_is_that_of_the_markdown(text: str, comparison: Path) -> None:
     rows = re.findall(r"<tr>(.*?)</tr>", text)
-    head, _, *lines = (comparison / TABLE).read_text().splitlines()
+    head, _, *lines = (
+        line for line in (comparison / TABLE).read_text().splitlines() if line.startswith("|")
+    )
     for row, line in zip(rows, [head, *lines], strict=True):
-        assert re.findall(r"<t[hd]>(.*?)</t[hd]>", row) == [
+        cells = re.findall(r"<t[hd]>(.*?)</t[hd]>", row)
+        assert [re.sub("<.*?>", "", cell) for cell in cells] == [
             cell.strip() for cell in line.split("|")[1:-1]
         ]
 
@@ -135,16 +238,14 @@ def test_a_report_tells_the_data_the_labels_the_epochs_the_seeds_and_the_version
 
 @pytest.mark.parametrize("names", [("vae",), ("supervised",), ("supervised", "vae")])
 def test_a_report_can_be_made_of_any_pairs(names: tuple[str, ...], comparison: Path) -> None:
-    table = "| model | ELBO |\n| --- | ---: |\n| a | 1 |\n"
-    page = Page(report.html(comparison, results(comparison, *names), table))
+    page = Page(report.html(comparison, results(comparison, *names), data.load("digits")))
     headings = [text for text in page.text if text in PAIRS]
     assert [name for name in PAIRS if name in headings] == [n for n in PAIRS if n in names]
 
 
 def test_a_report_can_be_made_of_one_seed(comparison: Path) -> None:
-    table = "| model | ELBO |\n| --- | ---: |\n| a | 1 |\n"
-    page = Page(report.html(comparison, results(comparison, "m2", seeds=1), table))
-    assert ", 1 seed" in "".join(page.text)
+    page = Page(report.html(comparison, results(comparison, "m2", seeds=1), data.load("digits")))
+    assert "50 labels, 2 epochs, 1 seed, cpu" in "".join(page.text)
 
 
 def test_runs_that_stopped_at_different_epochs_fit_in_one_report(
@@ -155,28 +256,13 @@ def test_runs_that_stopped_at_different_epochs_fit_in_one_report(
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     with history.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1
-    table = "| model | ELBO |\n| --- | ---: |\n| a | 1 |\n"
-    assert Page(report.html(out, results(out, "m2"), table)).all("img")
-
-
-def test_validation_curves_show_a_pair_where_it_has_the_quantity(comparison: Path) -> None:
-    folders = {
-        name: [comparison / "runs" / f"{name}-seed-{seed}" for seed in (0, 1)] for name in PAIRS
-    }
-    shown = {
-        axes.get_title(): [line.get_label() for line in axes.lines]
-        for axes in report._curves(folders).axes
-    }
-    assert shown == {
-        "accuracy": ["m2", "supervised"], "NLL (nats)": ["m2", "supervised"],
-        "ELBO (nats)": ["m2", "vae"],
-    }
+    assert Page(report.html(out, results(out, "m2"), data.load("digits"))).all("img")
 
 
 def test_text_from_outside_is_escaped(comparison: Path) -> None:
     injected = results(comparison, "m2")
     injected["m2"][0]["data"] = "<b>&data"
-    table = "| model | ELBO |\n| --- | ---: |\n| <i>a | 1 |\n"
-    text = report.html(comparison, injected, table)
-    assert "<b>" not in text and "<i>" not in text
+    injected["<i>a"] = injected.pop(REFERENCES[0])
+    text = report.html(comparison, injected, data.load("digits"))
+    assert "<b>&" not in text and "<i>" not in text
     assert "&lt;b&gt;&amp;data" in text and "&lt;i&gt;a" in text

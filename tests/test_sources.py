@@ -164,8 +164,9 @@ def test_only_the_cache_folder_need_not_be_there(
 
 def test_arrays_become_a_data_set() -> None:
     given = arrays(n=100, classes=4)
-    data = from_arrays(**given, name="mine", image_shape=(2, 3))
+    data = from_arrays(**given, name="mine", image_shape=(2, 3), class_names=[*"abcd"])
     assert (data.name, data.classes, data.image_shape) == ("mine", 4, (2, 3))
+    assert data.class_names == ("a", "b", "c", "d")
     assert (data.x.dtype, data.y.dtype) == (torch.float32, torch.int64)
     assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
     assert np.array_equal(data.y.numpy(), given["y"])

@@ -34,10 +34,12 @@ class Dataset:
         validation: number of examples a split sets aside for validation by default.
         image_shape: (height, width) with height * width = D, or None where x is no image.
         defaults: options that a pair is built with on this data unless told otherwise.
+        class_names: the names of the K classes or, multi-label, of the L labels, for figures; None
+            where they have none but their numbers.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1 (or -1..1), or
-            test holds no indices of examples, each once.
+        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1 (or -1..1), test
+            holds no indices of examples, each once, or there is another number of names.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Dataset:
     validation: int
     image_shape: tuple[int, int] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
@@ -87,6 +90,12 @@ class Dataset:
             raise InputError(
                 f"{self.name}: expected an image shape of {x.shape[1]} pixels,"
                 f" got {self.image_shape}"
+            )
+        named = y.shape[1] if self.multilabel else self.classes
+        if self.class_names is not None and len(self.class_names) != named:
+            raise InputError(
+                f"{self.name}: expected class_names for {named}"
+                f" {'labels' if self.multilabel else 'classes'}, got {len(self.class_names)}"
             )
 
     @property

@@ -19,14 +19,15 @@ LABELS = {b"0": 0, b"1": 1, b"?": -1}
 Array = np.ndarray[Any, Any]
 
 
-def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array]:
+def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array, list[str]]:
     """One of the data sets of :data:`SHAPES`, from ``NAME.arff`` and ``NAME.xml``.
 
     The two files are looked for in ``root/multilabel`` and in ``root`` itself. The attributes
     that the XML file names are the labels, wherever they stand; all others are features.
 
     Returns:
-        x (N, D) float64 and y (N, L) int64, 0, 1 or -1 for unknown, in the ARFF file's order.
+        x (N, D) float64, y (N, L) int64, 0, 1 or -1 for unknown, and the names of the labels, all
+        in the ARFF file's order.
 
     Raises:
         InputError: if a file is missing, corrupt or truncated, or holds other data.
@@ -51,8 +52,9 @@ def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array]
             row = int(np.isinf(examples[key]).argmax())
             raise InputError(f"{path}: expected finite features, got {examples[key][row]} as"
                              f" {key!r} of the example at index {row}")
-    labels = [_labels(path, key, examples[key]) for key in kinds if key in names]
-    return np.stack([examples[key] for key in features], axis=1), np.stack(labels, axis=1)
+    labels = {key: _labels(path, key, examples[key]) for key in kinds if key in names}
+    x = np.stack([examples[key] for key in features], axis=1)
+    return x, np.stack(list(labels.values()), axis=1), list(labels)
 
 
 def _find(name: str, root: Path) -> Path:

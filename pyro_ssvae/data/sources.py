@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def from_arrays(
     test: float = 0.2,
     validation: float = 0.1,
     image_shape: tuple[int, int] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Dataset:
     """A data set of your own.
 
@@ -58,10 +59,11 @@ def from_arrays(
             data, where that cannot be, at random.
         validation: fraction of them that a split sets aside for validation.
         image_shape: (height, width), for the figures.
+        class_names: the names of the K classes, or of the L labels, for the figures.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, or y are no class indices
-            or, in two dimensions, other than -1, 0 and 1.
+        InputError: if shapes disagree, x is not finite, y are no class indices or, in two
+            dimensions, other than -1, 0 and 1, or there is another number of names.
     """
     from sklearn.model_selection import train_test_split
 
@@ -97,6 +99,7 @@ def from_arrays(
         validation=round(validation * len(labels)),
         image_shape=image_shape,
         defaults={"likelihood": "normal"} if images.min() < 0 or images.max() > 1 else {},
+        class_names=None if class_names is None else tuple(map(str, class_names)),
     )
 
 
@@ -144,8 +147,9 @@ def _multilabel(name: str) -> Callable[[str | Path | None], Dataset]:
         # Here, for only these data need scipy's parser.
         from pyro_ssvae.data.mulan import read_mulan
 
-        x, y = read_mulan(name, root)
-        dataset = from_arrays(MinMaxScaler(clip=True).fit_transform(x), y, name=name)
+        x, y, names = read_mulan(name, root)
+        x = MinMaxScaler(clip=True).fit_transform(x)
+        dataset = from_arrays(x, y, name=name, class_names=names)
         return _preset(dataset, validation=dataset.validation)
 
     return source
