@@ -64,7 +64,7 @@ def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Te
     one_hot = torch.eye(classes, dtype=like.dtype, device=like.device)
     order = torch.rand(classes, device=like.device).argsort()
     turns = torch.arange(number, device=like.device) % classes
-    return (rest + (certainty - rest) * one_hot)[order[turns]]
+    return (rest + (certainty - rest) * one_hot).index_select(0, order.index_select(0, turns))
 
 
 def negative_elbo(
