@@ -79,6 +79,20 @@ def test_it_goes_by_the_mutual_information_on_validation(split) -> None:
     assert aggressive.best == expected
 
 
+def test_a_y_that_is_guessed_is_no_information_on_x(split) -> None:
+    # z is a narrow normal at 10 y, and y is uniform: of x it holds nothing.
+    objective = m2()
+    with torch.no_grad():
+        for parameter in objective.guide.parameters():
+            parameter.zero_()
+        network = objective.guide.encoder.network
+        network.first[1].weight.copy_(10 * torch.eye(4)[:, :3])
+        network.rest[1].weight[:2] = torch.eye(4)[:2]
+        network.rest[1].bias[2:] = -5.0
+    found = AggressiveInference().judge(objective, split)
+    assert found["mutual_information"] == pytest.approx(0.0, abs=1e-5)
+
+
 def test_its_state_goes_round(split, monkeypatch) -> None:
     told(monkeypatch, 1.0, 0.5, 0.5)
     aggressive, again = AggressiveInference(patience=2), AggressiveInference(patience=2)

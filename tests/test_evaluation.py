@@ -6,8 +6,8 @@ import torch
 from pyro.distributions import Delta, Normal, OneHotCategorical
 from pyro.nn import PyroModule
 
-from pyro_ssvae import guides, models, negative_elbo
-from pyro_ssvae.data import load
+from pyro_ssvae import guides, models, negative_elbo, zoo
+from pyro_ssvae.data import Dataset, from_arrays, load
 from pyro_ssvae.evaluation import (
     class_probabilities,
     elbo,
@@ -15,6 +15,7 @@ from pyro_ssvae.evaluation import (
     evaluate,
     evaluating,
 )
+from pyro_ssvae.progress import Progress
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def test_what_a_pair_does_not_have_is_none() -> None:
     of_vae = evaluate(vae, guides.VAE(vae, hidden=(5,)), split)
     of_supervised = evaluate(supervised, guides.Supervised(supervised), split)
     assert {name for name, value in of_vae.items() if value is None} == {
-        "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction", "kl_y",
+        "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction",
+        "class_samples", "kl_y",
     }
     assert {name for name, value in of_supervised.items() if value is not None} == {
         "accuracy", "nll", "brier", "ece",
@@ -124,3 +126,55 @@ def test_a_point_mass_has_no_bound_on_the_evidence() -> None:
     assert [point[name] for name in ("elbo", "iwae", "kl_pi")] == [None] * 3
     assert None not in [spread[name] for name in ("elbo", "iwae", "kl_pi")]
     assert point["reconstruction"] is not None
+
+
+@pytest.mark.parametrize("name", ["vade", "m1m2", "splitlatent"])
+def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name) -> None:
+    split = load("digits").split(labels=10)
+    options = {"hidden": (5,), "z_dim": 2}
+    objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, options))
+    result = evaluate(objective.model, objective.guide, split)
+    assert result["accuracy_reconstruction"] is None
+    assert result["accuracy_elbo"] is not None and result["class_samples"] == 16
+
+
+def test_data_of_a_single_class_are_evaluated() -> None:
+    torch.manual_seed(0)
+    split = from_arrays(torch.rand(30, 4), torch.zeros(30, dtype=torch.long)).split(5)
+    model = models.M2(4, 1, z_dim=2, hidden=(5,))
+    result = evaluate(model, guides.M2(model, hidden=(5,)), split)
+    assert result["leakage"] is None and result["accuracy"] is not None
+
+
+def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> None:
+    # Sorted data, whose first images are all of one class.
+    monkeypatch.setattr("pyro_ssvae.evaluation.CLASSIFIED", 100)
+    y = torch.arange(400) // 200
+    images = torch.eye(2)[y]
+    split = Dataset("sorted", images, y, 2, torch.arange(400)[::2], validation=10).split(4)
+    model = models.M2(2, 2, z_dim=1, hidden=())
+    with torch.no_grad():  # every image is decoded as one of the first class
+        for parameter in model.decoder.parameters():
+            parameter.zero_()
+        model.decoder.logits.first[1].weight[:, 1] = -9.0  # the second class has no pixel
+    result = evaluate(model, guides.M2(model, hidden=(5,)), split)
+    assert 0.4 < result["accuracy_reconstruction"] < 0.6
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
+    bars = []
+
+    class Watched(Progress):
+        def __init__(self, *args, **options) -> None:
+            super().__init__(*args, **options)
+            bars.append(self)
+
+    monkeypatch.setattr("pyro_ssvae.evaluation.Progress", Watched)
+    monkeypatch.setattr("pyro_ssvae.evaluation.STEP", 100)
+    model, guide = pair
+    split = from_arrays(torch.rand(400, 4), torch.arange(400) % 3).split(9, validation=250)
+    evaluate(model, guide, split, "validation", progress=shown)
+    (bar,) = bars
+    assert bar.done == bar.total == 3 + 3 + 3 and bar.show is shown
+    assert bar.what == "evaluating on validation"

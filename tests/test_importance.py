@@ -89,11 +89,40 @@ def test_bounds_are_averaged_over_samples_of_z() -> None:
 
 def test_class_posteriors_do_not_depend_on_the_chunks(monkeypatch) -> None:
     whole = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
-    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 6)
+    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 6)  # three images at a time
     parts = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
     for name in ("elbo", "reconstruction"):
         assert parts[name].shape == (len(X), K)
         torch.testing.assert_close(parts[name], whole[name])
+
+
+def test_classes_are_compared_with_the_same_noise() -> None:
+    # The noise of z is the same factor of every class's joint; with other noise it is not.
+    model, guide = Model(0.0), Guide(loc=3.0)
+    found = class_posteriors(model, guide, X, K, samples=1)["elbo"]
+    joint = (CLASS_LOGITS + log_likelihoods()).exp()
+    torch.testing.assert_close(found, joint / joint.sum(-1, keepdim=True))
+
+
+def test_noise_differs_between_chunks(monkeypatch) -> None:
+    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 1)  # an image at a time
+    torch.manual_seed(0)
+    found = class_posteriors(Model(1.5), Guide(), X[:1].repeat(5, 1), K, samples=1)["elbo"]
+    assert len(found.unique(dim=0)) == 5
+
+
+def test_a_reconstruction_that_does_not_depend_on_y_is_left_out() -> None:
+    class Cluster(Model):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+            with pyro.plate("data", len(x)):
+                y = pyro.sample("y", dist.OneHotCategorical(logits=CLASS_LOGITS), obs=y)
+                loc = y @ torch.arange(3.0).double()[:, None]
+                z = pyro.sample("z", dist.Normal(loc, 1.0).to_event(1))
+                likelihood = dist.Bernoulli(logits=z.expand(*z.shape[:-1], 4))
+                pyro.sample("x", likelihood.to_event(1), obs=x)
+
+    found = class_posteriors(Cluster(0.0), Guide(), X, K, samples=2)
+    assert found.keys() == {"elbo"} and (found["elbo"] != found["elbo"][:, :1]).any()
 
 
 @pytest.mark.parametrize("labelled", [True, False])
@@ -172,3 +201,22 @@ def test_iwae_sums_out_what_the_model_enumerates() -> None:
     model = models.GaussianMixture(4, 3)
     guide, x = guides.GaussianMixture(model), X.float()
     assert iwae(model, guide, x, samples=2) == pytest.approx(elbo(model, guide, x), rel=1e-5)
+
+
+@pytest.mark.parametrize("measure", [
+    lambda *pair: iwae(*pair, X.float(), samples=3),
+    lambda *pair: class_posteriors(*pair, X.float(), K)["elbo"].tolist(),
+    lambda *pair: log_weights(*pair, X.float(), samples=3).joint.tolist(),
+])
+def test_weights_are_those_of_evaluation(measure) -> None:
+    torch.manual_seed(0)
+    model = models.M2(4, K, z_dim=2, hidden=(5,))
+    guide = guides.M2(model, hidden=(5,), label_inference="relaxed")
+    found = []
+    for mode in (True, False):
+        model.train(mode)
+        guide.train(mode)
+        torch.manual_seed(1)
+        found.append(measure(model, guide))
+        assert model.training is guide.training is guide.labels.training is mode
+    assert found[0] == found[1]

@@ -13,7 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor
 
-from pyro_ssvae import InputError, Objective, fit, guides, models, query, zoo
+from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, query, runs, zoo
+from pyro_ssvae.data import Split, from_arrays
+from pyro_ssvae.evaluation import class_probabilities, evaluate, evaluating
 
 D, K, J = 6, 3, 2
 torch.manual_seed(0)
@@ -72,8 +74,9 @@ def test_classify_is_scikit_learns_on_the_posterior_means(kind, reference) -> No
 def test_any_classifier_of_scikit_learn_is_taken(classifier) -> None:
     guide = build()
     guide.fit_classifier(X[:30], Y[:30], classifier)
-    seen = StandardScaler().fit(features(guide, X[:30])).transform(features(guide, X[30:]))
-    expected = torch.from_numpy(classifier.predict_proba(seen))
+    reference = make_pipeline(StandardScaler(), classifier)
+    reference.fit(features(guide, X[:30]), CLASSES[:30].numpy())
+    expected = torch.from_numpy(reference.predict_proba(features(guide, X[30:])))
     torch.testing.assert_close(guide.classify(X[30:]).probs, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -99,7 +102,7 @@ def test_features_of_a_flow_are_means_of_samples() -> None:
     guide(X)  # the program draws one z before its distribution is asked
     z = guide.encoder(X).sample((query.MEAN_SAMPLES,)).mean(0).numpy()
     torch.manual_seed(1)
-    expected = torch.from_numpy(guide.classifier.predict_proba(z))
+    expected = torch.from_numpy(guide.classifiers[0].predict_proba(z))
     torch.testing.assert_close(guide.classify(X).probs, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -118,3 +121,85 @@ def test_a_weight_of_the_classification_loss_is_refused() -> None:
 def test_an_unknown_classifier_is_named() -> None:
     with pytest.raises(InputError, match="unknown classifier 'logistc'.*mean 'logistic'"):
         build(classifier="logistc")
+
+
+# The classifier goes with the weights
+
+
+def m1(split: Split) -> Objective:
+    torch.manual_seed(0)
+    options = {"hidden": (6,), "z_dim": 3}
+    return zoo.build("m1", split.dataset, zoo.resolve("m1", split.dataset, options))
+
+
+def validation_probs(objective: Objective, split: Split) -> Tensor:
+    with evaluating(objective):
+        return class_probabilities(objective.guide, split.part("validation")[0])
+
+
+def test_after_early_stopping_it_is_that_of_the_best_weights(digits_split) -> None:
+    objective, stopping = m1(digits_split), EarlyStopping(patience=9, metric="elbo")
+    best = None
+    for epoch in fit(objective, digits_split, epochs=3, lr=0.05, stopping=stopping):
+        if stopping.best_epoch == epoch.epoch:
+            best = validation_probs(objective, digits_split)
+        if epoch.epoch == 1:
+            stopping.best = torch.inf  # no later epoch is better
+    assert stopping.best_epoch == 1
+    assert torch.equal(validation_probs(objective, digits_split), best)
+
+
+def test_a_run_that_is_read_back_classifies(digits_split, tmp_path) -> None:
+    options = {"hidden": (6,), "z_dim": 3}
+    metrics = runs.train("m1", digits_split, tmp_path / "run", options=options, epochs=1,
+                         device="cpu")
+    run = runs.load(tmp_path / "run", device="cpu")
+    probs = validation_probs(run.objective, run.split)
+    _, y = run.split.part("validation")
+    right = (probs.argmax(-1) == y.argmax(-1)).double().mean().item()
+    assert right == pytest.approx(metrics["validation"]["accuracy"], abs=1e-12)
+
+
+# Several labels
+
+LABELS = torch.stack([X[:, 0] > 0.5, X[:, 1] > 0.3, X[:, 2] > 0.7], 1).long()
+
+
+@pytest.mark.parametrize("kind, reference", [
+    ("logistic", LogisticRegression(max_iter=1_000)),
+    ("neighbour", KNeighborsClassifier(1)),
+])
+def test_each_label_has_a_classifier_of_the_examples_where_it_is_known(kind, reference) -> None:
+    guide = build(classifier=kind)
+    y = torch.nn.functional.one_hot(LABELS[:30], 2).double()
+    y[:10, 1] = torch.nan
+    guide.fit_classifier(X[:30], y.flatten(1), sizes=(2, 2, 2))
+    found = guide.classify(X[30:])
+    assert found.sizes == (2, 2, 2)
+    for label, known in enumerate([slice(0, 30), slice(10, 30), slice(0, 30)]):
+        each = make_pipeline(StandardScaler(), reference)
+        each.fit(features(guide, X[known]), LABELS[known, label].numpy())
+        expected = torch.from_numpy(each.predict_proba(features(guide, X[30:])))
+        torch.testing.assert_close(found.probs[:, 2 * label:2 * label + 2], expected)
+
+
+def test_a_label_of_one_value_is_likely_and_not_certain() -> None:
+    guide = build()
+    y = one_hot([1] * 10, 2).repeat(1, 2)
+    y[:, 2:] = torch.nan
+    guide.fit_classifier(X[:10], y, sizes=(2, 2))
+    expected = torch.tensor([1 / 12, 11 / 12, 1 / 2, 1 / 2]).double().expand(len(X), 4)
+    torch.testing.assert_close(guide.classify(X).probs, expected)
+
+
+def test_labels_of_a_single_class_are_refused() -> None:
+    with pytest.raises(InputError, match="M1: expected labels of at least 2 classes .* got 1"):
+        build().fit_classifier(X[:5], one_hot([2] * 5, K))
+
+
+def test_multi_label_data_are_evaluated_label_by_label() -> None:
+    split = from_arrays(X.float(), LABELS).split(12, validation=8)
+    objective = m1(split)
+    result = evaluate(objective.model, objective.guide, split)
+    # A guess of 1 / 2 for each label has 3 log 2 = 2.08 nats.
+    assert result["nll"] < 6 and 0 <= result["subset_accuracy"] <= result["accuracy"] <= 1

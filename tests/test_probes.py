@@ -10,8 +10,8 @@ from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
-from pyro_ssvae import guides, models, nn, probes
-from pyro_ssvae.data import from_arrays
+from pyro_ssvae import guides, models, nn, probes, query
+from pyro_ssvae.data import Dataset, from_arrays
 from pyro_ssvae.evaluation import evaluating
 from pyro_ssvae.probes import active_units, leakage, mutual_information
 
@@ -85,16 +85,171 @@ def test_a_point_mass_has_no_mutual_information() -> None:
     assert mutual_information(point, torch.rand(5, 2)) is None
 
 
-def test_a_guide_that_reads_y_is_given_one_that_it_infers() -> None:
-    class ReadsY(PyroModule):
-        def forward(self, x, y=None) -> None:
-            with pyro.plate("data", len(x)):
-                if y is None:
-                    y = pyro.sample("y", dist.OneHotCategorical(logits=100 * x))
-                pyro.sample("z", dist.Normal(10 * y, 0.1).to_event(1))
+# z given what else the guide draws
 
-    x = torch.eye(4, dtype=torch.float64).repeat(25, 1)
-    assert mutual_information(ReadsY(), x) == pytest.approx(math.log(4))
+EYE = torch.eye(4, dtype=torch.float64).repeat(25, 1)
+
+
+def one_hot_y(x: Tensor, sharpness: float, how: str | None = "parallel") -> Tensor:
+    labels = dist.OneHotCategorical(logits=sharpness * x)
+    return pyro.sample("y", labels, infer={"enumerate": how})
+
+
+class Through(PyroModule):
+    """A guide that draws, as told, and then z."""
+
+    def __init__(self, draw: Callable[[Tensor], dist.Distribution]) -> None:
+        super().__init__("guide")
+        self.draw = draw
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", self.draw(x))
+
+
+def near(value: Tensor, scale: float = 0.1) -> dist.Distribution:
+    return dist.Normal(10 * value, scale).to_event(1)
+
+
+@pytest.mark.parametrize("how", ["parallel", None])
+@pytest.mark.parametrize("sharpness, nats, units", [(0.0, 0.0, 0), (100.0, math.log(4), 4)])
+def test_a_y_that_the_guide_draws_is_summed_out(how, sharpness, nats, units) -> None:
+    guide = Through(lambda x: near(one_hot_y(x, sharpness, how)))
+    assert mutual_information(guide, EYE) == pytest.approx(nats, abs=1e-9)
+    assert active_units(guide, EYE) == units
+
+
+def test_a_y_that_is_noisy_tells_what_its_channel_does() -> None:
+    # Right with probability 0.7, or each of the others with 0.1.
+    guide = Through(lambda x: near(one_hot_y(x, math.log(7))))
+    x = EYE.repeat(10, 1)
+    entropy = -(0.7 * math.log(0.7) + 3 * 0.1 * math.log(0.1))
+    assert mutual_information(guide, x) == pytest.approx(math.log(4) - entropy, abs=0.1)
+
+
+def test_the_posterior_mean_is_over_the_classes() -> None:
+    guide = Through(lambda x: near(one_hot_y(x, math.log(7))))
+    expected = 10 * (0.1 + 0.6 * EYE)
+    torch.testing.assert_close(query.posterior_mean(guide, EYE), expected)
+
+
+@pytest.mark.parametrize("draw", [
+    lambda x: near(pyro.sample("a", dist.Normal(torch.zeros_like(x), 1.0).to_event(1))),
+    lambda x: near(pyro.sample("a", dist.Normal(torch.zeros_like(x), 1.0).to_event(1))
+                   + one_hot_y(x, 0.0)),
+])
+def test_an_a_that_is_independent_of_x_tells_nothing_of_it(draw) -> None:
+    assert mutual_information(Through(draw), EYE) == pytest.approx(0.0, abs=1e-9)
+    assert active_units(Through(draw), EYE) == 0
+
+
+def test_a_and_y_that_follow_x_tell_what_it_is() -> None:
+    def draw(x: Tensor) -> dist.Distribution:
+        a = pyro.sample("a", dist.Normal(x, 0.01).to_event(1))
+        return near(one_hot_y(a, 1_000.0))
+
+    assert mutual_information(Through(draw), EYE) == pytest.approx(math.log(4))
+    assert active_units(Through(draw), EYE) == 4
+
+
+def test_noise_of_a_is_noise_of_the_channel() -> None:
+    # z = x + a's noise + its own: I = log(1 + signal / noise) / 2, and the estimate is not below.
+    def draw(x: Tensor) -> dist.Distribution:
+        return dist.Normal(pyro.sample("a", dist.Normal(x, 1.0).to_event(1)), 0.7).to_event(1)
+
+    x = 2 * torch.randn(800, 1, dtype=torch.float64)
+    exact = 0.5 * math.log(1 + 4 / (1 + 0.7**2))
+    assert exact - 0.05 < mutual_information(Through(draw), x) < exact + 0.15
+
+
+def test_an_a_without_noise_that_can_be_shared_is_sampled_for_each_example() -> None:
+    guide = Through(lambda x: dist.Normal(
+        pyro.sample("a", dist.Gamma(1e6, 1e6).expand(x.shape).to_event(1)) * x, 0.01).to_event(1))
+    assert mutual_information(guide, EYE) == pytest.approx(math.log(4), abs=0.02)
+
+
+def test_what_comes_after_z_has_no_part() -> None:
+    class Classifies(PyroModule):
+        def forward(self, x: Tensor, y: Tensor | None = None) -> None:
+            with pyro.plate("data", len(x)):
+                z = pyro.sample("z", near(x))
+                pyro.sample("y", dist.OneHotCategorical(logits=z), infer={"enumerate": "parallel"})
+
+    assert mutual_information(Classifies(), EYE) == pytest.approx(math.log(4))
+    assert query.posterior(Classifies(), EYE).log_weights.shape == (1, len(EYE))
+
+
+def test_more_values_than_can_be_summed_over_are_sampled(monkeypatch) -> None:
+    monkeypatch.setattr(query, "VALUES", 3)
+    guide = Through(lambda x: near(one_hot_y(x, 100.0)))
+    assert query.posterior(guide, EYE).log_weights.shape == (2 * query.PAIRS, len(EYE))
+    assert mutual_information(guide, EYE) == pytest.approx(math.log(4), abs=1e-6)
+
+
+def test_of_a_mixture_fewer_examples_are_taken(monkeypatch) -> None:
+    # 20^2 * 4 densities.
+    monkeypatch.setattr(probes, "DENSITIES", 1_600)
+    monkeypatch.setattr(probes, "AT_ONCE", 7 * 80)
+    x = torch.arange(100, dtype=torch.float64)[:, None] + torch.zeros(4)
+    guide = Through(lambda x: dist.Normal(x + 0 * one_hot_y(x, 0.0), 0.01).to_event(1))
+    assert mutual_information(guide, x) == pytest.approx(math.log(20))
+
+
+def test_examples_are_taken_from_all_over_the_data(monkeypatch) -> None:
+    monkeypatch.setattr(probes, "EXAMPLES", 50)
+    x = torch.cat([torch.zeros(200, 2), torch.eye(2).repeat(200, 1)])
+    assert mutual_information(normal(10.0, 0.1), x) > 0.9
+    assert active_units(normal(10.0, 0.1), x) == 2
+
+
+def test_relaxed_labels_of_training_are_those_of_evaluation() -> None:
+    model = models.M2(4, 4, z_dim=2, hidden=(5,))
+    guide = guides.M2(model, hidden=(5,), label_inference="relaxed")
+    found = []
+    for mode in (True, False):
+        guide.train(mode)
+        torch.manual_seed(1)
+        found.append(mutual_information(guide, EYE.float()))
+        assert guide.training is mode and guide.labels.training is mode
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_flows_are_measured_in_both_precisions(dtype) -> None:
+    model = models.M2(4, 4, z_dim=2, hidden=(5,))
+    guide = guides.M2(model, hidden=(5,), flows=2).to(dtype)
+    assert mutual_information(guide, EYE.to(dtype)) >= 0
+
+
+def test_a_map_of_z_that_depends_on_x_is_not_left_out() -> None:
+    # z = x + noise: the map carries all the information.
+    def draw(x: Tensor) -> dist.Distribution:
+        noise = dist.Normal(torch.zeros_like(x), 0.01).to_event(1)
+        return dist.TransformedDistribution(noise, [dist.transforms.AffineTransform(x, 1.0)])
+
+    assert mutual_information(Guide(draw), EYE) == pytest.approx(math.log(4))
+
+
+def test_any_distribution_with_a_density_is_measured() -> None:
+    correlated = torch.tensor([[1.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+    x = torch.randn(1_000, 2, dtype=torch.float64) @ torch.linalg.cholesky(correlated).T
+    guide = Guide(lambda x: dist.MultivariateNormal(x, covariance_matrix=correlated / 4))
+    assert mutual_information(guide, x) == pytest.approx(math.log(5), abs=0.15)
+
+
+# Units
+
+
+def test_the_noise_of_samples_makes_no_unit_active() -> None:
+    # A flow that has collapsed on the prior: its mean is one of 64 samples, of variance 1 / 64.
+    flow = nn.posterior(3, (), 2, flows=1)
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.zero_()
+        flow.base.network.first[0].bias[2:] = math.log(math.e - 1)
+    x = torch.randn(2_000, 3)
+    assert query.posterior_mean(Guide(flow), x).var(0).min() > 0.01
+    assert active_units(Guide(flow), x) == 0
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -143,3 +298,20 @@ def test_leakage_is_the_class_in_z_that_came_from_x(what, low, high) -> None:
     split = from_arrays(x, classes).split(labels=10)
     with evaluating():
         assert low <= leakage(Encoder(what), split) <= high
+
+
+def sorted_data(classes: int) -> Dataset:
+    """600 one-hot images, class after class; 60 of them, of every class, for testing."""
+    y = torch.arange(600) * classes // 600
+    x = torch.nn.functional.one_hot(y, 3).float()
+    return Dataset("sorted", x, y, classes, torch.arange(600)[::10], validation=10)
+
+
+def test_the_probe_learns_from_all_classes_of_sorted_data(monkeypatch) -> None:
+    monkeypatch.setattr(probes, "EXAMPLES", 60)
+    with evaluating():
+        assert leakage(Encoder("x"), sorted_data(3).split(9)) == 1
+
+
+def test_a_single_class_leaks_nothing() -> None:
+    assert leakage(Encoder("x"), sorted_data(1).split(9)) is None

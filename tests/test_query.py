@@ -33,6 +33,48 @@ def test_posterior_mean_is_that_of_z(pair) -> None:
     torch.testing.assert_close(query.posterior_mean(guide, X, Y), guide.encoder(X, Y).mean)
 
 
+def test_posterior_mean_of_an_unknown_y_is_over_the_classes(pair) -> None:
+    _, guide = pair
+    probs = guide.classify(X).probs
+    each = [guide.encoder(X, Y[k].expand(3, 3)).mean for k in range(3)]
+    expected = sum(probs[:, k:k + 1] * each[k] for k in range(3))
+    torch.testing.assert_close(query.posterior_mean(guide, X), expected)
+
+
+def test_posterior_weighs_the_components_by_class(pair) -> None:
+    _, guide = pair
+    log_weights, components = query.posterior(guide, X)
+    assert log_weights.shape == components.batch_shape == (3, 1, 3)
+    torch.testing.assert_close(log_weights[:, 0].T.exp(), guide.classify(X).probs)
+    for k in range(3):
+        torch.testing.assert_close(components.mean[k, 0], guide.encoder(X, Y[k].expand(3, 3)).mean)
+
+
+def test_posterior_of_a_given_y_is_that_component(pair) -> None:
+    _, guide = pair
+    log_weights, components = query.posterior(guide, X, Y)
+    assert torch.equal(log_weights, torch.zeros(1, 3))
+    torch.testing.assert_close(components.mean[0], guide.encoder(X, Y).mean)
+
+
+def test_evaluation_mode_puts_every_module_back(pair) -> None:
+    model, guide = pair
+    guide.encoder.eval()
+    with query.evaluation_mode(model, guide, lambda: None):
+        assert not any(m.training for m in [*model.modules(), *guide.modules()])
+    assert model.training and guide.training and guide.classifier.training
+    assert not any(m.training for m in guide.encoder.modules())
+
+
+def test_some_rows_are_the_same_ones_of_every_tensor_and_in_order() -> None:
+    rows = torch.arange(100)
+    chosen = query.some(rows, 30)
+    assert len(chosen.unique()) == 30 and torch.equal(chosen, chosen.sort().values)
+    assert torch.equal(query.some(rows.double(), 30).long(), chosen)
+    assert chosen.max() > 80 and chosen.min() < 20
+    assert torch.equal(query.some(rows, 200), rows)
+
+
 def test_likelihood_takes_given_sites_and_samples_the_others(pair) -> None:
     model, _ = pair
     z = torch.randn(3, 2)
