@@ -70,7 +70,10 @@ class Objective(nn.Module):
         warmup: epochs over which ``beta`` is approached linearly from 0.
         capacity_z, capacity_y: nats that the mean KL divergence of a site is drawn to: its place
             in the bound is taken by ``gamma * |KL - capacity|``. Feng (2019), eq. 16; no ELBO, for
-            the batch's mean stands within the modulus. That of y is cut at the largest there is
+            the batch's mean stands within the modulus. Where the KL divergence depends on a
+            sampled parent, as that of z on ADGM's a or on a relaxed y, it is an estimate from one
+            sample, and E|KL - capacity| is more than |E KL - capacity|: the spread of the KL
+            divergence over the samples is pressed as well. That of y is cut at the largest there is
             under ``model.prior``, log K for each uniform label.
         gamma: weight of these moduli.
         ramp: epochs over which the capacities grow linearly from 0.
