@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 MNIST := ../shared/data
 
 # Data files beside the checkout are used where there are any.
@@ -8,13 +9,17 @@ ifneq ($(wildcard $(MNIST)),)
 export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-oldest lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare m2 vae supervised --epochs 100 --out runs/demo --overwrite
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+# With the oldest versions that pyproject.toml allows of what the library needs.
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest -n auto
 
 lint: $(VENV)/installed
 	$(BIN)/flake8
@@ -30,5 +35,11 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(OLDEST)/installed: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -c 'import tomllib; print(*(need.replace(">=", "==") for need in tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"]), sep="\n")' > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --editable '.[dev]' --constraint $(OLDEST)/constraints.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) build runs *.egg-info
+	rm -rf $(VENV) $(OLDEST) build runs *.egg-info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -10,9 +10,10 @@ from torch import Tensor
 from pyro_ssvae.adam import FusedAdam
 from pyro_ssvae.data import Batch
 from pyro_ssvae.graphs import Function, Recorded, compiled
+from pyro_ssvae.noise import lifted
 from pyro_ssvae.objective import Loss, Objective
 from pyro_ssvae.precision import Precision
-from pyro_ssvae.program import inputs, scalars, trace
+from pyro_ssvae.program import CaptureError, inputs, scalars, trace
 
 
 class Captured:
@@ -54,7 +55,7 @@ class Captured:
         self.graph: Function = self.program.graph
         tensors = [*self.program.state, *batch, *self.numbers.tensors]
         if compile:
-            self.graph = compiled(self.program.graph, [*tensors[:-1]])
+            self.graph = _compiled(self.program.graph, tensors[:-1])
         self.run: Function = self._update
         if compile and batch.x.is_cuda:
             averages = [] if self.adam is None else self.adam.state
@@ -87,6 +88,28 @@ class Captured:
         lr = tensors[-1].float()  # that is the type torch's kernel reads
         self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
         return losses
+
+
+def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
+    """The graph compiled, for tensors like these, with its noise drawn before it.
+
+    Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
+    181136), later to save memory (192635). Noise that depends on parameters is left to it.
+    """
+    try:
+        graph, noises = lifted(graph)
+    except CaptureError:
+        return compiled(graph, tensors)
+
+    def drawn() -> Iterator[Tensor]:
+        for noise in noises:
+            tensor = noise.empty(1)[0]
+            noise.fill(tensor, None)
+            yield tensor
+
+    with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
+        run = compiled(graph, [*tensors, *drawn()])
+    return lambda *given: run(*given, *drawn())
 
 
 class Numbers:

@@ -27,12 +27,14 @@ class _InputFailure(click.ClickException):
     exit_code = 2
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
 class _Interruption(click.ClickException):
     """The end by a signal, whose number gives the exit status; a shell's custom."""
+
+    exit_code: int
 
     def __init__(self, error: Interrupted, arguments: list[str]) -> None:
         message = _one_line(error)

@@ -38,8 +38,8 @@ class Noise:
         """Room for the draws of so many replicas, (replicas, *shape)."""
         return torch.empty((replicas, *self.shape), dtype=self.dtype, device=self.device)
 
-    def fill(self, tensor: Tensor, generator: torch.Generator) -> None:
-        """Draw as the program would have done with this generator."""
+    def fill(self, tensor: Tensor, generator: torch.Generator | None) -> None:
+        """Draw as the program would have done with this generator, None for torch's own."""
         getattr(tensor, self.draw)(*self.arguments, generator=generator)
 
 

@@ -70,7 +70,10 @@ class Objective(nn.Module):
         warmup: The number of epochs over which ``beta`` is approached linearly from 0.
         capacity_z: The nats that the mean KL divergence of z is drawn to: its place in the bound
             is taken by ``gamma_z * |KL - capacity_z|``. Feng (2019), eq. 16. It is no ELBO, for the
-            batch's mean stands within the modulus.
+            batch's mean stands within the modulus. Where the KL divergence depends on a sampled
+            parent, as that of z on ADGM's a, it is an estimate from one sample, and
+            E|KL - capacity| is more than |E KL - capacity|: the spread of the KL divergence over
+            the samples is pressed as well.
         capacity_y: The same for y, with ``gamma_y``. It is cut at the largest divergence from
             ``model.prior`` that there is, log K for each uniform label.
         gamma_z: The weight of z's modulus.

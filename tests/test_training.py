@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from pyro_ssvae import (
     EarlyStopping,
@@ -14,8 +15,9 @@ from pyro_ssvae import (
     guides,
     models,
 )
-from pyro_ssvae.data import Split, from_arrays, load
-from pyro_ssvae.training import adam, validate
+from pyro_ssvae.data import Batch, Split, from_arrays, load
+from pyro_ssvae.objective import Loss
+from pyro_ssvae.training import adam, learning_rate, noise_seed, validate
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +72,67 @@ def test_same_seed_same_weights_and_another_seed_others(split) -> None:
         trained.append(weights(objective))
     assert same(trained[0], trained[1])
     assert not same(trained[0], trained[2])
+
+
+class Drawn(nn.Module):
+    """An objective that notes the noise and the batch of every update."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.noise, self.batches = m2(), [], []
+        self.model, self.guide = self.inner.model, self.inner.guide
+
+    def turns(self) -> list[list[nn.Parameter]]:
+        return self.inner.turns()
+
+    def forward(self, batch: Batch, epoch: float) -> Loss:
+        self.noise.append(torch.rand(()).item())
+        self.batches.append(batch)
+        return self.inner(batch, epoch)
+
+
+def test_every_epoch_has_noise_and_an_order_of_its_own_and_the_seed_gives_them(split) -> None:
+    steps, epochs = -(-len(split.unlabelled) // 500), 3
+    runs = {}
+    for run, seed in {"one": 0, "same": 0, "other": 1}.items():
+        runs[run] = Drawn()
+        list(fit(runs[run], split, epochs=epochs, batch_unlabelled=500, seed=seed))
+    noise = runs["one"].noise
+    assert len(noise) == epochs * steps == len(set(noise))
+    assert noise == runs["same"].noise
+    assert not set(noise) & set(runs["other"].noise)
+    first, second = (runs["one"].batches[epoch * steps].u for epoch in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_the_seed_of_the_noise_depends_on_both_numbers() -> None:
+    assert len({noise_seed(seed, epoch) for seed in range(20) for epoch in range(20)}) == 400
+
+
+# cos(0) = 1, cos(pi / 3) = 1/2, cos(pi / 2) = 0, cos(2 pi / 3) = -1/2, cos(pi) = -1
+@pytest.mark.parametrize("progress, share", [
+    (0, 1), (1 / 3, 0.75), (0.5, 0.5), (2 / 3, 0.25), (1, 0), (0.25, (2 + 2**0.5) / 4),
+])
+def test_the_learning_rate_falls_along_half_a_cosine(progress, share) -> None:
+    assert learning_rate(progress, 0.2, decay=True) == pytest.approx(0.2 * share, abs=1e-12)
+    assert learning_rate(progress, 0.2) == 0.2
+
+
+def test_training_takes_the_learning_rate_of_each_update(split) -> None:
+    class Noted(torch.optim.SGD):
+        def step(self) -> None:
+            rates.append(self.param_groups[0]["lr"])
+            super().step()
+
+    rates: list[float] = []
+    objective = m2()
+    optimizer = Noted(objective.parameters(), lr=1e-3)
+    size = -(-len(split.unlabelled) // 3)
+    options = {"epochs": 2, "batch_unlabelled": size, "optimizer": optimizer}
+    list(fit(objective, split, decay=True, lr=1e-3, **options))
+    # Of 6 updates, each at the rate at its beginning: cos(k pi / 6) for k = 0, ..., 5.
+    cosines = [1, 3**0.5 / 2, 0.5, 0, -0.5, -(3**0.5) / 2]
+    assert rates == pytest.approx([1e-3 * (1 + cosine) / 2 for cosine in cosines])
 
 
 def test_going_on_from_an_epoch_is_exact(split) -> None:
