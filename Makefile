@@ -9,7 +9,7 @@ ifneq ($(wildcard $(MNIST)),)
 export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
-.PHONY: demo test test-oldest lint bench clean
+.PHONY: demo test test-oldest lint soak bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare m2 vae supervised --epochs 100 --out runs/demo --overwrite
@@ -24,6 +24,10 @@ test-oldest: $(OLDEST)/installed
 lint: $(VENV)/installed
 	$(BIN)/flake8
 	$(BIN)/mypy
+
+soak: $(VENV)/installed
+	rm -f tests/soak.json
+	SOAK=100000 SOAK_RESULT=tests/soak.json $(BIN)/python -m pytest -q tests/test_fuzz.py
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'

@@ -31,21 +31,13 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-class _Interruption(click.ClickException):
-    """The end by a signal, whose number gives the exit status; a shell's custom."""
-
-    exit_code: int
-
-    def __init__(self, error: Interrupted, arguments: list[str]) -> None:
-        message = _one_line(error)
-        if arguments[:1] in (["train"], ["compare"]):
-            again = [word for word in arguments if word not in ("--overwrite", "--resume")]
-            message += f"; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
-        super().__init__(message)
-        self.exit_code = 128 + error.number
-
-    def show(self, file: Any = None) -> None:
-        click.echo(self.format_message(), err=True)
+def _interruption(error: Interrupted, arguments: list[str]) -> str:
+    """What came to an end, and the command that goes on with it."""
+    message = _one_line(error)
+    if arguments[:1] not in (["train"], ["compare"]):
+        return message
+    again = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return f"{message}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
 
 
 class _Commands(click.Group):
@@ -60,7 +52,8 @@ class _Commands(click.Group):
             with Signals(), enough_memory():
                 return super().invoke(ctx)
         except Interrupted as error:
-            raise _Interruption(error, ctx.obj) from None
+            click.echo(_interruption(error, ctx.obj), err=True)
+            ctx.exit(128 + error.number)  # a shell's custom
         except BrokenPipeError:
             # What reads the output, such as head, has enough: end as other programs do then.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)

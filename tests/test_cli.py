@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -21,8 +22,9 @@ from click.testing import CliRunner, Result
 from matplotlib.image import imread
 
 import pyro_ssvae
-from pyro_ssvae import data, zoo
+from pyro_ssvae import data, runs, updates, zoo
 from pyro_ssvae.cli import main
+from pyro_ssvae.files import locked
 
 SMALL = ("--set", "hidden=16", "--set", "z_dim=2", "--device", "cpu")
 MODULE = (sys.executable, "-m", "pyro_ssvae")
@@ -493,6 +495,79 @@ def test_a_checkpoint_of_other_layers_is_refused(run: Path) -> None:
     saved["objective"] = {f"old.{name}": value for name, value in saved["objective"].items()}
     torch.save(saved, run / "checkpoint.pt")
     assert f"{run / 'checkpoint.pt'}: " in refusal(call("evaluate", run))
+
+
+class Intruder:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("command", [
+    ["evaluate"], ["train", "m2", *SMALL, "--set", "alpha=5", "--resume", "--out"],
+], ids=["evaluate", "resume"])
+def test_code_in_a_checkpoint_is_not_run(command: list[str], run: Path, tmp_path: Path) -> None:
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)
+    torch.save(saved | {"history": Intruder(tmp_path / "made")}, run / "checkpoint.pt")
+    error = refusal(call(*command, run))
+    assert "got a broken file (it holds more than tensors and plain values)" in error
+    assert not (tmp_path / "made").exists()
+
+
+# signals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+@pytest.mark.parametrize("command, folder", [
+    (("train", "m2"), "."), (("compare", "m2", "vae", "--seeds", "1"), "runs/m2-seed-0"),
+], ids=["train", "compare"])
+def test_a_signal_ends_a_command_with_one_line_that_says_how_to_go_on(
+    number: int, command: tuple[str, ...], folder: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    update = updates.update
+
+    def signalled(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return update(*args, **options)
+
+    monkeypatch.setattr(updates, "update", signalled)
+    out = tmp_path / "my run"
+    words = [*command, "--epochs", "2", *SMALL, "--out", str(out)]
+    result = call(*words, "--overwrite")
+    again = shlex.join(["pyro-ssvae", *words, "--resume"])
+    assert result.exit_code == 128 + number
+    assert result.stderr == (
+        f"interrupted in epoch 1 of 2, after update 1 of 12; saved in {out / folder};"
+        f" go on with: {again}\n"
+    )
+    assert (out / folder / "checkpoint.pt").exists()
+
+
+def test_a_signal_between_trainings_ends_a_command_at_once(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signalled(*args: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the command went on")
+
+    monkeypatch.setattr(runs, "test_metrics", signalled)
+    before = signal.getsignal(signal.SIGTERM)
+    result = call("evaluate", run)
+    assert (result.exit_code, result.stderr) == (128 + signal.SIGTERM, "interrupted\n")
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_two_commands_do_not_write_to_one_folder(run: Path) -> None:
+    before = contents(run)
+    with locked(run):
+        error = refusal(call("train", "m2", *SMALL, "--out", run, "--overwrite"))
+    assert f"process {os.getpid()} is writing to" in error
+    assert contents(run) == before
 
 
 @pytest.mark.parametrize("content", [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import itertools
 import json
 import math
 import os
@@ -85,11 +86,11 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 def send(monkeypatch: pytest.MonkeyPatch, number: int, after: int, times: int = 1) -> None:
     """Send this process a signal, so many times, after so many updates from now on."""
-    update, left = updates.update, iter(range(after - 1))
+    update, done = updates.update, itertools.count(1)
 
     def signalled(*args: Any, **options: Any) -> Any:
         result = update(*args, **options)
-        if next(left, None) is None:
+        if next(done) == after:
             for _ in range(times):
                 os.kill(os.getpid(), number)
         return result
@@ -330,7 +331,7 @@ def test_a_signal_ends_training_after_its_update_and_nothing_is_lost(
 
 @pytest.mark.parametrize("arguments", [
     {"aggressive": True}, {"patience": 3}, {"options": {"decay": True}},
-    {"capture": "on"}, {"options": {"alpha": 5.0, "jitter": 5.0}},
+    {"capture": "on"}, {"options": {"alpha": 5.0, "warmup": 3.0}},
 ], ids=str)
 def test_a_pause_within_an_epoch_changes_nothing_of_any_training(
     arguments: dict[str, Any], tmp_path: Path, digits_split: Split,
