@@ -755,8 +755,14 @@ def test_an_interruption_while_a_command_is_imported_ends_without_a_traceback(
 ) -> None:
     slow = "print('importing', flush=True)\nimport time\ntime.sleep(60)"
     (tmp_path / "torch.py").write_text(slow)
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & ignores it
+        "from pyro_ssvae.cli import main\n"
+        "main(['list'])"
+    )
     program = subprocess.Popen(
-        [sys.executable, "-c", "from pyro_ssvae.cli import main; main(['list'])"],
+        [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
