@@ -74,7 +74,8 @@ class DirichletM2(PyroModule):
     def classify(self, x: Tensor) -> dist.OneHotCategorical:
         """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D).
 
-        No class has less than about 0.01 / (K (1 + kappa)): E log pi of less is minus thousands of nats.
+        No class has less than about 0.01 / (K (1 + kappa)), of which E log pi is already minus
+        thousands of nats.
         """
         labels = self.classifier(x)
         if self.kappa is None:
