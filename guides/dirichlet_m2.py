@@ -27,7 +27,7 @@ class DirichletM2(PyroModule):
     - ``"exact"``: no y here, the model sums it out: E_q log sum_y pi_y p(x | y, z) - KL, with
       an encoder q(z | x) that y has no part in.
 
-    All expectations over pi are in closed form but that of ``"exact"``, which takes a sample. To
+    In training all expectations over pi are closed forms but that of ``"exact"``, a sample. To
     that end y comes before pi here, by Bayes' rule: q(pi | x) q(y | pi) = q(y | x) q(pi | x, y),
     where q(y | x) = Cat(pi(x)) and q(pi | x, y) = Dirichlet(kappa pi(x) + y).
 
@@ -74,7 +74,8 @@ class DirichletM2(PyroModule):
     def classify(self, x: Tensor) -> dist.OneHotCategorical:
         """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D).
 
-        No class has less than 0.01 / (K (1 + kappa)): E log pi of less is minus thousands of nats.
+        No class has less than about 0.01 / (K (1 + kappa)), of which E log pi is already minus
+        thousands of nats.
         """
         labels = self.classifier(x)
         if self.kappa is None:

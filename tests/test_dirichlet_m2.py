@@ -23,6 +23,7 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_ssvae import Objective, guides, models, negative_elbo
+from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch
 from pyro_ssvae.evaluation import evaluating
 from pyro_ssvae.importance import iwae
@@ -337,6 +338,19 @@ def test_the_classifier_is_the_mean_of_q(kappa, logits) -> None:
         mean = site.concentration / site.concentration.sum(-1, keepdim=True)
         torch.testing.assert_close(site.concentration.sum(-1), torch.full((N,), kappa).double())
     torch.testing.assert_close(guide.classify(X).probs, mean)
+
+
+def test_the_exact_bound_is_captured() -> None:
+    model, guide = build(kappa=5.0, bound="exact")
+    batch = Batch(X, Y, X)
+    objective = Objective(model, guide)
+    optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
+    captured = Captured(objective, optimizer, batch, compile=False)
+    losses = []
+    for update in (captured, objective):
+        torch.manual_seed(2)
+        losses.append(update(batch, 1.0).total.detach())
+    assert losses[0] == losses[1]
 
 
 def test_no_noise_depends_on_parameters_so_that_ensembles_can_train() -> None:
