@@ -37,10 +37,10 @@ class Term:
         latent: whether the guide infers the site, so that minus the value is its KL divergence.
         discrete: whether the model gives the site finitely many values.
         analytic: whether minus the value is a KL divergence in closed form, or a sum over all
-            values of the site, given the parents that it has in the model and in the guide. A
-            parent that is sampled leaves it an estimate: of z in :class:`pyro_ssvae.guides.ADGM`
-            it is KL[q(z | x, y, a) || p(z)] at one sample of a. An unbiased one, but no function
-            of it that is not linear has the right expectation: E|KL - C| >= |E KL - C|.
+            values of the site, given its parents in the model and in the guide. Where a parent is
+            sampled, the value is an unbiased estimate: that of z in :class:`pyro_ssvae.guides.ADGM`
+            is KL[q(z | x, y, a) || p(z)] at one sample of a. A convex function of it is then
+            biased upward: E|KL - C| >= |E KL - C|.
     """
 
     value: Tensor
@@ -144,7 +144,7 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
             names.update(terms)
             loss = self._weighted_loss(terms)
             if loss.requires_grad:
-                # What traces have in common is passed once for each of them.
+                # Traces may share a part of it, such as a sample before an enumerated sequence.
                 loss.backward(retain_graph=True)
             return loss.detach()
 
