@@ -26,19 +26,12 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-class _Interruption(click.ClickException):
-    """The end by a signal, whose number gives the exit status; a shell's custom."""
-
-    def __init__(self, error: Interrupted, arguments: list[str]) -> None:
-        message = _one_line(error)
-        if arguments[:1] in (["train"], ["compare"]):
-            again = [word for word in arguments if word not in ("--overwrite", "--resume")]
-            message += f"; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
-        super().__init__(message)
-        self.exit_code = 128 + error.number
-
-    def show(self, file: Any = None) -> None:
-        click.echo(self.format_message(), err=True)
+def _interruption(error: Interrupted, arguments: list[str]) -> str:
+    """What was interrupted, and the command that goes on with it."""
+    if arguments[:1] not in (["train"], ["compare"]):
+        return str(error)
+    again = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
 
 
 class _Commands(click.Group):
@@ -53,7 +46,8 @@ class _Commands(click.Group):
             with Signals():
                 return super().invoke(ctx)
         except Interrupted as error:
-            raise _Interruption(error, ctx.obj) from None
+            click.echo(_interruption(error, ctx.obj), err=True)
+            ctx.exit(128 + error.number)  # as a shell has it
         except (InputError, OSError) as error:
             raise _InputFailure(_one_line(error)) from None
         except NonFiniteLossError as error:
