@@ -27,7 +27,7 @@ lint: $(VENV)/installed
 
 soak: $(VENV)/installed
 	rm -f tests/soak.json
-	SOAK=100000 SOAK_RESULT=tests/soak.json $(BIN)/python -m pytest -q tests/test_fuzz.py
+	SOAK=100000 SOAK_RESULT=tests/soak.json $(BIN)/python -m pytest -n auto tests/test_fuzz.py
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'

@@ -27,17 +27,16 @@ class _InputFailure(click.ClickException):
     exit_code = 2
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
 def _interruption(error: Interrupted, arguments: list[str]) -> str:
-    """What came to an end, and the command that goes on with it."""
-    message = _one_line(error)
+    """What was interrupted, and the command that goes on with it."""
     if arguments[:1] not in (["train"], ["compare"]):
-        return message
+        return str(error)
     again = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return f"{message}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
+    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
 
 
 class _Commands(click.Group):
@@ -53,7 +52,7 @@ class _Commands(click.Group):
                 return super().invoke(ctx)
         except Interrupted as error:
             click.echo(_interruption(error, ctx.obj), err=True)
-            ctx.exit(128 + error.number)  # a shell's custom
+            ctx.exit(128 + error.number)  # as a shell has it
         except BrokenPipeError:
             # What reads the output, such as head, has enough: end as other programs do then.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)

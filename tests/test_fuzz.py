@@ -6,6 +6,7 @@ what came of them to ``soak.json``.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import itertools
@@ -99,15 +100,18 @@ def check(
 
 
 def record(name: str, refused: int, failures: int, seconds: float) -> None:
-    """Add what came of a reader's mutations to the file of results."""
-    path = Path(str(RESULT))
-    result = json.loads(path.read_text()) if path.exists() else {}
-    result["versions"] = runs.versions()
-    result.setdefault("readers", {})[name] = {
-        "mutations": MUTATIONS, "refused": refused, "failures": failures,
-        "seconds": round(seconds, 1),
-    }
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    """Add what came of a reader's mutations to the file of results, which tests share."""
+    with open(str(RESULT), "a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        result = json.loads(file.read() or '{"readers": {}}')
+        result["versions"] = runs.versions()
+        result["readers"][name] = {
+            "mutations": MUTATIONS, "refused": refused, "failures": failures,
+            "seconds": round(seconds, 1),
+        }
+        file.truncate(0)
+        file.write(json.dumps(result, indent=2, sort_keys=True) + "\n")
 
 
 def mutations(path: Path) -> Callable[[np.random.Generator], bytes]:

@@ -11,6 +11,7 @@ from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, zoo
 from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Split, batches, load
 from pyro_ssvae.ensemble import Ensemble
+from pyro_ssvae.pause import Pause
 from pyro_ssvae.training import adam
 from pyro_ssvae.updates import Moment, Updates
 
@@ -118,3 +119,20 @@ def test_an_ensembles_update_waits_for_nothing(split) -> None:
         ensemble(batch, Moment(0, 0, 5))
         with no_waiting():
             ensemble(batch, Moment(0, 1, 5))
+
+
+@pytest.mark.parametrize("capture", ["on", "off"])
+def test_a_pause_within_an_epoch_changes_nothing(capture: str, split: Split) -> None:
+    def weights(pause: Pause) -> dict[str, torch.Tensor]:
+        objective = build("m2", split)
+        optimizer = adam(objective)
+        while not list(fit(objective, split, epochs=1, optimizer=optimizer, batch_unlabelled=300,
+                           capture=capture, pause=pause)):
+            state, pause = pause.state_dict(), Pause()
+            pause.load_state_dict(state)
+        return objective.state_dict()
+
+    asked = iter([False, True])
+    whole, parts = weights(Pause()), weights(Pause(wanted=lambda: next(asked)))
+    assert next(asked, None) is None
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
