@@ -74,5 +74,6 @@ def _panel(
     epoch_axis(axes, range(1, max(values.shape[1] for values in shown.values()) + 1))
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8,
+                  handlelength=1.2, columnspacing=1)
     return figure
