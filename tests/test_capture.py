@@ -7,6 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, graphs, guides, models, zoo
 from pyro_ssvae.capture import Captured
@@ -78,6 +81,50 @@ def test_no_captured_operation_brings_a_value_to_the_host(name, split) -> None:
     waits = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
     for node in program.graph.graph.nodes:
         assert not set(waits) & set(getattr(node.target, "tags", ())), node
+
+
+class FromTheCPU(TorchDispatchMode):
+    """Notes operations that bring values from the CPU to a GPU, or draw noise for it there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        taken, given = (
+            {value.device.type for value in tree_leaves(values) if isinstance(value, Tensor)}
+            for values in ((args, kwargs), result)
+        )
+        drawn = torch.Tag.nondeterministic_seeded in func.tags
+        if "cpu" in taken and "cuda" in taken | given or drawn and "cuda" not in given:
+            self.found.append(str(func))
+        return result
+
+
+@pytest.mark.parametrize("name, options", [
+    *((name, {}) for name in zoo.names()),
+    *(("m2", options) for options in ({"top_classes": 2}, {"label_inference": "relaxed"},
+                                      {"label_inference": "straight-through"}, {"flows": 1})),
+    *(("factored", options) for options in ({"label_inference": "enumerated"},
+                                            {"interpolation": 1.0}, {"capacity_y": 0.5})),
+    ("vade", {"top_classes": 2}), ("sdgm", {"batch_norm": True}), ("dirichletm2", {"bound": "exact"}),
+])
+def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options, split) -> None:
+    # A CUDA graph can record no such copy. The GPU is a fake one: it has shapes, and no values.
+    objective = build(name, split, **options)
+    batch = next(batches(split, 10, 20))
+    with FakeTensorMode(), pyro.validation_enabled(False):
+        for part in objective.modules():
+            for tensors in (part._parameters, part._buffers):
+                tensors.update({key: on_gpu(value) for key, value in tensors.items()})
+        with FromTheCPU() as mode:
+            objective(Batch(*map(on_gpu, batch)), 1.0)
+    assert not mode.found
+
+
+def on_gpu(tensor: Tensor | None) -> Tensor | None:
+    return tensor if tensor is None else torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
 
 
 def test_compiled_code_is_kept_for_the_next_run(split, tmp_path, monkeypatch) -> None:
