@@ -13,7 +13,7 @@ from pyro_ssvae import guides, models
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import learning_rate
+from pyro_ssvae.schedule import learning_rate
 
 
 @dataclass(frozen=True)
