@@ -93,15 +93,15 @@ class Captured:
         return self.constants == self._constants()
 
     def _constants(self) -> Any:
-        groups = [
-            {name: value for name, value in group.items() if name not in ("params", "lr")}
-            for group in self.optimizer.param_groups
-        ]
-        state = [*self.objective.parameters(), *self.objective.buffers()] + [
-            value for averages in self.optimizer.state.values() for value in averages.values()
-            if isinstance(value, Tensor)
-        ]
-        return constants(self.objective), groups, [tensor.data_ptr() for tensor in state]
+        tensors, groups = [*self.objective.parameters(), *self.objective.buffers()], []
+        if self.adam is not None:
+            for parameter in self.program.learnt:
+                tensors += self.optimizer.state[parameter].values()
+            groups = [
+                {name: value for name, value in group.items() if name not in ("params", "lr")}
+                for group in self.optimizer.param_groups
+            ]
+        return constants(self.objective), groups, [tensor.data_ptr() for tensor in tensors]
 
     def _update(self, *tensors: Tensor) -> Sequence[Tensor]:
         outputs = self.graph(*tensors[:-1])

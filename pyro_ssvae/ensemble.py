@@ -47,7 +47,7 @@ def fit_ensemble(
     """Train replicas of one pair together, one epoch of all for each item taken from it.
 
     Replicas may differ in their weights to begin with, in their split of one data set, in their
-    seed, and in the scalars ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma`` and
+    seed, and in the numbers ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma`` and
     ``lr``; the first three are zero in all of them or in none. Each is trained as
     :func:`pyro_ssvae.fit` would train it alone, with the same noise: equal up to the rounding of
     batched products.
@@ -91,7 +91,8 @@ def fit_ensemble(
     with Progress(what, epochs * steps, "updates", show=progress) as bar:
         for epoch in range(epochs):
             began = time.perf_counter()
-            ensemble.seed([noise_seed(seed, epoch) for seed in seeds])
+            check_replicas(objectives, splits)
+            ensemble.begin([noise_seed(seed, epoch) for seed in seeds])
             checked = []
             sizes = batch_labelled, batch_unlabelled
             for step, batch in enumerate(_batches(splits, *sizes, seeds=seeds, epoch=epoch)):
@@ -144,20 +145,27 @@ class Ensemble:
         like = next(objectives[0].parameters())
         self.device = like.device
         self.rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
-        self.weights = [
-            torch.tensor([getattr(o, name) for o in objectives], dtype=like.dtype).to(like.device)
-            for name in inputs(objectives[0])
-        ]
+        self.weights: list[Tensor] = []
+        self.constants: dict[str, Any] = {}
         self.epoch, self.share = scalars(2, like)
         self.generators = [torch.Generator(self.device) for _ in objectives]
         self.functions: dict[Any, tuple[Function, Program]] = {}
         self.names = {id(p): name for name, p in objectives[0].named_parameters()}
         self.members: list[list[Tensor]] = []
         self.state: list[Tensor] = []
+        self.learnt: list[str] = []
         self.adam: BatchedAdam | None = None
 
-    def seed(self, seeds: Sequence[int]) -> None:
-        """Start each replica's noise anew."""
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Begin an epoch, with the objectives' settings as they are and noise of these seeds."""
+        first = self.objectives[0]
+        if (now := constants(first)) != self.constants:
+            self.constants = now
+            self.functions.clear()  # what was captured is another program
+        self.weights = [
+            self.rates.new_tensor([getattr(o, name) for o in self.objectives])
+            for name in inputs(first)
+        ]
         for generator, seed in zip(self.generators, seeds):
             generator.manual_seed(seed)
 
@@ -180,7 +188,7 @@ class Ensemble:
             self.functions[shapes] = self._function(batch)
         function, program = self.functions[shapes]
         outcome, _, _ = program.split(function(*self._tensors(batch)))
-        return outcome, [self.names[id(p)] for p in program.learnt]
+        return outcome, self.learnt
 
     def write(self) -> None:
         """Write the replicas' weights into their objectives."""
@@ -196,9 +204,17 @@ class Ensemble:
         program = trace(self.objectives[0], one, precision=self.precision)
         # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
         compile = self.compile and not self.functions
+        learnt = [self.names[id(p)] for p in program.learnt]
         if self.adam is None:
+            self.learnt = learnt
             self._stack(program)
-            self.adam = BatchedAdam(self.state[:len(program.learnt)], compile=compile)
+            self.adam = BatchedAdam(self.state[:len(learnt)], compile=compile)
+        if learnt != self.learnt:
+            changed = sorted({*learnt} ^ {*self.learnt})
+            raise InputError(
+                "expected replicas to train the same parameters in every epoch, got a change of"
+                f" {', '.join(changed)}: train in two calls of fit_ensemble"
+            )
         adam = self.adam
         gradients = self._batched(program, batch, compile=compile)
 
@@ -216,7 +232,7 @@ class Ensemble:
     def _stack(self, program: Program) -> None:
         for objective in self.objectives:
             parameters = dict(objective.named_parameters())
-            learnt = [parameters[self.names[id(p)]].detach() for p in program.learnt]
+            learnt = [parameters[name].detach() for name in self.learnt]
             self.members.append(learnt + list(objective.buffers()))
         self.state = [torch.stack(tensors) for tensors in zip(*self.members)]
 

@@ -335,6 +335,16 @@ def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
     assert captured.lasts()
 
 
+def test_a_program_lasts_whatever_an_optimizer_of_another_kind_remembers() -> None:
+    objective = m2()
+    optimizer = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
+    updates = Updates(objective, optimizer, capture=True)
+    updates.captured = captured = Captured(objective, optimizer, a_batch(), compile=False)
+    for epoch in range(3):
+        updates(a_batch(), Moment(epoch, 0, 1))
+    assert updates.captured is captured
+
+
 def test_another_state_or_options_of_the_optimizer_need_another_program(split) -> None:
     objective = m2()
     optimizer = adam(objective)

@@ -125,6 +125,22 @@ def test_schedules_go_on_as_alone_and_over_the_smaller_last_batch(digits, splits
     assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("change", [
+    lambda o: setattr(o, "alpha", 5.0), lambda o: setattr(o, "smoothing", 0.3),
+    lambda o: setattr(o, "warmup", 9.0), lambda o: setattr(o, "alpha", 0.0),
+], ids=["a weight", "a setting", "a schedule", "a term less"])
+def test_what_is_changed_between_epochs_has_effect(change, digits, splits) -> None:
+    replicas = [build("m2", digits, alpha=1.0, warmup=3.0) for _ in range(REPLICAS)]
+    solo = build("m2", digits, alpha=1.0, warmup=3.0)
+    options = {"epochs": 3, **SETTINGS}
+    for _ in fit_ensemble(replicas, splits, seeds=[5, 6], compile=False, **options):
+        for replica in replicas:
+            change(replica)
+    for _ in fit(solo, splits[1], seed=6, capture="off", **options):
+        change(solo)
+    assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
+
+
 def test_a_compiled_ensemble_is_the_same(digits, splits) -> None:
     found = []
     for compile in (True, False):

@@ -183,7 +183,7 @@ def test_an_ensemble_is_its_replicas_alone(split) -> None:
 def test_an_ensembles_update_waits_for_nothing(split) -> None:
     replicas = [build("m2", split, seed) for seed in range(3)]
     ensemble = Ensemble(replicas, [1e-3] * 3)
-    ensemble.seed([1, 2, 3])
+    ensemble.begin([1, 2, 3])
     one = next(batches(split, 10, 20))
     batch = type(one)(*(torch.stack([part] * 3) for part in one))
     with pyro.validation_enabled(False):
