@@ -46,7 +46,7 @@ def measured(replicas: int) -> dict[str, list[float]]:
     y = torch.eye(10, device=DEVICE).repeat(replicas, 10, 1)
     batch = Batch(torch.rand_like(u), y, u)
     ensemble = Ensemble([objective() for _ in range(replicas)], [1e-3] * replicas)
-    ensemble.seed(range(replicas))
+    ensemble.begin(range(replicas))
     solo = objective()
     updates = Updates(solo, adam(solo), capture=True)
     one = Batch(*(part[0] for part in batch))

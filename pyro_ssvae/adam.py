@@ -55,7 +55,7 @@ class FusedAdam:
     def __call__(
         self, parameters: list[Tensor], gradients: list[Tensor], *, lr: Tensor, broken: Tensor
     ) -> None:
-        """Move the parameters, unless the loss is broken."""
+        """Move the parameters, unless ``broken`` is 1."""
         beta1, beta2 = self.options["betas"]
         self.counts += 1.0 - broken
         torch._fused_adam_(
@@ -92,7 +92,7 @@ class BatchedAdam:
         return [*self.means, *self.squares, self.count]
 
     def __call__(self, gradients: Sequence[Tensor], *, lr: Tensor, broken: Tensor) -> None:
-        """Move the replicas whose loss is not broken; ``lr`` and ``broken`` are (R,)."""
+        """Move the replicas of which ``broken`` is 0; ``lr`` and ``broken`` are (R,)."""
         self.count += 1.0 - broken
         beta1, beta2 = BETAS
         rate = (lr / (1 - beta1**self.count)).to(lr.dtype)

@@ -13,6 +13,7 @@ from pyro_ssvae import query
 from pyro_ssvae.data import Batch, Split, batches
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation import evaluating
+from pyro_ssvae.finite import Guard
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision
 from pyro_ssvae.probes import mutual_information
@@ -85,6 +86,7 @@ def train_guide(
     fresh: Iterator[Batch],
     now: Moment,
     precision: Precision = "fp32",
+    guard: Guard | None = None,
 ) -> int:
     """Updates of the guide alone, on this batch and then on fresh ones.
 
@@ -98,7 +100,7 @@ def train_guide(
     guide = [p for p in objective.guide.parameters() if id(p) not in of_model]
     before, losses = torch.inf, []
     for step in range(1, INNER_STEPS + 1):
-        losses.append(update(objective, optimizer, batch, now, [guide], precision)["loss"])
+        losses.append(update(objective, optimizer, batch, now, [guide], precision, guard)["loss"])
         if step % WINDOW == 0:
             mean = torch.stack(losses[-WINDOW:]).mean().item()
             if mean >= before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,10 +11,11 @@ from torch import Tensor
 from pyro_ssvae.adam import FusedAdam
 from pyro_ssvae.data import Batch
 from pyro_ssvae.graphs import Function, Recorded, compiled
+from pyro_ssvae.finite import Outcome
 from pyro_ssvae.noise import lifted
-from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision
-from pyro_ssvae.program import CaptureError, inputs, scalars, trace
+from pyro_ssvae.program import CaptureError, constants, inputs, scalars, trace
 
 
 class Captured:
@@ -24,7 +26,8 @@ class Captured:
     would be slower. A GPU replays all of it as one CUDA graph. Noise is drawn anew at every call,
     from torch's generator and in the program's order, so that captured and eager training see the
     same. The epoch, the learning rate and the weights are inputs: schedules go on without a new
-    capture. Nothing waits for a GPU.
+    capture. Everything else is a constant, and :meth:`lasts` tells whether it still holds. Nothing
+    waits for a GPU.
 
     Args:
         objective, batch, precision: as for :func:`pyro_ssvae.program.trace`.
@@ -36,7 +39,8 @@ class Captured:
         adam: the step within; None leaves it to the caller, as of any other optimizer.
 
     Raises:
-        CaptureError: if the program branches on values, or there is no C++ compiler.
+        CaptureError: if the program branches on values, there is no C++ compiler, or a GPU cannot
+            record it.
     """
 
     def __init__(
@@ -60,34 +64,54 @@ class Captured:
         if compile and batch.x.is_cuda:
             averages = [] if self.adam is None else self.adam.state
             self.run = Recorded(self._update, tensors, [*self.program.state, *averages])
+        self.constants = self._constants()
 
-    def __call__(self, batch: Batch, epoch: float) -> Loss:
-        """The loss of a batch, ``epoch`` epochs done, and the update that it asks for.
+    def __call__(self, batch: Batch, epoch: float) -> Outcome:
+        """The outcome of a batch, ``epoch`` epochs done, and the update that it asks for.
 
-        A loss that is not finite moves nothing. Without :attr:`adam` the gradients are set.
+        A loss or a gradient that is not finite moves nothing. Without :attr:`adam` the gradients
+        are set.
         """
         weights = (getattr(self.objective, name) for name in self.program.weights)
         self.numbers(epoch, *weights, self.optimizer.param_groups[0]["lr"])
         outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
-        if self.adam is None:
-            for parameter, gradient in zip(self.program.learnt, self.program.split(outputs)[1]):
-                parameter.grad = gradient
-        total, *terms = outputs[:1 + len(self.program.terms)]
-        return Loss(total, dict(zip(self.program.terms, terms)))
+        outcome, gradients, _ = self.program.split(outputs)
+        for parameter, gradient in zip(self.program.learnt, gradients):  # none after Adam's step
+            parameter.grad = gradient
+        return outcome
 
     def fits(self, batch: Batch) -> bool:
         """Whether it is for batches of this shape, and the objective still has its terms."""
         same = [part.shape for part in batch] == self.program.shapes
         return same and inputs(self.objective) == self.program.weights
 
+    def lasts(self) -> bool:
+        """Whether all is as it was captured that is no input: it takes a millisecond or two.
+
+        What a program is made of is not read again while it is replayed: settings such as the
+        weight of a guide's term, the parameters that are trained, the optimizer and its state.
+        """
+        return self.constants == self._constants()
+
+    def _constants(self) -> Any:
+        tensors, groups = [*self.objective.parameters(), *self.objective.buffers()], []
+        if self.adam is not None:
+            for parameter in self.program.learnt:
+                tensors += self.optimizer.state[parameter].values()
+            groups = [
+                {name: value for name, value in group.items() if name not in ("params", "lr")}
+                for group in self.optimizer.param_groups
+            ]
+        return constants(self.objective), groups, [tensor.data_ptr() for tensor in tensors]
+
     def _update(self, *tensors: Tensor) -> Sequence[Tensor]:
         outputs = self.graph(*tensors[:-1])
         if self.adam is None:
             return outputs
-        losses, gradients, broken = self.program.split(outputs)
+        outcome, gradients, broken = self.program.split(outputs)
         lr = tensors[-1].float()  # that is the type torch's kernel reads
         self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
-        return losses
+        return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
 
 
 def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:

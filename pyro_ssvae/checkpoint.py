@@ -26,7 +26,10 @@ Number = (int, float)
 SETTINGS = {"model": str, "data": str, "labels": int, "seed": int, "options": dict}
 STOPPING = {"best": (*Number, type(None)), "best_epoch": int, "weights": dict}
 AGGRESSIVE = {"active": bool, "best": Number, "stale": int}
-PAUSE = {"step": int, "taken": int, "seconds": Number, "losses": dict, "noise": dict}
+PAUSE = {
+    "step": int, "taken": int, "skipped": int, "seconds": Number, "losses": dict, "noise": dict,
+}
+RATES = ("lr", "initial_lr")  # of an optimizer, which a training may let fall
 
 
 def save(folder: Path, content: dict[str, Any]) -> None:
@@ -100,16 +103,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         ValueError: If it is not that of such an optimizer of these parameters.
     """
     def options() -> list[dict[str, Any]]:
-        return [{key: value for key, value in group.items() if key not in ("params", "lr")}
+        return [{key: value for key, value in group.items() if key not in ("params", *RATES)}
                 for group in optimizer.param_groups]
 
     expected = options()
     optimizer.load_state_dict(state)
     parameters = {p for group in optimizer.param_groups for p in group["params"]}
-    if options() != expected or not all(
-        isinstance(group["lr"], float) and math.isfinite(group["lr"])
-        for group in optimizer.param_groups
-    ):
+    rates = [group[name] for group in optimizer.param_groups for name in RATES if name in group]
+    if options() != expected or not all(isinstance(r, float) and math.isfinite(r) for r in rates):
         raise ValueError("the optimizer has other options")
     for parameter, averages in optimizer.state.items():
         if parameter not in parameters or set(averages) != {"step", "exp_avg", "exp_avg_sq"}:
@@ -160,7 +161,7 @@ def _check_history(history: Any) -> None:
 
 def _check_pause(pause: Any) -> None:
     _check_types("pause", pause, PAUSE)
-    if min(pause["step"], pause["taken"]) < 0:
+    if min(pause["step"], pause["taken"], pause["skipped"]) < 0:
         raise ValueError("the pause is at no update")
     for name, values in pause["losses"].items():
         if not isinstance(values, Tensor) or values.shape != (pause["step"],):

@@ -12,26 +12,20 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.func import vmap
-from tqdm import tqdm
 
 from pyro_ssvae.adam import BatchedAdam
 from pyro_ssvae.data import Batch, Dataset, Split, steps_per_epoch
 from pyro_ssvae.data.batches import order
 from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
+from pyro_ssvae.finite import Checked, OnNonFinite, Outcome, judge
 from pyro_ssvae.graphs import Function, Recorded, compiled
 from pyro_ssvae.noise import lifted
 from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision
-from pyro_ssvae.program import TERMS, CaptureError, Program, inputs, reason, scalars, trace
-from pyro_ssvae.training import (
-    Epoch,
-    check_epoch,
-    check_support,
-    learning_rate,
-    mean_losses,
-    noise_seed,
-    validate,
-)
+from pyro_ssvae.program import CaptureError, Program, constants, inputs, reason, scalars, trace
+from pyro_ssvae.progress import Progress
+from pyro_ssvae.schedule import learning_rate
+from pyro_ssvae.training import Epoch, check_support, mean_losses, noise_seed, validate
 from pyro_ssvae.updates import Moment
 
 
@@ -47,12 +41,13 @@ def fit_ensemble(
     seeds: Sequence[int] | None = None,
     precision: Precision = "fp32",
     compile: bool = True,
+    on_nonfinite: OnNonFinite = "stop",
     progress: bool = False,
 ) -> Iterator[list[Epoch]]:
     """Train replicas of one pair together, one epoch of all for each item taken from it.
 
     Replicas may differ in their weights to begin with, in their split of one data set, in their
-    seed, and in the scalars ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma_z``,
+    seed, and in the numbers ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma_z``,
     ``gamma_y`` and ``lr``; the first three are zero in all of them or in none. Each is trained as
     :func:`pyro_ssvae.fit` would train it alone, with the same noise: equal up to the rounding of
     batched products.
@@ -63,8 +58,8 @@ def fit_ensemble(
         lr: learning rate of Adam, one for all or one for each.
         seeds: of the batches and the noise, one for each; 0, 1, ... by default.
         compile: False replays the batched program as traced, which costs no compiler.
-        epochs, decay, batch_labelled, batch_unlabelled, precision, progress: as for
-            :func:`pyro_ssvae.fit`.
+        epochs, decay, batch_labelled, batch_unlabelled, precision, on_nonfinite, progress: as for
+            :func:`pyro_ssvae.fit`; a replica's update that is skipped leaves the others' alone.
 
     Yields:
         What :func:`pyro_ssvae.fit` gives for an epoch, of each replica; ``seconds`` is the time of
@@ -73,11 +68,13 @@ def fit_ensemble(
     Raises:
         InputError: if the replicas cannot be one program, or data or sizes are not usable.
         CaptureError: if the pair cannot be captured, or draws noise that depends on parameters.
-        NonFiniteLossError: at the end of an epoch in which a replica's loss was NaN or infinite;
-            such an update has moved nothing.
+        NonFiniteLossError: at the end of an epoch in which a replica's loss or gradient was NaN or
+            infinite; such an update has moved nothing. With ``on_nonfinite="skip"``, where all
+            updates of a replica were such.
     """
     replicas = len(objectives)
     one_of("precision", precision, get_args(Precision))
+    one_of("on_nonfinite", on_nonfinite, get_args(OnNonFinite))
     positive(replicas=replicas, epochs=epochs)
     splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
@@ -90,33 +87,41 @@ def fit_ensemble(
     check_support(objectives[0], splits[0])
     ensemble = Ensemble(objectives, rates, precision=precision, compile=compile)
     steps = steps_per_epoch(splits[0], batch_unlabelled)
-    hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(total=epochs * steps, disable=hidden) as bar:
+    what = f"training {replicas} replicas of {type(objectives[0].model).__name__}"
+    with Progress(what, epochs * steps, "updates", show=progress) as bar:
         for epoch in range(epochs):
             began = time.perf_counter()
-            ensemble.seed([noise_seed(seed, epoch) for seed in seeds])
-            losses = []
+            check_replicas(objectives, splits)
+            ensemble.begin([noise_seed(seed, epoch) for seed in seeds])
+            checked = []
             sizes = batch_labelled, batch_unlabelled
             for step, batch in enumerate(_batches(splits, *sizes, seeds=seeds, epoch=epoch)):
                 share = learning_rate((epoch * steps + step) / (epochs * steps), 1.0, decay)
-                losses.append(ensemble(batch, Moment(epoch, step, steps), share))
-                bar.update()
+                now = Moment(epoch, step, steps)
+                outcome, names = ensemble(batch, now, share)
+                checked.append(Checked(outcome, now, names))
+                bar.advance()
             ensemble.write()
-            apart = [
-                [{name: loss[name][i] for name in loss} for loss in losses]
-                for i in range(replicas)
-            ]
-            for i, of_replica in enumerate(apart):
-                try:
-                    check_epoch(of_replica, epoch)
-                except NonFiniteLossError as error:
-                    raise NonFiniteLossError(f"replica {i}: {error}") from None
+            apart = [[_of_replica(one, i) for one in checked] for i in range(replicas)]
+            skipped = [_judged(of_one, i, on_nonfinite) for i, of_one in enumerate(apart)]
+            losses = [mean_losses([one.outcome.losses for one in of_one]) for of_one in apart]
             found = [validate(*pair) for pair in zip(objectives, splits)]
             seconds = time.perf_counter() - began
-            yield [
-                Epoch(epoch + 1, (epoch + 1) * steps, seconds, mean_losses(of_replica), validation)
-                for of_replica, validation in zip(apart, found)
-            ]
+            done = epoch + 1, (epoch + 1) * steps, seconds
+            yield [Epoch(*done, *of_one) for of_one in zip(losses, found, skipped)]
+
+
+def _of_replica(checked: Checked, i: int) -> Checked:
+    total, terms, finite = checked.outcome
+    terms = {name: value[i] for name, value in terms.items()}
+    return checked._replace(outcome=Outcome(total[i], terms, finite[i]))
+
+
+def _judged(checked: Sequence[Checked], i: int, on_nonfinite: OnNonFinite) -> int:
+    try:
+        return judge(checked, on_nonfinite)
+    except NonFiniteLossError as error:
+        raise NonFiniteLossError(f"replica {i}: {error}") from None
 
 
 class Ensemble:
@@ -140,39 +145,50 @@ class Ensemble:
         like = next(objectives[0].parameters())
         self.device = like.device
         self.rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
-        self.weights = [
-            torch.tensor([getattr(o, name) for o in objectives], dtype=like.dtype).to(like.device)
-            for name in inputs(objectives[0])
-        ]
+        self.weights: list[Tensor] = []
+        self.constants: dict[str, Any] = {}
         self.epoch, self.share = scalars(2, like)
         self.generators = [torch.Generator(self.device) for _ in objectives]
-        self.functions: dict[Any, tuple[Function, list[str]]] = {}
+        self.functions: dict[Any, tuple[Function, Program]] = {}
+        self.names = {id(p): name for name, p in objectives[0].named_parameters()}
         self.members: list[list[Tensor]] = []
         self.state: list[Tensor] = []
+        self.learnt: list[str] = []
         self.adam: BatchedAdam | None = None
 
-    def seed(self, seeds: Sequence[int]) -> None:
-        """Start each replica's noise anew."""
+    def begin(self, seeds: Sequence[int]) -> None:
+        """Begin an epoch, with the objectives' settings as they are and noise of these seeds."""
+        first = self.objectives[0]
+        if (now := constants(first)) != self.constants:
+            self.constants = now
+            self.functions.clear()  # what was captured is another program
+        self.weights = [
+            self.rates.new_tensor([getattr(o, name) for o in self.objectives])
+            for name in inputs(first)
+        ]
         for generator, seed in zip(self.generators, seeds):
             generator.manual_seed(seed)
 
-    def __call__(self, batch: Batch, now: Moment, share: float = 1.0) -> dict[str, Tensor]:
+    def __call__(
+        self, batch: Batch, now: Moment, share: float = 1.0
+    ) -> tuple[Outcome, list[str]]:
         """One update of all replicas, with this share of their learning rates.
 
         Args:
             batch: (R, L, D), (R, L, K) and (R, U, D), R replicas.
 
         Returns:
-            The losses and their terms before the update, (R,) each.
+            The outcomes, their losses (R,) each and ``finite`` (R, 1 + P), and the names of the P
+            parameters.
         """
         self.epoch.fill_(now.epochs)
         self.share.fill_(share)
         shapes = tuple(part.shape for part in batch)
         if shapes not in self.functions:
             self.functions[shapes] = self._function(batch)
-        function, terms = self.functions[shapes]
-        total, *others = function(*self._tensors(batch))
-        return {"loss": total, **dict(zip(terms, others))}
+        function, program = self.functions[shapes]
+        outcome, _, _ = program.split(function(*self._tensors(batch)))
+        return outcome, self.learnt
 
     def write(self) -> None:
         """Write the replicas' weights into their objectives."""
@@ -183,33 +199,40 @@ class Ensemble:
     def _tensors(self, batch: Batch) -> list[Tensor]:
         return [*self.state, *batch, self.epoch, *self.weights, self.share]
 
-    def _function(self, batch: Batch) -> tuple[Function, list[str]]:
+    def _function(self, batch: Batch) -> tuple[Function, Program]:
         one = Batch(*(part[0] for part in batch))
         program = trace(self.objectives[0], one, precision=self.precision)
         # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
         compile = self.compile and not self.functions
+        learnt = [self.names[id(p)] for p in program.learnt]
         if self.adam is None:
+            self.learnt = learnt
             self._stack(program)
-            self.adam = BatchedAdam(self.state[:len(program.learnt)], compile=compile)
+            self.adam = BatchedAdam(self.state[:len(learnt)], compile=compile)
+        if learnt != self.learnt:
+            changed = sorted({*learnt} ^ {*self.learnt})
+            raise InputError(
+                "expected replicas to train the same parameters in every epoch, got a change of"
+                f" {', '.join(changed)}: train in two calls of fit_ensemble"
+            )
         adam = self.adam
         gradients = self._batched(program, batch, compile=compile)
 
         def update(*tensors: Tensor) -> list[Tensor]:
-            losses, slopes, broken = program.split(gradients(*tensors[:-1]))
+            outcome, slopes, broken = program.split(gradients(*tensors[:-1]))
             adam(slopes, lr=self.rates * tensors[-1], broken=broken)
-            return losses
+            return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
 
         function: Function = update
         if self.compile and self.device.type == "cuda":
             state = [*self.state, *adam.state]
             function = Recorded(update, self._tensors(batch), state, generators=self.generators)
-        return function, program.terms
+        return function, program
 
     def _stack(self, program: Program) -> None:
-        names = {id(p): name for name, p in self.objectives[0].named_parameters()}
         for objective in self.objectives:
             parameters = dict(objective.named_parameters())
-            learnt = [parameters[names[id(p)]].detach() for p in program.learnt]
+            learnt = [parameters[name].detach() for name in self.learnt]
             self.members.append(learnt + list(objective.buffers()))
         self.state = [torch.stack(tensors) for tensors in zip(*self.members)]
 
@@ -241,13 +264,15 @@ def check_replicas(objectives: Sequence[Objective], splits: Sequence[Split]) -> 
     """Raise :class:`InputError` unless the replicas differ in nothing but what they may."""
     if len({id(objective) for objective in objectives}) < len(objectives):
         raise InputError("expected one object for each replica, got the same twice")
-    settings = [_settings(objective) for objective in objectives]
+    settings = [constants(objective) for objective in objectives]
     for i, (one, split) in enumerate(zip(settings, splits)):
         for name in sorted(settings[0].keys() | one.keys()):
             if settings[0].get(name) != one.get(name):
                 raise InputError(
                     f"expected replicas that differ in weights alone, got {name} ="
                     f" {settings[0].get(name)} in replica 0 and {one.get(name)} in replica {i}"
+                    "; what is no number, text, tensor or function, nor a list, a dictionary or an"
+                    " object of these, must be one object for all"
                 )
         if not _same(split.dataset, splits[0].dataset):
             raise InputError(f"expected splits of one data set, got another in replica {i}")
@@ -261,24 +286,6 @@ def check_replicas(objectives: Sequence[Objective], splits: Sequence[Split]) -> 
                 "expected a pair whose parameters move all at once, got one that takes turns:"
                 ' train its replicas one by one, or use game="reversal"'
             )
-
-
-def _settings(objective: Objective) -> dict[str, Any]:
-    """What makes an objective the program that it is, by name."""
-    plain = (bool, int, float, str, type(None))
-    result: dict[str, Any] = {}
-    for path, part in objective.named_modules():
-        result[f"{path or 'objective'}"] = type(part).__name__
-        for name, value in vars(part).items():
-            parts = value if isinstance(value, tuple) else (value,)
-            if all(isinstance(part, plain) for part in parts) and not name.startswith("_"):
-                result[f"{path}.{name}".lstrip(".")] = value
-    for name, tensor in [*objective.named_parameters(), *objective.named_buffers()]:
-        result[f"the shape of {name}"] = tuple(tensor.shape)
-    result["capacity"] = objective.capacity
-    for name in ("beta", "gamma_z", "gamma_y"):
-        del result[name]
-    return result | {name: "zero" if result[name] == 0 else "positive" for name in TERMS}
 
 
 def _same(one: Dataset, other: Dataset) -> bool:

@@ -20,7 +20,7 @@ class InputError(ValueError):
 
 
 class NonFiniteLossError(ArithmeticError):
-    """A loss became infinite or NaN; the message names the term and the update."""
+    """A loss or a gradient is infinite or NaN; the message names what, and the update."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -62,6 +62,10 @@ class Recorded:
         tensors: its arguments, of which copies are kept, but for those in ``state``.
         state: the tensors that it changes in place, arguments or not; left as they are here.
         generators: that the function draws from, beside torch's own.
+
+    Raises:
+        CaptureError: if the GPU cannot record it, whatever the cause. State and generators are as
+            they were then too.
     """
 
     def __init__(
@@ -75,18 +79,29 @@ class Recorded:
         changed = {tensor.data_ptr() for tensor in state}
         self.tensors = [t if t.data_ptr() in changed else t.clone() for t in tensors]
         device = tensors[0].device
-        with _restored(state, generators, device):
-            stream = torch.cuda.Stream(device)
-            stream.wait_stream(torch.cuda.current_stream(device))
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    function(*self.tensors)
-            torch.cuda.current_stream(device).wait_stream(stream)
-            self.graph = torch.cuda.CUDAGraph()
-            for generator in generators:
-                self.graph.register_generator_state(generator)
-            with torch.cuda.graph(self.graph):
-                self.outputs = function(*self.tensors)
+        try:
+            with _restored(state, generators, device):
+                self._warm_up(function, device)
+                self._record(function, generators)
+        except Exception as error:
+            first = error.__context__  # what ends a recording that has failed fails as well
+            cause = first if isinstance(first, Exception) else error
+            raise CaptureError(f"the GPU cannot record it: {reason(cause)}") from error
+
+    def _warm_up(self, function: Function, device: torch.device) -> None:
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                function(*self.tensors)
+        torch.cuda.current_stream(device).wait_stream(stream)
+
+    def _record(self, function: Function, generators: Sequence[torch.Generator]) -> None:
+        self.graph = torch.cuda.CUDAGraph()
+        for generator in generators:
+            self.graph.register_generator_state(generator)
+        with torch.cuda.graph(self.graph):
+            self.outputs = function(*self.tensors)
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         """What the function returns, computed by the recorded kernels."""
@@ -103,9 +118,26 @@ def _restored(
 ) -> Iterator[None]:
     tensors = [tensor.clone() for tensor in state]
     drawn = [generator.get_state() for generator in generators]
-    with torch.random.fork_rng(devices=[device]):
-        yield
-    for tensor, before in zip(state, tensors):
-        tensor.copy_(before)
-    for generator, position in zip(generators, drawn):
-        generator.set_state(position)
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            with _sound(generators, device) if device.type == "cuda" else nullcontext():
+                yield
+    finally:
+        for tensor, before in zip(state, tensors):
+            tensor.copy_(before)
+        for generator, position in zip(generators, drawn):
+            generator.set_state(position)
+
+
+@contextmanager
+def _sound(generators: Sequence[torch.Generator], device: torch.device) -> Iterator[None]:
+    """Put back what a recording that fails leaves behind: its stream, generators that record."""
+    drawn_from = [*generators, torch.cuda.default_generators[device.index]]
+    clean = [generator.clone_state() for generator in drawn_from]
+    try:
+        with torch.cuda.stream(torch.cuda.current_stream(device)):
+            yield
+    except BaseException:
+        for generator, before in zip(drawn_from, clean):
+            generator.graphsafe_set_state(before)
+        raise

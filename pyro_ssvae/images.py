@@ -70,7 +70,7 @@ class Jitter(nn.Module):
             return x
         images = x.unflatten(-1, (1, *self.shape))
         angle, scale, aspect, shear, right, down = (
-            self.strength * (2 * torch.rand(6, len(x)).to(x) - 1)
+            self.strength * (2 * torch.rand(6, len(x), dtype=x.dtype, device=x.device) - 1)
         )
         angle = math.pi / 18 * angle
         scale, aspect, shear = (0.1 * scale).exp(), (0.05 * aspect).exp(), 0.1 * shear

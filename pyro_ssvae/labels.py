@@ -87,7 +87,8 @@ class OneHots(TorchDistribution):
                 f'label_inference="enumerated" and labels of sizes {self.sizes}: expected at most'
                 f' {MAX_COMBINATIONS} combinations, got {number}; use label_inference="relaxed"'
             )
-        index = torch.cartesian_prod(*(torch.arange(size) for size in self.sizes))
+        device = self.logits.device  # what is made elsewhere cannot be part of a CUDA graph
+        index = torch.cartesian_prod(*(torch.arange(size, device=device) for size in self.sizes))
         columns = index.reshape(number, -1).unbind(-1)
         values = torch.cat([F.one_hot(i, k) for i, k in zip(columns, self.sizes)], dim=-1)
         values = values.to(self.logits).reshape(number, *(1,) * len(self.batch_shape), -1)
@@ -174,7 +175,7 @@ class TopClasses(TorchDistribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """The k classes of each row, the likeliest first, one-hot (k, ..., K)."""
-        each = torch.eye(self.event_shape[0]).to(self.logits)
+        each = torch.eye(self.event_shape[0], dtype=self.logits.dtype, device=self.logits.device)
         return each[self.classes].movedim(-2, 0)
 
 

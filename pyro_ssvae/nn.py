@@ -93,8 +93,10 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 def normalise(module: nn.Module) -> None:
-    """Put a :class:`BatchNorm` after every hidden linear layer of a module's MLPs."""
+    """Put a :class:`BatchNorm` after every hidden linear layer of a module's MLPs that has none."""
     for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
+        if any(isinstance(layer, BatchNorm) for layer in mlp.rest):
+            continue
         layers: list[nn.Module] = []
         for size, activation, linear in zip(mlp.hidden, mlp.rest[::2], mlp.rest[1::2]):
             layers += [BatchNorm(size), activation, linear]
@@ -104,8 +106,9 @@ def normalise(module: nn.Module) -> None:
 def rectify(module: nn.Module) -> None:
     """Have a module's MLPs use rectified linear units in place of their activation."""
     for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
-        for i in range(0, len(mlp.rest) - 1, 2):
-            mlp.rest[i] = nn.ReLU()
+        for i, layer in enumerate(mlp.rest):
+            if not isinstance(layer, (nn.Linear, BatchNorm)):
+                mlp.rest[i] = nn.ReLU()
 
 
 def _xavier(linear: nn.Linear) -> nn.Linear:

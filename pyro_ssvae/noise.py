@@ -13,15 +13,18 @@ from pyro_ssvae.program import CaptureError
 
 aten = torch.ops.aten
 DRAWS = {
-    aten.normal_.default: "normal_", aten.randn.default: "normal_",
-    aten.uniform_.default: "uniform_", aten.rand.default: "uniform_",
-    aten.exponential_.default: "exponential_",
+    aten.normal_.default: "normal_", aten.uniform_.default: "uniform_",
+    aten.exponential_.default: "exponential_", aten.bernoulli_.float: "bernoulli_",
+}
+CREATED = {  # of the second two only the shape depends on another tensor
+    aten.randn.default: "normal_", aten.rand.default: "uniform_",
+    aten.randn_like.default: "normal_", aten.rand_like.default: "uniform_",
 }
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A draw that depends on no other tensor.
+    """A draw that depends on no value of another tensor.
 
     Attributes:
         shape, dtype, device: of what is drawn.
@@ -57,12 +60,11 @@ def lifted(graph: fx.GraphModule) -> tuple[fx.GraphModule, list[Noise]]:
         tags = getattr(node.target, "tags", ())
         if torch.Tag.nondeterministic_seeded not in tags:
             continue
-        created = node.target in (aten.rand.default, aten.randn.default)
-        arguments = () if created else node.args[1:]
-        if node.target not in DRAWS or any(isinstance(a, fx.Node) for a in arguments):
+        draw = (DRAWS | CREATED).get(node.target)
+        arguments = node.args[1:] if node.target in DRAWS else ()
+        if draw is None or any(isinstance(a, fx.Node) for a in arguments):
             raise CaptureError(f"it draws noise that depends on parameters, by {node.target}")
         value = node.meta["val"]
-        draw = DRAWS[node.target]
         noises.append(Noise(value.shape, value.dtype, value.device, draw, tuple(arguments)))
         with nodes.inserting_after(last):
             last = nodes.placeholder(f"noise_{len(noises)}")

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_ssvae.data import Batch
+from pyro_ssvae.finite import Outcome
 from pyro_ssvae.objective import Loss, Objective
 from pyro_ssvae.precision import Precision, matrix_products
+from pyro_ssvae.settings import settings
 
 TERMS = ("labelled", "unlabelled", "alpha")  # weights of terms, that are absent at zero
 
@@ -52,13 +54,14 @@ class Program:
         """The tensors that the graph takes first, without their gradients."""
         return [parameter.detach() for parameter in self.learnt] + self.buffers
 
-    def split(self, outputs: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """What the graph returns: the loss and its terms, the gradients, and whether it is broken.
+    def split(self, outputs: Sequence[Tensor]) -> tuple[Outcome, list[Tensor], Tensor]:
+        """What the graph returns: the outcome, the gradients, and whether they are broken.
 
-        The latter is float32, 1 where the loss is NaN or infinite and 0 elsewhere.
+        The latter is float32, 0 where the loss and all gradients are finite and 1 elsewhere.
         """
-        losses = 1 + len(self.terms)
-        return list(outputs[:losses]), list(outputs[losses:-1]), outputs[-1]
+        total, *others, finite, broken = outputs
+        terms, gradients = others[:len(self.terms)], others[len(self.terms):]
+        return Outcome(total, dict(zip(self.terms, terms)), finite), gradients, broken
 
 
 def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") -> Program:
@@ -99,6 +102,16 @@ def inputs(objective: Objective) -> list[str]:
     return [w for w in TERMS if getattr(objective, w) > 0] + ["beta", "gamma_z", "gamma_y"]
 
 
+def constants(objective: Objective) -> dict[str, Any]:
+    """The settings of an objective that are no inputs of its program, by name.
+
+    A program is the same for objectives with equal ones, and for an objective while they last.
+    """
+    given = inputs(objective)
+    result = {name: value for name, value in settings(objective).items() if name not in given}
+    return result | {name: "positive" if name in given else "zero" for name in TERMS}
+
+
 def scalars(number: int, like: Tensor) -> list[Tensor]:
     """So many zeros, of the dtype and on the device of ``like``."""
     return [torch.zeros((), dtype=like.dtype, device=like.device) for _ in range(number)]
@@ -137,8 +150,9 @@ class _Gradients:
             loss = self.objective(Batch(x, y, u), epoch)
         gradients = torch.autograd.grad(loss.total, values)
         total = loss.total.detach()
-        broken = 1.0 - total.isfinite().float()
-        return [total, *loss.terms.values(), *gradients, broken]
+        finite = torch.stack([value.isfinite().all() for value in (total, *gradients)])
+        broken = 1.0 - finite.all().float()
+        return [total, *loss.terms.values(), *gradients, finite, broken]
 
 
 def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter]]:

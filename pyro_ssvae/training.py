@@ -16,7 +16,6 @@ import numpy as np
 import pyro
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pyro_ssvae import query
 from pyro_ssvae.aggressive import AggressiveInference, fresh_batches, train_guide
@@ -29,11 +28,14 @@ from pyro_ssvae.evaluation import (
     fit_classifier,
     has_bound,
 )
+from pyro_ssvae.finite import Guard, OnNonFinite
 from pyro_ssvae.metrics import accuracy, nll
-from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.objective import Objective
 from pyro_ssvae.pause import Pause
 from pyro_ssvae.precision import Precision
-from pyro_ssvae.updates import Moment, Updates, check_finite, update
+from pyro_ssvae.progress import Progress
+from pyro_ssvae.schedule import Decay
+from pyro_ssvae.updates import Moment, Updates, update
 
 Capture = Literal["auto", "on", "off"]
 WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 10 ms an update and more
@@ -47,9 +49,11 @@ class Epoch:
         epoch: epochs done, from 1.
         updates: updates done.
         seconds: time the epoch took, validation included.
-        losses: means over the epoch by name: ``loss``, and the terms of the objective.
+        losses: means over the epoch by name: ``loss``, and the terms of the objective, over the
+            updates whose loss was finite.
         validation: ``accuracy`` and ``nll`` of a guide that classifies, ``elbo`` where it bounds
             log p(x).
+        skipped: updates that were left out, for their loss or a gradient was not finite.
     """
 
     epoch: int
@@ -57,9 +61,10 @@ class Epoch:
     seconds: float
     losses: dict[str, float]
     validation: dict[str, float]
+    skipped: int = 0
 
     def row(self) -> dict[str, float]:
-        """Everything as one flat row, validation under ``val_NAME``."""
+        """Everything but ``skipped`` as one flat row, validation under ``val_NAME``."""
         validation = {f"val_{name}": value for name, value in self.validation.items()}
         head = {"epoch": self.epoch, "updates": self.updates, "seconds": self.seconds}
         return head | self.losses | validation
@@ -116,18 +121,6 @@ def adam(objective: Objective, lr: float = 1e-3) -> torch.optim.Optimizer:
     return torch.optim.Adam(objective.parameters(), lr=lr, fused=True)
 
 
-def learning_rate(progress: float, lr: float = 1e-3, decay: bool = False) -> float:
-    """The learning rate after a share ``progress`` of a training, 0 to 1.
-
-    Args:
-        progress: The share of the training that is done.
-        lr: The learning rate at its beginning, and all along without ``decay``.
-        decay: Whether the learning rate falls to 0 along half a cosine. Loshchilov and Hutter
-            (2017), SGDR, eq. 5.
-    """
-    return lr * 0.5 * (1 + math.cos(math.pi * progress)) if decay else lr
-
-
 def fit(
     objective: Objective,
     split: Split,
@@ -144,6 +137,7 @@ def fit(
     pause: Pause | None = None,
     capture: Capture = "auto",
     precision: Precision = "fp32",
+    on_nonfinite: OnNonFinite = "stop",
     start: int = 0,
     progress: bool = False,
 ) -> Iterator[Epoch]:
@@ -157,9 +151,10 @@ def fit(
         objective: what to minimise, on the device to train on.
         split: the data.
         epochs: passes over the unlabelled data, in all.
-        lr: learning rate of Adam.
-        decay: let the optimizer's learning rate fall from ``lr`` to 0, see :func:`learning_rate`;
-            then training with more epochs is another training from its beginning.
+        lr: learning rate of Adam; an ``optimizer`` that is given has its own.
+        decay: let the optimizer's learning rates fall to 0, each from where it began, see
+            :func:`pyro_ssvae.schedule.learning_rate`; then training with more epochs is another
+            training from its beginning.
         batch_labelled, batch_unlabelled: sizes of the labelled and the unlabelled batch.
         seed: of the batches and the noise.
         optimizer: in place of Adam.
@@ -172,12 +167,18 @@ def fit(
             is computed eagerly, with a warning. See :class:`pyro_ssvae.capture.Captured`.
         precision: of matrix products in training: ``"bf16"`` is faster where the processor has
             it, and the parameters stay as they are. See :mod:`pyro_ssvae.precision`.
+        on_nonfinite: what to do about an update whose loss or gradient is NaN or infinite. It
+            moves neither weights nor the optimizer's averages. ``"stop"`` raises, ``"skip"`` goes
+            on and counts it in :attr:`Epoch.skipped`.
         start: epochs already done.
-        progress: show a progress bar, on a terminal.
+        progress: show the progress and the time left, see :class:`pyro_ssvae.progress.Progress`.
 
     Raises:
         InputError: if the data do not suit the model's likelihood, or a size is not positive.
-        NonFiniteLossError: at the first loss that is NaN or infinite, before it moves a weight.
+        NonFiniteLossError: at the first update whose loss or gradient is NaN or infinite, before it
+            moves a weight. A GPU is not waited for: there it is raised at the end of the epoch, and
+            only the updates that are finite have been made. With ``on_nonfinite="skip"``, at the
+            end of an epoch of which every update was skipped.
     """
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
@@ -189,48 +190,57 @@ def fit(
     optimizer = optimizer or adam(objective, lr)
     steps = steps_per_epoch(split, batch_unlabelled)
     one_of("precision", precision, get_args(Precision))
+    one_of("on_nonfinite", on_nonfinite, get_args(OnNonFinite))
     captured = worth_capturing(capture, epochs * steps, split)
-    updates = Updates(objective, optimizer, capture=captured, precision=precision)
+    guard = Guard(objective, on_nonfinite)
+    updates = Updates(objective, optimizer, capture=captured, precision=precision, guard=guard)
+    rates = Decay(optimizer) if decay else None
     pause = pause or Pause()
-    hidden = None if progress else True  # None: shown on a terminal only
-    with tqdm(total=epochs * steps, initial=start * steps + pause.step, disable=hidden) as bar:
+    what, total = f"training {type(objective.model).__name__}", epochs * steps
+    done = start * steps + pause.step
+    with Progress(what, total, "updates", done=done, show=progress) as bar:
         for epoch in range(start, epochs):
             if stopping is not None and stopping.due(epoch):
                 break
             began = time.perf_counter() - pause.seconds
             with _noise(objective, seed, epoch), pyro.validation_enabled(False):
                 sizes = batch_labelled, batch_unlabelled
-                first, taken, losses = pause.go_on()
+                first, taken, skipped, losses = pause.go_on()
                 fresh = islice(fresh_batches(split, *sizes, seed=seed, epoch=epoch), taken, None)
                 left = islice(batches(split, *sizes, seed=seed, epoch=epoch), first, None)
                 for step, batch in enumerate(left, first):
                     now = Moment(epoch, step, steps)
-                    if decay:
-                        rate = learning_rate((epoch * steps + step) / (epochs * steps), lr, decay)
-                        for group in optimizer.param_groups:
-                            group["lr"] = rate
+                    if rates is not None:
+                        rates((epoch * steps + step) / total)
                     if aggressive is not None and aggressive.active:
-                        taken += train_guide(objective, optimizer, batch, fresh, now, precision)
+                        taken += train_guide(
+                            objective, optimizer, batch, fresh, now, precision, guard
+                        )
                         turns = [list(objective.model.parameters())]
-                        losses.append(update(objective, optimizer, batch, now, turns, precision))
+                        losses.append(
+                            update(objective, optimizer, batch, now, turns, precision, guard)
+                        )
                     else:
                         losses.append(updates(batch, now))
-                    bar.update()
+                    bar.advance()
                     # Not before an epoch's last batch: the first one to come is captured, and
                     # the last one may be smaller.
                     if pause.wanted() and step + 2 != steps:
-                        pause.hold(step + 1, taken, losses, time.perf_counter() - began)
+                        skipped += guard.end()
+                        seconds = time.perf_counter() - began
+                        pause.hold(step + 1, taken, skipped, losses, seconds)
                         return
-            check_epoch(losses, epoch)
+            skipped += guard.end()
             validation = validate(objective, split)
             if aggressive is not None:
                 validation |= aggressive.judge(objective, split)
             seconds = time.perf_counter() - began
-            done = Epoch(epoch + 1, (epoch + 1) * steps, seconds, mean_losses(losses), validation)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in validation.items()})
+            bar.note(**validation)
+            updates_done, means = (epoch + 1) * steps, mean_losses(losses)
+            result = Epoch(epoch + 1, updates_done, seconds, means, validation, skipped)
             if stopping is not None:
-                stopping.update(done, objective)
-            yield done
+                stopping.update(result, objective)
+            yield result
     if stopping is not None:
         objective.load_state_dict(stopping.weights)
         fit_classifier(objective.guide, split)  # to the features of these weights
@@ -246,16 +256,6 @@ def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
     if capture == "auto":
         return split.dataset.x.is_cuda or updates >= WORTH_UPDATES
     return capture == "on"
-
-
-def check_epoch(losses: list[dict[str, Tensor]], epoch: int) -> None:
-    """Raise :class:`NonFiniteLossError` for the first update that had a loss NaN or infinite."""
-    if torch.stack([loss["loss"] for loss in losses]).isfinite().all():
-        return
-    for step, terms in enumerate(losses):
-        total = terms["loss"]
-        others = {name: value for name, value in terms.items() if name != "loss"}
-        check_finite(Loss(total, others), Moment(epoch, step, len(losses)), wait=True)
 
 
 def validate(objective: Objective, split: Split) -> dict[str, float]:
@@ -312,9 +312,10 @@ def _plain(support: Any) -> str:
 
 
 def mean_losses(losses: list[dict[str, Tensor]]) -> dict[str, float]:
-    """The means over an epoch's updates, by name."""
+    """The means over an epoch's updates whose loss was finite, by name."""
+    finite = torch.stack([loss["loss"] for loss in losses]).isfinite()
     return {
-        name: torch.stack([loss[name] for loss in losses]).double().mean().item()
+        name: torch.stack([loss[name] for loss in losses])[finite].double().mean().item()
         for name in losses[0]
     }
 

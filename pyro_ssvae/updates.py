@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch
-from pyro_ssvae.errors import NonFiniteLossError
-from pyro_ssvae.objective import Loss, Objective
+from pyro_ssvae.finite import Guard, Outcome, step
+from pyro_ssvae.objective import Objective
 from pyro_ssvae.precision import Precision, matrix_products
 from pyro_ssvae.program import CaptureError
 
@@ -39,8 +39,10 @@ class Updates:
         capture: compute losses and gradients by a captured graph. Batches of another shape than
             the first, such as an epoch's last one, are computed eagerly, and so are all where
             nothing can be captured: one warning says why. An objective whose parameters move in
-            several turns is not captured.
+            several turns is not captured. What has changed by the beginning of an epoch, such as
+            a weight of the guide, is captured anew.
         precision: of matrix products, ``"fp32"`` or ``"bf16"``.
+        guard: what is told of losses and gradients that are not finite.
     """
 
     def __init__(
@@ -50,14 +52,20 @@ class Updates:
         *,
         capture: bool = False,
         precision: Precision = "fp32",
+        guard: Guard | None = None,
     ) -> None:
         self.objective, self.optimizer, self.precision = objective, optimizer, precision
+        self.guard = guard or Guard(objective)
         self.turns = objective.turns()
         self.capture = capture and len(self.turns) == 1
         self.captured: Captured | None = None
+        self.epoch = -1  # in which the captured graph was last compared with the objective
 
     def __call__(self, batch: Batch, now: Moment) -> dict[str, Tensor]:
         """One update; what it returns and raises is as for :func:`update`."""
+        if self.captured is not None and now.epoch != self.epoch and not self.captured.lasts():
+            self.captured = None
+        self.epoch = now.epoch
         if self.capture and self.captured is None:
             try:
                 self.captured = Captured(
@@ -68,13 +76,13 @@ class Updates:
                 warnings.warn(f"training goes on without capture: {error}", stacklevel=2)
         if self.captured is None or not self.captured.fits(batch):
             return update(
-                self.objective, self.optimizer, batch, now, self.turns, precision=self.precision
+                self.objective, self.optimizer, batch, now, self.turns, self.precision, self.guard
             )
-        loss = self.captured(batch, now.epochs)
-        check_finite(loss, now)
+        outcome = self.captured(batch, now.epochs)
+        self.guard.take(outcome, self.captured.program.learnt, now)
         if self.captured.adam is None:
-            self.optimizer.step()
-        return {"loss": loss.total, **loss.terms}
+            step(self.optimizer, outcome.finite)
+        return outcome.losses
 
 
 def update(
@@ -84,42 +92,31 @@ def update(
     now: Moment,
     turns: Sequence[Sequence[nn.Parameter]] | None = None,
     precision: Precision = "fp32",
+    guard: Guard | None = None,
 ) -> dict[str, Tensor]:
     """Move parameters, turn by turn, to lower the loss of a batch.
+
+    A turn whose loss or gradient is NaN or infinite moves nothing.
 
     Args:
         turns: as :meth:`Objective.turns`, which is the default.
         precision: of matrix products, ``"fp32"`` or ``"bf16"``.
+        guard: what is told of losses and gradients that are not finite.
 
     Returns:
         The loss before the last turn, and its terms.
 
     Raises:
-        NonFiniteLossError: at a loss that is NaN or infinite, before it moves a weight; on a GPU,
-            which is not waited for, :func:`check_finite` finds it later.
+        NonFiniteLossError: at a loss or a gradient that is not finite, if the guard says so.
     """
+    guard = guard or Guard(objective)
     for parameters in objective.turns() if turns is None else turns:
         with matrix_products(precision):
             loss = objective(batch, now.epochs)
-        check_finite(loss, now)
         optimizer.zero_grad()
         loss.total.backward(inputs=list(parameters))
-        optimizer.step()
-    return {"loss": loss.total.detach(), **loss.terms}
-
-
-def check_finite(loss: Loss, now: Moment, *, wait: bool = False) -> None:
-    """Raise :class:`NonFiniteLossError` for a loss that is NaN or infinite.
-
-    Args:
-        wait: check a loss on a GPU too, which takes until it is computed.
-    """
-    total, terms = loss
-    if (total.is_cuda and not wait) or total.isfinite():
-        return
-    broken = [f"{name} = {value.item()}" for name, value in terms.items() if not value.isfinite()]
-    raise NonFiniteLossError(
-        f"the loss is {total.item()} in epoch {now.epoch + 1}, update {now.step + 1} of"
-        f" {now.steps} ({', '.join(broken) or 'every term is finite'}): a smaller learning rate"
-        " may help"
-    )
+        learnt = [p for p in parameters if p.grad is not None]
+        outcome = Outcome.of(loss, [p.grad for p in learnt if p.grad is not None])
+        guard.take(outcome, learnt, now)
+        step(optimizer, outcome.finite)
+    return outcome.losses

@@ -14,7 +14,7 @@ from pyro_ssvae.data import Dataset
 from pyro_ssvae.docstrings import arguments, paragraph
 from pyro_ssvae.errors import InputError, enough_memory, one_of, unknown
 from pyro_ssvae.objective import Objective
-from pyro_ssvae.training import learning_rate
+from pyro_ssvae.schedule import learning_rate
 
 
 @dataclass(frozen=True)

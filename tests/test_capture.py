@@ -1,5 +1,6 @@
 """Captured updates are the eager ones: the same losses, gradients and noise, from one graph."""
 
+import copy
 import itertools
 import warnings
 from collections.abc import Sequence
@@ -9,11 +10,25 @@ import pytest
 import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, graphs, guides, models, zoo
+from pyro_ssvae import (
+    InputError,
+    NonFiniteLossError,
+    Objective,
+    fit,
+    graphs,
+    guides,
+    models,
+    nn,
+    zoo,
+)
 from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch, Split, batches, load
-from pyro_ssvae.graphs import Function
+from pyro_ssvae.evaluation import evaluating
+from pyro_ssvae.graphs import Function, Recorded
 from pyro_ssvae.program import CaptureError, trace
 from pyro_ssvae.training import WORTH_UPDATES, adam, worth_capturing
 from pyro_ssvae.updates import Moment, Updates
@@ -81,6 +96,51 @@ def test_no_captured_operation_brings_a_value_to_the_host(name, split) -> None:
     waits = torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape
     for node in program.graph.graph.nodes:
         assert not set(waits) & set(getattr(node.target, "tags", ())), node
+
+
+class FromTheCPU(TorchDispatchMode):
+    """Notes operations that bring values from the CPU to a GPU, or draw noise for it there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        taken, given = (
+            {value.device.type for value in tree_leaves(values) if isinstance(value, Tensor)}
+            for values in ((args, kwargs), result)
+        )
+        drawn = torch.Tag.nondeterministic_seeded in func.tags
+        if "cpu" in taken and "cuda" in taken | given or drawn and "cuda" not in given:
+            self.found.append(str(func))
+        return result
+
+
+@pytest.mark.parametrize("name, options", [
+    *((name, {}) for name in zoo.names()),
+    *(("m2", options) for options in ({"top_classes": 2}, {"label_inference": "relaxed"},
+                                      {"label_inference": "straight-through"}, {"flows": 1})),
+    *(("factored", options) for options in ({"label_inference": "enumerated"},
+                                            {"interpolation": 1.0}, {"capacity_y": 0.5})),
+    ("vade", {"top_classes": 2}), ("sdgm", {"batch_norm": True}),
+    ("dirichletm2", {"bound": "exact"}),
+])
+def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options, split) -> None:
+    # A CUDA graph can record no such copy. The GPU is a fake one: it has shapes, and no values.
+    objective = build(name, split, **options)
+    batch = next(batches(split, 10, 20))
+    with FakeTensorMode(), pyro.validation_enabled(False):
+        for part in objective.modules():
+            for tensors in (part._parameters, part._buffers):
+                tensors.update({key: on_gpu(value) for key, value in tensors.items()})
+        with FromTheCPU() as mode:
+            objective(Batch(*map(on_gpu, batch)), 1.0)
+    assert not mode.found
+
+
+def on_gpu(x: Tensor | None) -> Tensor | None:
+    return x if x is None else torch.empty(x.shape, dtype=x.dtype, device="cuda")
 
 
 def test_compiled_code_is_kept_for_the_next_run(split, tmp_path, monkeypatch) -> None:
@@ -233,6 +293,114 @@ def test_without_a_compiler_training_goes_on_eagerly(monkeypatch) -> None:
     with pytest.warns(UserWarning, match="there is no C\\+\\+ compiler"):
         updates(a_batch(), Moment(0, 0, 1))
     assert updates.captured is None
+
+
+def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatch) -> None:
+    def failing(function, generators) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nand so on")
+
+    def function(x: Tensor) -> list[Tensor]:
+        x += torch.rand(3)
+        return [x]
+
+    monkeypatch.setattr(Recorded, "_warm_up", lambda self, function, _: function(*self.tensors))
+    monkeypatch.setattr(Recorded, "_record", lambda self, *arguments: failing(*arguments))
+    x, random = torch.ones(3), torch.get_rng_state()
+    with pytest.raises(CaptureError, match=r"the GPU cannot record it: .* is capturing$"):
+        Recorded(function, [x], [x])
+    assert torch.equal(x, torch.ones(3))
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def build_encoder() -> torch.nn.Module:
+    torch.manual_seed(4)
+    return nn.Normal((64, 10), (6,), 3)
+
+
+def clearer(module, inputs, output: pyro.distributions.Distribution):
+    return nn.GreyBernoulli(logits=2 * output.base_dist.logits).to_event(1)
+
+
+@pytest.mark.parametrize("name, options, change", [
+    ("factored", {"interpolation": 1.0}, lambda o: setattr(o.guide, "interpolation", 3.0)),
+    ("factored", {}, lambda o: setattr(o.guide.labels, "temperature", 0.1)),
+    ("vade", {}, lambda o: setattr(o.guide, "consistency", 0.5)),
+    ("vade", {}, lambda o: setattr(o.guide.jitter, "strength", 0.1)),
+    ("m2", {"alpha": 1.0}, lambda o: setattr(o, "smoothing", 0.3)),
+    ("m2", {"alpha": 0.0}, lambda o: setattr(o, "alpha", 2.0)),
+    ("m2", {"warmup": 2.0}, lambda o: setattr(o, "warmup", 20.0)),
+    ("m2", {"capacity_z": 1.0}, lambda o: o.capacity.update(z=5.0)),
+    ("m2", {"likelihood": "normal", "sigma": 1.0},
+     lambda o: setattr(o.model.decoder, "sigma", 2.0)),
+    ("m2", {}, lambda o: setattr(o.guide, "encoder", build_encoder())),
+    ("m2", {}, lambda o: o.guide.encoder.requires_grad_(False)),
+    ("m2", {}, lambda o: o.model.decoder.register_forward_hook(clearer)),
+])
+def test_a_setting_changed_between_epochs_has_effect(name, options, change, split) -> None:
+    # The captured loss of the next epoch is the eager one under the new setting.
+    batch = next(batches(split, 10, 20))
+    objective = build(name, split, **options)
+    with pyro.validation_enabled(False):
+        updates = Updates(objective, sgd(objective), capture=True)
+        updates.captured = Captured(objective, updates.optimizer, batch, compile=False)
+        old = updates.captured
+        updates(batch, Moment(0, 0, 1))
+        change(objective)
+        captures = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pyro_ssvae.updates.Captured", uncompiled(captures))
+            torch.manual_seed(2)
+            expected, gradients = eager(objective, batch, 2.0)
+            torch.manual_seed(2)
+            found = updates(batch, Moment(1, 0, 1))
+            updates(batch, Moment(1, 1, 2))
+            updates(batch, Moment(2, 0, 1))
+    assert found["loss"] == expected
+    assert updates.captured is not old and len(captures) == 1
+
+
+def uncompiled(made: list[Captured]):
+    def capture(*arguments, **options) -> Captured:
+        made.append(Captured(*arguments, **options, compile=False))
+        return made[-1]
+    return capture
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
+    objective = build(name, split)
+    batch = next(batches(split, 10, 20))
+    optimizer = adam(objective)
+    captured = Captured(objective, optimizer, batch, compile=False)
+    captured(batch, 1.0)
+    optimizer.param_groups[0]["lr"] = 1e-4
+    objective.unlabelled, objective.beta = 0.5, 0.7
+    with pyro.validation_enabled(False), evaluating(objective):
+        objective(batch, 2.0)
+    assert captured.lasts()
+
+
+def test_a_program_lasts_whatever_an_optimizer_of_another_kind_remembers() -> None:
+    objective = m2()
+    optimizer = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
+    updates = Updates(objective, optimizer, capture=True)
+    updates.captured = captured = Captured(objective, optimizer, a_batch(), compile=False)
+    for epoch in range(3):
+        updates(a_batch(), Moment(epoch, 0, 1))
+    assert updates.captured is captured
+
+
+def test_another_state_or_options_of_the_optimizer_need_another_program(split) -> None:
+    objective = m2()
+    optimizer = adam(objective)
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    captured(a_batch(), 1.0)
+    assert captured.lasts()
+    optimizer.param_groups[0]["betas"] = (0.5, 0.9)
+    assert not captured.lasts()
+    captured = Captured(objective, optimizer, a_batch(), compile=False)
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert not captured.lasts()
 
 
 def test_players_in_turns_are_not_captured(split) -> None:

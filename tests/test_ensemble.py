@@ -1,16 +1,29 @@
 """Replicas trained together are each trained as alone: same batches, same noise, same weights."""
 
+import copy
 import logging
+import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from torch.utils import cpp_extension
 
-from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, fit_ensemble, zoo
+from pyro_ssvae import (
+    InputError,
+    NonFiniteLossError,
+    Objective,
+    fit,
+    fit_ensemble,
+    guides,
+    models,
+    zoo,
+)
 from pyro_ssvae.data import Dataset, Split, load
-from pyro_ssvae.ensemble import Ensemble
+from pyro_ssvae.ensemble import Ensemble, check_replicas
 from pyro_ssvae.graphs import compiled
 from pyro_ssvae.program import CaptureError
 from pyro_ssvae.training import Epoch
@@ -115,6 +128,22 @@ def test_schedules_go_on_as_alone_and_over_the_smaller_last_batch(digits, splits
     assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("change", [
+    lambda o: setattr(o, "alpha", 5.0), lambda o: setattr(o, "smoothing", 0.3),
+    lambda o: setattr(o, "warmup", 9.0), lambda o: setattr(o, "alpha", 0.0),
+], ids=["a weight", "a setting", "a schedule", "a term less"])
+def test_what_is_changed_between_epochs_has_effect(change, digits, splits) -> None:
+    replicas = [build("m2", digits, alpha=1.0, warmup=3.0) for _ in range(REPLICAS)]
+    solo = build("m2", digits, alpha=1.0, warmup=3.0)
+    options = {"epochs": 3, **SETTINGS}
+    for _ in fit_ensemble(replicas, splits, seeds=[5, 6], compile=False, **options):
+        for replica in replicas:
+            change(replica)
+    for _ in fit(solo, splits[1], seed=6, capture="off", **options):
+        change(solo)
+    assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
+
+
 def test_a_compiled_ensemble_is_the_same(digits, splits) -> None:
     found = []
     for compile in (True, False):
@@ -168,6 +197,139 @@ def test_replicas_that_are_different_programs_are_refused(options, message, digi
     replicas = [build("m2", digits), build("m2", digits, **options)]
     with pytest.raises(InputError, match=message):
         together(replicas, splits)
+
+
+def scaled(factor: float):
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return factor * x
+    return function
+
+
+class Holding:
+    """An object of the user's own."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+
+DIFFERENT = [
+    ([1.0, 2.0], [1.0, 3.0]), ({"a": (1, 2)}, {"a": (1, 3)}), (scaled(2.0), scaled(3.0)),
+    (torch.ones(3), torch.zeros(3)), (Holding(1.0), Holding(2.0)), (torch.relu, torch.tanh),
+    (partial(scaled, 1.0), partial(scaled, 2.0)), (object(), object()), ({1.0}, {2.0}),
+    (torch.nn.ReLU, torch.nn.Tanh),
+]
+
+
+@pytest.mark.parametrize("name", ["factors", "_factors"])
+@pytest.mark.parametrize("one, other", DIFFERENT, ids=lambda value: type(value).__name__)
+def test_replicas_that_differ_in_any_attribute_are_refused(name, one, other, digits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(2)]
+    for replica, value in zip(replicas, (one, other)):
+        setattr(replica.model.decoder, name, value)
+    with pytest.raises(InputError, match=f"got model.decoder.{name} = .* in replica 1; what is no"):
+        check_replicas(replicas, [digits.split(labels=20)] * 2)
+
+
+SHARED = object()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: [1.0, math.nan], lambda: {"a": (1, 2)}, lambda: scaled(2.0), lambda: torch.ones(3),
+    lambda: Holding(1.0), lambda: SHARED, lambda: LogisticRegression(), lambda: slice(1, 2),
+])
+def test_replicas_with_equal_attributes_are_one_program(make, digits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(2)]
+    for replica in replicas:
+        replica.model.decoder.factors = make()
+    check_replicas(replicas, [digits.split(labels=20)] * 2)
+
+
+@pytest.mark.parametrize("name, options", [
+    (name, {"flows": 2} if "flows" in zoo.pair(name).options else {}) for name in zoo.names()
+])
+def test_replicas_of_every_pair_are_one_program(name, options, digits) -> None:
+    replicas = [build(name, digits, seed, **options) for seed in range(2)]
+    check_replicas(replicas, [digits.split(labels=20)] * 2)
+
+
+def test_a_hook_makes_another_program(digits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas[1].model.decoder.register_forward_hook(lambda *_: None)
+    with pytest.raises(InputError, match="got model.decoder._forward_hooks = None in replica 0"):
+        check_replicas(replicas, [digits.split(labels=20)] * 2)
+
+
+def test_a_frozen_part_makes_another_program(digits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas[1].guide.encoder.requires_grad_(False)
+    with pytest.raises(InputError, match="whether guide.encoder.* is trained = True in replica 0"):
+        check_replicas(replicas, [digits.split(labels=20)] * 2)
+
+
+class Noisy(guides.M2):
+    """q(y, z | x), with a term of noise whose shape is that of a tensor."""
+
+    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
+        h = self.classifier.logits(u)
+        noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
+        return {"noisy": (1.0, (noise * h).mean())}
+
+
+def noisy(seed: int) -> Objective:
+    torch.manual_seed(seed)
+    model = models.M2(64, 10, z_dim=3, hidden=(6,))
+    return Objective(model, Noisy(model, hidden=(6,)))
+
+
+@pytest.mark.parametrize("make", [
+    noisy, lambda seed: build("factored", load("digits"), seed, interpolation=1.0),
+], ids=["noisy", "interpolation"])
+def test_noise_may_take_its_shape_from_a_tensor(make, splits) -> None:
+    replicas = [make(seed) for seed in range(REPLICAS)]
+    together(replicas, splits, seeds=[3, 4])
+    for i, (replica, split) in enumerate(zip(replicas, splits)):
+        solo = make(i)
+        alone(solo, split, seed=3 + i)
+        assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
+
+
+class AtTheEdge(guides.M2):
+    """q(y, z | x), with a term whose gradient is infinite where ``edge`` is 0."""
+
+    def __init__(self, model: models.M2, edge: float, **options) -> None:
+        super().__init__(model, **options)
+        self.edge = torch.nn.Parameter(torch.tensor([edge]))
+
+    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
+        return {"edge": (1.0, self.edge.sqrt().sum())}
+
+
+def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(splits) -> None:
+    torch.manual_seed(0)
+    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
+    replicas = [
+        Objective(m, AtTheEdge(m, edge, hidden=(6,))) for m, edge in zip(pairs, (1.0, 0.0))
+    ]
+    before = [copy.deepcopy(replica.state_dict()) for replica in replicas]
+    with pytest.raises(NonFiniteLossError, match="replica 1: the gradient of guide.edge is not"):
+        together(replicas, splits)
+    still = [
+        torch.equal(value, old[name])
+        for replica, old in zip(replicas, before) for name, value in replica.state_dict().items()
+    ]
+    half = len(still) // 2
+    assert not any(still[:half - 1]) and all(still[half:])
+
+
+def test_a_replicas_skipped_updates_are_its_own(splits) -> None:
+    torch.manual_seed(0)
+    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
+    replicas = [Objective(m, AtTheEdge(m, 1.0, hidden=(6,))) for m in pairs]
+    ((one, other),) = together(
+        replicas, splits, epochs=1, lr=[1e-3, 1.0], on_nonfinite="skip", batch_unlabelled=500
+    )
+    assert one.skipped == 0 and 0 < other.skipped < other.updates
+    assert all(value.isfinite().all() for value in replicas[1].state_dict().values())
 
 
 def test_different_pairs_are_refused(digits, splits) -> None:

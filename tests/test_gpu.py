@@ -1,13 +1,22 @@
 """On a GPU: recorded updates are the eager ones, and nothing waits for the GPU in between."""
 
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pyro
 import pytest
 import torch
 
-from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, zoo
+from pyro_ssvae import (
+    NonFiniteLossError,
+    Objective,
+    fit,
+    fit_ensemble,
+    guides,
+    models,
+    zoo,
+)
 from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Split, batches, load
 from pyro_ssvae.ensemble import Ensemble
@@ -99,6 +108,69 @@ def test_a_loss_that_is_not_finite_is_found_at_the_end_of_its_epoch(split) -> No
         next(fit(objective, split, epochs=1, capture="on"))
 
 
+class Copying(guides.M2):
+    """q(y, z | x), with a value that is copied from the CPU."""
+
+    def classify(self, x: torch.Tensor) -> pyro.distributions.Distribution:
+        return self.classifier(x + torch.rand(x.shape[-1]).to(x))
+
+
+def test_what_cannot_be_recorded_is_trained_eagerly_with_the_same_noise(split) -> None:
+    batch = next(batches(split, 10, 20))
+    found = []
+    for capture in (True, False):
+        torch.manual_seed(0)
+        model = models.M2(64, 10, z_dim=3, hidden=(6,))
+        objective = Objective(model, Copying(model, hidden=(6,)), alpha=1.0).cuda()
+        updates = Updates(objective, adam(objective), capture=capture)
+        torch.manual_seed(2)
+        stream = torch.cuda.current_stream()
+        with warnings.catch_warnings(record=True) as caught, pyro.validation_enabled(False):
+            warnings.simplefilter("always")
+            losses = [updates(batch, Moment(0, step, 9))["loss"].item() for step in range(3)]
+        told = [w for w in caught if "the GPU cannot record it" in str(w.message)]
+        assert len(told) == capture
+        assert torch.cuda.current_stream() == stream
+        found.append((losses, objective.state_dict()))
+    (recorded, weights), (eager, expected) = found
+    assert recorded == eager
+    for name, value in expected.items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
+
+
+class AtTheEdge(guides.M2):
+    """q(y, z | x), with a term whose gradient is not finite, though the term is."""
+
+    def __init__(self, model: models.M2, **options) -> None:
+        super().__init__(model, **options)
+        self.edge = torch.nn.Parameter(torch.zeros(2))
+
+    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
+        return {"edge": (1.0, self.edge.sqrt().sum())}
+
+
+@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("make, waits", [
+    (adam, False), (lambda o: torch.optim.AdamW(o.parameters(), fused=True), False),
+    (lambda o: torch.optim.SGD(o.parameters(), lr=0.1), True),
+])
+def test_a_gradient_that_is_not_finite_moves_nothing(make, waits, capture, split) -> None:
+    torch.manual_seed(0)
+    model = models.M2(64, 10, z_dim=3, hidden=(6,))
+    objective = Objective(model, AtTheEdge(model, hidden=(6,))).cuda()
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    updates = Updates(objective, make(objective), capture=capture)
+    batch = next(batches(split, 10, 20))
+    with pyro.validation_enabled(False):
+        updates(batch, Moment(0, 0, 2))
+        with nullcontext() if waits else no_waiting():
+            updates(batch, Moment(0, 1, 2))
+    assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
+    assert not any(v.any() for s in updates.optimizer.state.values() for v in s.values())
+    with pytest.raises(NonFiniteLossError, match="gradient of guide.edge is not .* update 1 of 2"):
+        updates.guard.end()
+
+
 def test_an_ensemble_is_its_replicas_alone(split) -> None:
     replicas = [build("m2", split, seed) for seed in range(3)]
     list(fit_ensemble(replicas, split, epochs=2, batch_unlabelled=500))
@@ -112,7 +184,7 @@ def test_an_ensemble_is_its_replicas_alone(split) -> None:
 def test_an_ensembles_update_waits_for_nothing(split) -> None:
     replicas = [build("m2", split, seed) for seed in range(3)]
     ensemble = Ensemble(replicas, [1e-3] * 3)
-    ensemble.seed([1, 2, 3])
+    ensemble.begin([1, 2, 3])
     one = next(batches(split, 10, 20))
     batch = type(one)(*(torch.stack([part] * 3) for part in one))
     with pyro.validation_enabled(False):

@@ -536,6 +536,21 @@ def test_every_hidden_layer_is_normalised_before_its_activation() -> None:
     assert [layer.num_features for layer in normalised().logits.rest[::3]] == [6, 8]
 
 
+@pytest.mark.parametrize("steps", [
+    (nn.normalise, nn.rectify), (nn.rectify, nn.normalise),
+    (nn.normalise, nn.rectify, nn.rectify, nn.normalise),
+])
+def test_normalised_and_rectified_layers_are_both_in_any_order(steps) -> None:
+    decoder = nn.Bernoulli((5, 3), (6, 8), 4)
+    linear = [layer for layer in decoder.logits.rest if isinstance(layer, torch.nn.Linear)]
+    for step in steps:
+        step(decoder)
+    layers = list(decoder.logits.rest)
+    assert [type(layer) for layer in layers] == 2 * [nn.BatchNorm, torch.nn.ReLU, torch.nn.Linear]
+    assert [layer.num_features for layer in layers[::3]] == [6, 8]
+    assert all(a is b for a, b in zip(layers[2::3], linear, strict=True))
+
+
 def test_in_evaluation_a_class_decodes_the_same_alone_and_enumerated() -> None:
     decoder, z = normalised(), double(7, 5)
     eye = torch.eye(3, dtype=torch.float64)

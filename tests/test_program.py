@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_ssvae import Objective, guides, models
+from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.capture import Captured
 from pyro_ssvae.data import Batch
 from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.updates import Moment, Updates, update
 
 
 def m2(**options) -> Objective:
@@ -170,6 +170,31 @@ def test_a_loss_that_is_not_finite_moves_neither_parameters_nor_averages() -> No
     broken.u[0, 0] = torch.nan
     assert captured(broken, 1.0).total.isnan()
     assert all(torch.equal(a, b) for a, b in zip(before, values(objective, optimizer)))
+
+
+class AtTheEdge(guides.M2):
+    """q(y, z | x), with a term whose gradient is not finite, though the term is."""
+
+    def __init__(self, model: models.M2, **options) -> None:
+        super().__init__(model, **options)
+        self.edge = torch.nn.Parameter(torch.zeros(2))
+
+    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
+        return {"edge": (1.0, self.edge.sqrt().sum())}
+
+
+@pytest.mark.parametrize("make", [adam, lambda o: torch.optim.SGD(o.parameters(), lr=0.1)])
+def test_a_gradient_that_is_not_finite_is_named_and_moves_nothing(make) -> None:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    objective = Objective(model, AtTheEdge(model, hidden=(5,)))
+    updates = Updates(objective, make(objective), capture=True)
+    updates.captured = Captured(objective, updates.optimizer, a_batch(), compile=False)
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    with pytest.raises(NonFiniteLossError, match="the gradient of guide.edge is not finite"):
+        updates(a_batch(), Moment(0, 0, 1))
+    assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
+    assert not any(v.any() for s in updates.optimizer.state.values() for v in s.values())
 
 
 def test_a_parameter_that_no_term_depends_on_is_left_out() -> None:

@@ -1,3 +1,4 @@
+import copy
 import itertools
 import math
 
@@ -176,6 +177,87 @@ def test_a_loss_that_is_not_finite_moves_no_weight(split) -> None:
     with pytest.raises(NonFiniteLossError, match="in epoch 1, update 1 of"):
         next(fit(objective, split))
     assert same([w.nan_to_num() for w in before], [w.nan_to_num() for w in weights(objective)])
+
+
+class OftenAtTheEdge(guides.M2):
+    """q(y, z | x), with a term of no effect whose gradient is often not finite."""
+
+    def __init__(self, model: models.M2, **options) -> None:
+        super().__init__(model, **options)
+        self.edge = torch.nn.Parameter(torch.zeros(()))
+
+    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
+        inside = torch.rand(()) < 0.5
+        return {"edge": (1.0, torch.where(inside, 0.0, self.edge).sqrt())}
+
+
+def often_at_the_edge() -> Objective:
+    torch.manual_seed(0)
+    model = models.M2(64, 10, z_dim=2, hidden=(8,))
+    return Objective(model, OftenAtTheEdge(model, hidden=(8,)), alpha=1.0)
+
+
+def test_updates_whose_gradient_is_not_finite_are_skipped_and_counted(split) -> None:
+    objective = often_at_the_edge()
+    before = weights(objective)
+    (epoch,) = fit(objective, split, epochs=1, on_nonfinite="skip")
+    assert 0 < epoch.skipped < epoch.updates
+    assert all(math.isfinite(value) for value in epoch.losses.values())
+    assert all(w.isfinite().all() for w in weights(objective))
+    assert not any(torch.equal(a, b) for a, b in zip(before[1:], weights(objective)[1:]))
+
+
+def test_training_stops_at_a_gradient_that_is_not_finite(split) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"the gradient of guide.edge is not finite in"):
+        next(fit(often_at_the_edge(), split))
+
+
+def test_an_epoch_without_skipped_updates_says_so(split) -> None:
+    assert next(fit(m2(), split)).skipped == 0
+
+
+def test_an_unknown_way_with_what_is_not_finite_is_refused(split) -> None:
+    with pytest.raises(InputError, match="unknown on_nonfinite 'ignore'"):
+        next(fit(m2(), split, on_nonfinite="ignore"))
+
+
+def in_two_groups(objective: Objective) -> torch.optim.Optimizer:
+    parts = objective.model.parameters(), objective.guide.parameters()
+    groups = [{"params": list(part), "lr": lr} for part, lr in zip(parts, (0.1, 0.02))]
+    return torch.optim.SGD(groups)
+
+
+def rates(optimizer: torch.optim.Optimizer) -> list[float]:
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def test_rates_of_a_given_optimizer_decay_from_their_own_values(split) -> None:
+    objective = m2()
+    optimizer = in_two_groups(objective)
+    steps = -(-len(split.unlabelled) // 500)
+    for epoch in fit(objective, split, epochs=3, decay=True, optimizer=optimizer,
+                     batch_unlabelled=500):
+        share = 0.5 * (1 + math.cos(math.pi * (epoch.updates - 1) / (3 * steps)))
+        assert rates(optimizer) == pytest.approx([0.1 * share, 0.02 * share])
+
+
+def test_decayed_rates_go_on_exactly_from_a_saved_optimizer(split) -> None:
+    options = {"epochs": 4, "decay": True, "batch_unlabelled": 500}
+    through, stopped = m2(), m2()
+    list(fit(through, split, optimizer=in_two_groups(through), **options))
+    optimizer = in_two_groups(stopped)
+    list(itertools.islice(fit(stopped, split, optimizer=optimizer, **options), 2))
+    again = in_two_groups(stopped)
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    list(fit(stopped, split, start=2, optimizer=again, **options))
+    assert same(weights(through), weights(stopped))
+
+
+def test_progress_is_told_where_there_is_no_terminal(split, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("pyro_ssvae.progress.QUIET", 0.0)
+    next(fit(m2(), split, progress=True))
+    total = 50 * -(-len(split.unlabelled) // 100)
+    assert f"training M2: 1 of {total} updates" in capsys.readouterr().err
 
 
 def test_a_last_update_that_loses_the_weights_is_found(split) -> None:

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pyro
@@ -7,7 +8,9 @@ from torch import Tensor, nn
 
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.data import Batch
+from pyro_ssvae.finite import Guard
 from pyro_ssvae.objective import Loss
+from pyro_ssvae.training import adam
 from pyro_ssvae.updates import Moment, update
 
 NOW = Moment(epoch=2, step=3, steps=10)
@@ -150,3 +153,70 @@ def test_a_loss_that_breaks_in_a_later_turn_is_found(batch) -> None:
     ):
         update(objective, optimizer, batch, NOW)
     assert all(p.isfinite().all() for p in objective.model.parameters())
+
+
+class Edge(nn.Module):
+    """An objective whose loss is finite at its edge, 0, and whose gradient is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.edge = (nn.Parameter(torch.full((2,), value)) for value in (1.0, 4.0))
+
+    def forward(self, batch: Batch, epoch: float) -> Loss:
+        return Loss(self.inner.sum() + self.edge.sqrt().sum(), {})
+
+    def turns(self) -> list[list[nn.Parameter]]:
+        return [list(self.parameters())]
+
+
+def at_the_edge(objective: Edge) -> None:
+    with torch.no_grad():
+        objective.edge[0] = 0.0
+
+
+@pytest.mark.parametrize("make", [
+    adam, lambda o: torch.optim.SGD(o.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1),
+])
+def test_a_gradient_that_is_not_finite_is_named_and_moves_nothing(make, batch) -> None:
+    objective = Edge()
+    optimizer = make(objective)
+    update(objective, optimizer, batch, NOW)
+    at_the_edge(objective)
+    before, state = values(objective), copy.deepcopy(optimizer.state_dict()["state"])
+    with pytest.raises(
+        NonFiniteLossError,
+        match="gradient of edge is not finite in epoch 3, update 4 of 10, where the loss is 3.*:",
+    ):
+        update(objective, optimizer, batch, NOW)
+    assert not moved(before, values(objective))
+    torch.testing.assert_close(optimizer.state_dict()["state"], state, rtol=0, atol=0)
+
+
+def test_a_skipped_update_moves_nothing_and_is_counted(batch) -> None:
+    objective = Edge()
+    optimizer, guard = adam(objective), Guard(objective, "skip")
+    update(objective, optimizer, batch, Moment(0, 0, 2), guard=guard)
+    at_the_edge(objective)
+    before = values(objective)
+    update(objective, optimizer, batch, Moment(0, 1, 2), guard=guard)
+    assert not moved(before, values(objective))
+    assert guard.end() == 1
+
+
+def test_an_epoch_that_skips_every_update_stops(batch) -> None:
+    objective = Edge()
+    guard = Guard(objective, "skip")
+    at_the_edge(objective)
+    update(objective, adam(objective), batch, NOW, guard=guard)
+    with pytest.raises(NonFiniteLossError, match="every update of an epoch was skipped; the grad"):
+        guard.end()
+
+
+@pytest.mark.parametrize("now, advice", [
+    (Moment(0, 0, 10), "rarely the learning rate; look at the scale of the data, the options"),
+    (Moment(0, 1, 10), ": a smaller learning rate may help"),
+    (Moment(1, 0, 10), ": a smaller learning rate may help"),
+])
+def test_the_advice_follows_from_when_it_happened(now, advice, batch) -> None:
+    with pytest.raises(NonFiniteLossError, match=advice):
+        update(objective := Scripted(math.nan), Recorded(objective), batch, now)
