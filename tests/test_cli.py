@@ -305,6 +305,17 @@ def test_compare_prints_the_table_and_where_the_report_is(comparison: Path) -> N
     assert f"The report is {(comparison / 'report.html').resolve()}\n" in text
 
 
+def test_compare_tells_how_many_of_its_runs_and_references_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyro_ssvae.progress.QUIET", 0.0)
+    result = call("compare", "supervised", "--seeds", 1, "--epochs", 1, "--set", "hidden=4",
+                  "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^comparing: 1 of 3 runs, .* left$", result.stderr, re.MULTILINE)
+    assert re.match("supervised, seed 0: accuracy", result.stdout)
+
+
 # bad input: one line, exit status 2, nothing left behind
 
 
