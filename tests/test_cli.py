@@ -170,7 +170,7 @@ def test_train_writes_metrics_history_split_checkpoint_and_figures(
     assert set(contents(folder)) == {
         "metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures/analogies.png",
         "figures/confusion.png", "figures/latent.png", "figures/learning_curves.png",
-        "figures/samples.png",
+        "figures/mistakes.png", "figures/reliability.png", "figures/samples.png",
     }
 
 
