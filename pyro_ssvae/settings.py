@@ -136,7 +136,7 @@ class _Describe:
         if tensor.layout != torch.strided:
             return Described(label, Itself(tensor))
         values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        digest = hashlib.sha1(values, usedforsecurity=False).hexdigest()
+        digest = hashlib.sha1(values.tobytes(), usedforsecurity=False).hexdigest()
         parts = tensor.dtype, tensor.device, tuple(tensor.shape), digest
         return Described(f"{label} with digest {digest[:8]}", parts)
 
