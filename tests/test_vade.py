@@ -1,4 +1,4 @@
-"""VaDE against Jiang et al. (2017), written out by hand, and the classifier's view of images."""
+"""VaDE against Jiang et al. (2017), written out by hand, and what the guide adds to it."""
 
 import math
 
@@ -19,7 +19,6 @@ from torch import Tensor
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
-from pyro_ssvae.images import ConvolutionalClassifier, Jitter
 
 N, K, J, SHAPE = 5, 3, 2, (4, 6)
 D = SHAPE[0] * SHAPE[1]
@@ -124,39 +123,3 @@ def test_images_are_moved_in_training_only() -> None:
     guide.eval()
     assert torch.equal(guide.jitter(X), X)
     assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
-
-
-def test_each_image_is_moved_in_its_own_way_and_anew() -> None:
-    jitter = Jitter((8, 8))
-    image = torch.zeros(1, 64)
-    image[0, 27] = 1.0
-    moved = jitter(image.expand(20, -1))
-    assert len({tuple(row.tolist()) for row in moved}) == 20
-    assert not torch.equal(moved, jitter(image.expand(20, -1)))
-
-
-def test_jitter_moves_the_centre_of_an_image_by_at_most_a_pixel_and_a_half_at_strength_1() -> None:
-    # A shift of up to a pixel along each axis, and what rotation and scale add near the centre.
-    image = torch.zeros(8, 8)
-    image[3:5, 3:5] = 1.0
-    torch.manual_seed(3)
-    moved = Jitter((8, 8))(image.flatten().expand(500, -1)).unflatten(1, (8, 8))
-    rows = torch.arange(8.0)
-    mass = moved.sum((1, 2))
-    for axis in (1, 2):
-        centre = (moved.sum(3 - axis) * rows).sum(-1) / mass
-        away = (centre - 3.5).abs().max()
-        assert 0.8 < away < 1.5
-
-
-def test_pixels_stay_between_0_and_1() -> None:
-    moved = Jitter((8, 8), strength=3.0)(torch.rand(50, 64))
-    assert moved.min() >= 0 and moved.max() <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (5, 7), (28, 28)])
-def test_the_convolutional_classifier_takes_images_of_any_shape(shape) -> None:
-    classifier = ConvolutionalClassifier(shape, 4)
-    probs = classifier(torch.rand(3, shape[0] * shape[1])).probs
-    assert probs.shape == (3, 4)
-    torch.testing.assert_close(probs.sum(-1), torch.ones(3))
