@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import math
+
 import pyro
+import torch
 from pyro.distributions import Distribution
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -23,7 +26,9 @@ class VaDE(PyroModule):
         model: the model whose sizes this guide takes.
         hidden: sizes of the encoder's hidden layers, and of the classifier's of other vectors.
         jitter: strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
-        consistency: weight of :meth:`inconsistency`.
+        consistency: The weight of :func:`inconsistency`, at least 0.
+        alignment: The weight of :func:`misalignment`, at least 0. Set it to 0 for data whose
+            classes are not equally frequent.
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
@@ -38,14 +43,16 @@ class VaDE(PyroModule):
         hidden: tuple[int, ...] = (256, 128),
         jitter: float = 1.0,
         consistency: float = 5.0,
+        alignment: float = 10.0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
         top_classes: int | None = None,
         flows: int = 0,
     ) -> None:
         super().__init__("guide")
-        if consistency < 0:
-            raise InputError(f"expected consistency >= 0, got {consistency}")
+        for name, weight in {"consistency": consistency, "alignment": alignment}.items():
+            if not (weight >= 0 and math.isfinite(weight)):
+                raise InputError(f"expected a finite {name} >= 0, got {weight}")
         shape = model.image_shape
         self.jitter = None if shape is None else Jitter(shape, jitter)
         self.classifier = (
@@ -56,6 +63,7 @@ class VaDE(PyroModule):
         self.labels = LabelInference(label_inference, temperature, top_classes)
         nn.rectify(self)
         self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
+        self.alignment = alignment
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
@@ -69,16 +77,48 @@ class VaDE(PyroModule):
         return self.classifier(x if self.jitter is None else self.jitter(x))
 
     def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """The inconsistency on unlabelled images, and its weight."""
-        if self.consistency == 0:
-            return {}
-        return {"consistency": (self.consistency, self.inconsistency(u))}
+        """The inconsistency and the misalignment of q(y | t(u)), u (N, D), with their weights."""
+        terms: dict[str, tuple[float, Tensor]] = {}
+        if self.consistency > 0:
+            views = [self.classify(u).logits for _ in range(2)]
+            terms["consistency"] = self.consistency, inconsistency(*views)
+        elif self.alignment > 0:
+            views = [self.classify(u).logits]
+        if self.alignment > 0:
+            terms["alignment"] = self.alignment, misalignment(torch.cat(views))
+        return terms
 
-    def inconsistency(self, u: Tensor) -> Tensor:
-        """Half the Jeffreys divergence between q(y | t(u)) and q(y | t'(u)), a mean over u (N, D).
 
-        Laine and Aila (2017), Temporal Ensembling, with two views of an image that must agree. It
-        speaks of the classifier alone, and not of any image's probability: no part of a bound.
-        """
-        one, other = self.classify(u).logits, self.classify(u).logits
-        return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(-1).mean()
+def inconsistency(one: Tensor, other: Tensor) -> Tensor:
+    """Half the Jeffreys divergence between q(y | t(u)) and q(y | t'(u)), a mean over images u.
+
+    Laine and Aila (2017), Temporal Ensembling, with two views of an image that must agree. It
+    speaks of the classifier alone, and not of any image's probability: no part of a bound.
+
+    Args:
+        one, other: (N, K) log-probabilities under either view.
+
+    Returns:
+        A scalar in nats, at least 0.
+    """
+    return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(-1).mean()
+
+
+def misalignment(log_probs: Tensor) -> Tensor:
+    """KL[q(y) || p(y)], q(y) the mean of q(y | t(u)) over a batch of images u, p(y) uniform.
+
+    Bridle et al. (1991), Unsupervised Classifiers, Mutual Information and Phantom Targets. Where
+    no labelled image shows a manner of writing a class, its images join the class that they
+    resemble most. That class is then predicted more often than it occurs, and this term takes
+    back the images that are nearest to another. It compares the classifier's predictions on many
+    images with p(y), and not each image's with its own posterior: no part of a bound.
+
+    Args:
+        log_probs: (N, K) log-probabilities.
+
+    Returns:
+        A scalar in nats, from 0 to log K.
+    """
+    number, classes = log_probs.shape
+    log_mean = log_probs.logsumexp(0) - math.log(number)
+    return (log_mean.exp() * (log_mean + math.log(classes))).sum()

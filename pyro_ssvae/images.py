@@ -69,9 +69,17 @@ class Jitter(nn.Module):
         if not self.training or self.strength == 0:
             return x
         images = x.unflatten(-1, (1, *self.shape))
-        angle, scale, aspect, shear, right, down = (
-            self.strength * (2 * torch.rand(6, len(x), dtype=x.dtype, device=x.device) - 1)
-        )
+        grid = F.affine_grid(self.maps(x), list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, align_corners=False).flatten(1)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Random affine maps (N, 2, 3), one for each of the images x (N, D).
+
+        They take a place in the moved image to the one in x that it shows. Places are (right,
+        down), from -1 to 1 along each axis.
+        """
+        draws = torch.rand(6, len(x), dtype=x.dtype, device=x.device)
+        angle, scale, aspect, shear, right, down = self.strength * (2 * draws - 1)
         angle = math.pi / 18 * angle
         scale, aspect, shear = (0.1 * scale).exp(), (0.05 * aspect).exp(), 0.1 * shear
         height, width = self.shape
@@ -79,6 +87,4 @@ class Jitter(nn.Module):
             torch.stack([angle.cos() * scale, shear - angle.sin() * scale, 2 / width * right], 1),
             torch.stack([angle.sin() * scale, angle.cos() * scale * aspect, 2 / height * down], 1),
         ]
-        size = list(images.shape)
-        grid = F.affine_grid(torch.stack(rows, 1), size, align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False).flatten(1)
+        return torch.stack(rows, 1)

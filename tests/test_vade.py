@@ -1,4 +1,4 @@
-"""VaDE against Jiang et al. (2017), written out by hand, and the classifier's view of images."""
+"""VaDE against Jiang et al. (2017), written out by hand, and what the guide adds to it."""
 
 import math
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.data import Batch
-from pyro_ssvae.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.guides.vade import inconsistency, misalignment
 
 N, K, J, SHAPE = 5, 3, 2, (4, 6)
 D = SHAPE[0] * SHAPE[1]
@@ -76,87 +76,109 @@ def test_unlabelled_bound_is_equation_9() -> None:
     assert_same(derived, -total.mean(), model, guide)
 
 
+def log_probs(rows: int = 6) -> Tensor:
+    torch.manual_seed(2)
+    return torch.randn(rows, K, dtype=torch.double).log_softmax(-1).requires_grad_()
+
+
 def test_other_vectors_have_no_jitter_and_no_consistency() -> None:
-    model, guide = build(None, consistency=5.0)
-    assert guide.named_terms(X, Y, X) == {}
+    model, guide = build(None, consistency=5.0, alignment=2.0)
+    assert guide.named_terms(X, Y, X).keys() == {"alignment"}
     assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
 
 
 def test_inconsistency_is_half_the_jeffreys_divergence_between_two_views() -> None:
-    _, guide = build(SHAPE)
-    torch.manual_seed(2)
-    derived = guide.inconsistency(X)
-    torch.manual_seed(2)
-    p, q = (guide.classify(X).probs for _ in range(2))
+    one, other = log_probs(), log_probs().flip(0).detach()
+    p, q = one.exp(), other.exp()
     by_hand = 0.5 * ((p * (p / q).log()).sum(-1) + (q * (q / p).log()).sum(-1)).mean()
-    assert derived > 0
+    assert inconsistency(one, other) > 0
+    assert_same_slope(inconsistency(one, other), by_hand, one)
+
+
+def test_misalignment_is_the_divergence_of_the_mean_prediction_from_uniform_classes() -> None:
+    log_q = log_probs()
+    mean = log_q.exp().mean(0)
+    by_hand = sum(mean[k] * (mean[k] / (1 / K)).log() for k in range(K))
+    assert misalignment(log_q) > 0
+    assert_same_slope(misalignment(log_q), by_hand, log_q)
+
+
+def assert_same_slope(derived: Tensor, by_hand: Tensor, at: Tensor) -> None:
     torch.testing.assert_close(derived, by_hand)
+    slopes = [torch.autograd.grad(value, at)[0] for value in (derived, by_hand)]
+    torch.testing.assert_close(*slopes)
 
 
-def test_consistency_is_a_named_term_with_its_weight() -> None:
-    model, guide = build(SHAPE, consistency=3.0)
+@pytest.mark.parametrize("log_q, nats", [
+    (torch.eye(K).log(), 0.0),  # every class for one image, with certainty
+    (torch.eye(K)[[1, 1, 1, 1]].log(), math.log(K)),  # one class swallows all others
+])
+def test_misalignment_goes_from_0_to_log_k(log_q, nats) -> None:
+    log_q = log_q.clamp_min(torch.finfo(log_q.dtype).min)
+    torch.testing.assert_close(misalignment(log_q), torch.tensor(nats), atol=1e-6, rtol=1e-6)
+
+
+def test_a_class_that_has_swallowed_another_is_taken_back_at_its_border() -> None:
+    # Six images, three of a class: all are taken for the first, one image nearly for the second.
+    logits = torch.tensor([[9.0, 0.0]] * 5 + [[0.4, 0.0]], requires_grad=True)
+    misalignment(logits.log_softmax(-1)).backward()
+    towards_second = logits.grad[:, 0] - logits.grad[:, 1]  # a step goes against the gradient
+    assert (towards_second > 0).all() and towards_second.argmax() == 5
+
+
+def test_both_terms_speak_of_two_views_of_the_unlabelled_images() -> None:
+    _, guide = build(SHAPE, consistency=3.0, alignment=4.0)
+    torch.manual_seed(2)
+    terms = guide.named_terms(1 - X, Y, X)
+    torch.manual_seed(2)
+    one, other = (guide.classify(X).logits for _ in range(2))
+    expected = {
+        "consistency": (3.0, inconsistency(one, other)),
+        "alignment": (4.0, misalignment(torch.cat([one, other]))),
+    }
+    assert not torch.equal(one, other)
+    assert terms.keys() == expected.keys()
+    for name, (weight, value) in expected.items():
+        assert terms[name][0] == weight
+        torch.testing.assert_close(terms[name][1], value)
+
+
+def test_they_are_named_terms_of_the_objective_with_their_weights() -> None:
+    model, guide = build(SHAPE, consistency=3.0, alignment=4.0)
     total, terms = Objective(model, guide, alpha=2.0)(Batch(X, Y, X))
     expected = (
         terms["labelled"] + terms["unlabelled"] + 2 * terms["classification"]
-        + 3 * terms["consistency"]
+        + 3 * terms["consistency"] + 4 * terms["alignment"]
     )
     torch.testing.assert_close(total.detach(), expected)
 
 
-@pytest.mark.parametrize("options", [{"consistency": 0.0}, {"jitter": 0.0}])
-def test_without_weight_or_without_jitter_there_is_no_such_term(options) -> None:
+@pytest.mark.parametrize("options, left", [
+    ({"consistency": 0.0}, {"alignment"}), ({"jitter": 0.0}, {"alignment"}),
+    ({"alignment": 0.0}, {"consistency"}), ({"alignment": 0.0, "consistency": 0.0}, set()),
+])
+def test_a_term_of_weight_0_or_without_its_views_is_left_out(options, left) -> None:
     model, guide = build(SHAPE, **options)
-    assert "consistency" not in Objective(model, guide)(Batch(X, Y, X)).terms
+    terms = Objective(model, guide)(Batch(X, Y, X)).terms
+    assert terms.keys() & {"consistency", "alignment"} == left
 
 
 @pytest.mark.parametrize("options, named", [
-    ({"consistency": -1.0}, "consistency >= 0, got -1"), ({"jitter": -0.5}, "jitter >= 0, got -0"),
+    ({"consistency": -1.0}, "finite consistency >= 0, got -1"),
+    ({"alignment": -2.0}, "finite alignment >= 0, got -2"),
+    ({"alignment": math.inf}, "finite alignment >= 0, got inf"),
+    ({"jitter": -0.5}, "jitter >= 0, got -0"),
 ])
-def test_negative_strengths_are_refused(options, named) -> None:
+def test_weights_and_strengths_out_of_range_are_refused(options, named) -> None:
     with pytest.raises(InputError, match=named):
         build(SHAPE, **options)
 
 
-def test_images_are_moved_in_training_only() -> None:
+def test_the_classifier_sees_moved_images_in_training_only() -> None:
     _, guide = build(SHAPE)
     guide.train()
     assert not torch.equal(guide.jitter(X), X)
+    assert not torch.equal(guide.classify(X).logits, guide.classify(X).logits)
     guide.eval()
     assert torch.equal(guide.jitter(X), X)
     assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
-
-
-def test_each_image_is_moved_in_its_own_way_and_anew() -> None:
-    jitter = Jitter((8, 8))
-    image = torch.zeros(1, 64)
-    image[0, 27] = 1.0
-    moved = jitter(image.expand(20, -1))
-    assert len({tuple(row.tolist()) for row in moved}) == 20
-    assert not torch.equal(moved, jitter(image.expand(20, -1)))
-
-
-def test_jitter_moves_the_centre_of_an_image_by_at_most_a_pixel_and_a_half_at_strength_1() -> None:
-    # A shift of up to a pixel along each axis, and what rotation and scale add near the centre.
-    image = torch.zeros(8, 8)
-    image[3:5, 3:5] = 1.0
-    torch.manual_seed(3)
-    moved = Jitter((8, 8))(image.flatten().expand(500, -1)).unflatten(1, (8, 8))
-    rows = torch.arange(8.0)
-    mass = moved.sum((1, 2))
-    for axis in (1, 2):
-        centre = (moved.sum(3 - axis) * rows).sum(-1) / mass
-        away = (centre - 3.5).abs().max()
-        assert 0.8 < away < 1.5
-
-
-def test_pixels_stay_between_0_and_1() -> None:
-    moved = Jitter((8, 8), strength=3.0)(torch.rand(50, 64))
-    assert moved.min() >= 0 and moved.max() <= 1 + 1e-6
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (5, 7), (28, 28)])
-def test_the_convolutional_classifier_takes_images_of_any_shape(shape) -> None:
-    classifier = ConvolutionalClassifier(shape, 4)
-    probs = classifier(torch.rand(3, shape[0] * shape[1])).probs
-    assert probs.shape == (3, 4)
-    torch.testing.assert_close(probs.sum(-1), torch.ones(3))
