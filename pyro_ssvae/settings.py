@@ -135,7 +135,7 @@ class _Describe:
         label = f"a tensor of shape {tuple(tensor.shape)}"
         if tensor.layout != torch.strided:
             return Described(label, Itself(tensor))
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
         digest = hashlib.sha1(values, usedforsecurity=False).hexdigest()
         parts = tensor.dtype, tensor.device, tuple(tensor.shape), digest
         return Described(f"{label} with digest {digest[:8]}", parts)
