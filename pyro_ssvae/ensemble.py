@@ -207,7 +207,7 @@ class Ensemble:
         learnt = [self.names[id(p)] for p in program.learnt]
         if self.adam is None:
             self.learnt = learnt
-            self._stack(program)
+            self._stack()
             self.adam = BatchedAdam(self.state[:len(learnt)], compile=compile)
         if learnt != self.learnt:
             changed = sorted({*learnt} ^ {*self.learnt})
@@ -229,7 +229,7 @@ class Ensemble:
             function = Recorded(update, self._tensors(batch), state, generators=self.generators)
         return function, program
 
-    def _stack(self, program: Program) -> None:
+    def _stack(self) -> None:
         for objective in self.objectives:
             parameters = dict(objective.named_parameters())
             learnt = [parameters[name].detach() for name in self.learnt]
