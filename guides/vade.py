@@ -9,6 +9,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.agreement import inconsistency, misalignment
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.images import ConvolutionalClassifier, Jitter
 from pyro_ssvae.labels import Inference, LabelInference
@@ -26,9 +27,9 @@ class VaDE(PyroModule):
         model: the model whose sizes this guide takes.
         hidden: sizes of the encoder's hidden layers, and of the classifier's of other vectors.
         jitter: strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
-        consistency: The weight of :func:`inconsistency`, at least 0.
-        alignment: The weight of :func:`misalignment`, at least 0. Set it to 0 for data whose
-            classes are not equally frequent.
+        consistency: The weight of :func:`pyro_ssvae.agreement.inconsistency`, at least 0.
+        alignment: The weight of :func:`pyro_ssvae.agreement.misalignment`, at least 0. Set it to 0
+            for data whose classes are not equally frequent.
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: of relaxed labels.
@@ -87,38 +88,3 @@ class VaDE(PyroModule):
         if self.alignment > 0:
             terms["alignment"] = self.alignment, misalignment(torch.cat(views))
         return terms
-
-
-def inconsistency(one: Tensor, other: Tensor) -> Tensor:
-    """Half the Jeffreys divergence between q(y | t(u)) and q(y | t'(u)), a mean over images u.
-
-    Laine and Aila (2017), Temporal Ensembling, with two views of an image that must agree. It
-    speaks of the classifier alone, and not of any image's probability: no part of a bound.
-
-    Args:
-        one, other: (N, K) log-probabilities under either view.
-
-    Returns:
-        A scalar in nats, at least 0.
-    """
-    return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(-1).mean()
-
-
-def misalignment(log_probs: Tensor) -> Tensor:
-    """KL[q(y) || p(y)], q(y) the mean of q(y | t(u)) over a batch of images u, p(y) uniform.
-
-    Bridle et al. (1991), Unsupervised Classifiers, Mutual Information and Phantom Targets. Where
-    no labelled image shows a manner of writing a class, its images join the class that they
-    resemble most. That class is then predicted more often than it occurs, and this term takes
-    back the images that are nearest to another. It compares the classifier's predictions on many
-    images with p(y), and not each image's with its own posterior: no part of a bound.
-
-    Args:
-        log_probs: (N, K) log-probabilities.
-
-    Returns:
-        A scalar in nats, from 0 to log K.
-    """
-    number, classes = log_probs.shape
-    log_mean = log_probs.logsumexp(0) - math.log(number)
-    return (log_mean.exp() * (log_mean + math.log(classes))).sum()
