@@ -63,8 +63,8 @@ def evaluate(
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` of the guide's classifier (see
         :mod:`pyro_ssvae.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of the
         generative ones (:func:`pyro_ssvae.importance.class_posteriors`) with ``class_samples``
-        samples, on up to :data:`CLASSIFIED` random examples, which has a standard error of half a
-        point or so (0.6 at 90 %, 1.0 at 50 %); then in nats per example
+        samples, on up to :data:`CLASSIFIED` random examples, of which an accuracy of 90 % has a
+        standard error of 0.6 points and one of 50 % of 1 point; then in nats per example
         ``elbo`` of the images alone, which is ``reconstruction`` minus ``kl_z``, ``kl_y`` and
         those of further latent sites, ``iwae`` with ``iwae_samples`` samples, and
         ``mutual_information`` of x and z; the number of ``active_units`` of z; and ``leakage``,
