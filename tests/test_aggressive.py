@@ -215,10 +215,11 @@ def test_the_guide_moves_in_inner_steps_and_the_model_in_outer_ones(split, monke
     objective = m2()
     seen = []
 
-    def watched(*args) -> None:
+    def watched(*args) -> int:
         seen.append((values(objective.model), values(objective.guide)))
-        train_guide(*args)
+        taken = train_guide(*args)
         seen.append((values(objective.model), values(objective.guide)))
+        return taken
 
     monkeypatch.setattr(module, "INNER_STEPS", 2)
     monkeypatch.setattr("pyro_ssvae.training.train_guide", watched)
