@@ -374,7 +374,8 @@ def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
     captured = Captured(objective, optimizer, batch, compile=False)
     captured(batch, 1.0)
     optimizer.param_groups[0]["lr"] = 1e-4
-    objective.unlabelled, objective.beta = 0.5, 0.7
+    for weight in ("labelled", "unlabelled", "alpha", "beta"):
+        setattr(objective, weight, 0.7 * getattr(objective, weight))
     with pyro.validation_enabled(False), evaluating(objective):
         objective(batch, 2.0)
     assert captured.lasts()
