@@ -28,7 +28,7 @@ class VaDE(PyroModule):
         hidden: sizes of the encoder's hidden layers, and of the classifier's of other vectors.
         jitter: strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
         consistency: The weight of :func:`pyro_ssvae.agreement.inconsistency`, at least 0.
-        alignment: The weight of :func:`pyro_ssvae.agreement.misalignment`, at least 0. Set it to 0
+        alignment: The weight of :func:`pyro_ssvae.agreement.misalignment`, at least 0. Keep it at 0
             for data whose classes are not equally frequent.
         label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
@@ -44,7 +44,7 @@ class VaDE(PyroModule):
         hidden: tuple[int, ...] = (256, 128),
         jitter: float = 1.0,
         consistency: float = 5.0,
-        alignment: float = 10.0,
+        alignment: float = 0.0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
         top_classes: int | None = None,

@@ -158,7 +158,7 @@ def test_they_are_named_terms_of_the_objective_with_their_weights() -> None:
     ({"alignment": 0.0}, {"consistency"}), ({"alignment": 0.0, "consistency": 0.0}, set()),
 ])
 def test_a_term_of_weight_0_or_without_its_views_is_left_out(options, left) -> None:
-    model, guide = build(SHAPE, **options)
+    model, guide = build(SHAPE, **{"alignment": 1.0} | options)
     terms = Objective(model, guide)(Batch(X, Y, X)).terms
     assert terms.keys() & {"consistency", "alignment"} == left
 
