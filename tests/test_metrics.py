@@ -293,3 +293,9 @@ def test_labels_that_are_all_unknown_are_refused() -> None:
 def test_sizes_that_do_not_add_up_are_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=rf"shape \(N, {sum(sizes)}\) for blocks .*\(1, 4\)"):
         accuracy(*side_by_side([[0.5, 0.5]], [[0, 1]]), sizes)
+
+
+def test_a_confidence_rounded_above_one_is_in_the_last_bin() -> None:
+    probs = torch.tensor([[1.0000001, 0.0], [0.0, 1.0000001]])
+    assert probs.max() > 1
+    assert ece(probs, torch.eye(2)) == pytest.approx(0.0, abs=1e-6)
