@@ -3,13 +3,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from pyro import distributions as dist
 from torch import Tensor
 
 from pyro_ssvae import models, query
-from pyro_ssvae.baselines import same_for_all
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
 from pyro_ssvae.labels import OneHots
@@ -63,11 +61,12 @@ class M1(VAE):
             InputError: if the examples have a single label, and all the same.
         """
         # Here, for they take two seconds to import, and no other guide needs them.
-        from sklearn.base import clone
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
+
+        from pyro_ssvae.baselines import fitted
 
         self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
         own = {
@@ -79,15 +78,10 @@ class M1(VAE):
         for block in y.cpu().split(self.sizes, dim=-1):
             known = ~block.isnan().any(-1)
             labels = block[known].argmax(-1).numpy()
-            if len(np.unique(labels)) > 1:
-                self.classifiers.append(clone(pipeline).fit(features[known.numpy()], labels))
-            elif len(self.sizes) > 1:
-                self.classifiers.append(same_for_all(labels, block.shape[-1]))
-            else:
-                raise InputError(
-                    "M1: expected labels of at least 2 classes to tell apart, got"
-                    f" {len(np.unique(labels))}"
-                )
+            if len(self.sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
+                raise InputError(f"M1: expected labels of at least 2 classes, got {seen}")
+            one = fitted(pipeline, features[known.numpy()], labels, block.shape[-1])
+            self.classifiers.append(one)
 
     def classify(self, x: Tensor) -> dist.Distribution:
         """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""

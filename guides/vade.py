@@ -24,17 +24,19 @@ class VaDE(PyroModule):
     turn: a bound for every t. (The paper's q(y | x) is p(y | z).)
 
     Args:
-        model: the model whose sizes this guide takes.
-        hidden: sizes of the encoder's hidden layers, and of the classifier's of other vectors.
-        jitter: strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
+        model: The model whose sizes this guide takes.
+        hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
+            image.
+        jitter: The strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
         consistency: The weight of :func:`pyro_ssvae.agreement.inconsistency`, at least 0.
         alignment: The weight of :func:`pyro_ssvae.agreement.misalignment`, at least 0. Keep it at 0
             for data whose classes are not equally frequent.
-        label_inference: of unknown labels, ``"enumerated"``, ``"relaxed"`` or
+        label_inference: The way to infer unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: of relaxed labels.
-        top_classes: that enumerated labels are summed over; None is all.
-        flows: normalizing flows in q(z | x).
+        temperature: The temperature of relaxed labels.
+        top_classes: The number of classes that enumerated labels are summed over, the likeliest
+            ones. None stands for all.
+        flows: The number of normalizing flows in q(z | x).
     """
 
     def __init__(

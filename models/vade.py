@@ -24,15 +24,16 @@ class VaDE(PyroModule):
     Args:
         x_dim: D, the number of pixels or features.
         y_dim: K, the number of classes.
-        image_shape: (height, width) of images, which the guide's classifier makes use of, or None.
+        image_shape: The (height, width) of images, which the guide's classifier makes use of. None
+            stands for examples that are no images.
         z_dim: J, the number of latent dimensions.
-        hidden: sizes of the hidden layers from x to z; the decoder has them in reverse order.
-        likelihood: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
-        sigma: standard deviation of the normal likelihood; None has the decoder give it.
+        hidden: The sizes of the hidden layers from x to z. The decoder has them in reverse order.
+        likelihood: The kind of p(x | z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
 
     recipe: ClassVar[Mapping[str, Any]] = {
-        "alpha": 10.0, "z_dim": 10, "hidden": (256, 128), "decay": True,
+        "alpha": 10.0, "alignment": 10.0, "z_dim": 10, "hidden": (256, 128), "decay": True,
     }
 
     def __init__(

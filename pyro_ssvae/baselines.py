@@ -50,7 +50,7 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's notes on convergence
         fitted = [
-            [_fit(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
+            [fitted(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
             for candidate in candidates
         ]
         accuracies = [
@@ -75,21 +75,24 @@ def _labels(y: Tensor, sizes: Sequence[int]) -> np.ndarray[Any, Any]:
     return torch.stack(columns, dim=1).numpy()
 
 
-def _fit(candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int) -> Any:
+def fitted(
+    candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int
+) -> Any:
+    """A copy of a classifier, fitted to one label.
+
+    Where the known labels are of one class, or none, there is nothing to tell apart: then it is a
+    classifier that goes by the rule of succession, the same for every example.
+
+    Args:
+        candidate: A classifier of scikit-learn.
+        features: The features of the examples, (N, D).
+        labels: Their classes, (N,), -1 where a semi-supervised classifier is not to know one.
+        size: The number of classes that there might be.
+    """
     known = labels[labels >= 0]
     if len(np.unique(known)) > 1:
         return clone(candidate).fit(features, labels)
-    return same_for_all(known, size)
-
-
-def same_for_all(labels: np.ndarray[Any, Any], size: int) -> DummyClassifier:
-    """A classifier where there is nothing to tell apart: the rule of succession, for every x.
-
-    Args:
-        labels: The labels that are known, (N,): of one class, or none.
-        size: The number of classes that there might be.
-    """
-    every = np.concatenate([labels, np.arange(size)])
+    every = np.concatenate([known, np.arange(size)])
     return DummyClassifier(strategy="prior").fit(every[:, None], every)
 
 

@@ -19,7 +19,7 @@ from pyro_ssvae.query import evaluation_mode
 
 ROWS = 1_000  # examples times samples weighed at a time: what stays in a processor's cache
 IWAE_SAMPLES = 50
-CLASS_SAMPLES = 16  # with the same noise for every class: within a point of 64 in accuracy
+CLASS_SAMPLES = 16  # with the same noise for every class: one to two points from 64 in accuracy
 
 
 def iwae(

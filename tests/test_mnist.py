@@ -157,6 +157,8 @@ def test_without_either_the_folder_is_a_cache_at_home(
 
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("data", "other"):
+        (tmp_path / name).mkdir()
     assert data_root("~/data") == tmp_path / "data"
     monkeypatch.setenv("PYRO_SSVAE_DATA", "~/other")
     assert data_root() == tmp_path / "other"
@@ -340,6 +342,7 @@ def test_files_are_downloaded_where_there_are_none(
         write(root / "MNIST" / "raw")
 
     monkeypatch.setattr(mnist, "MNIST", download)
+    (tmp_path / "new").mkdir()
     assert_read(read_mnist(tmp_path / "new"))
 
 

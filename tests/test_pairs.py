@@ -10,7 +10,7 @@ from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
 from torch import Tensor, nn
 
-from pyro_ssvae import Objective, fit, negative_elbo, query, zoo
+from pyro_ssvae import InputError, Objective, fit, negative_elbo, query, zoo
 from pyro_ssvae.data import Split, load
 from pyro_ssvae.evaluation import fit_classifier
 
@@ -62,6 +62,42 @@ def test_files_are_short_and_named_after_the_pair(name) -> None:
         path = Path(inspect.getfile(program))
         assert path.stem.replace("_", "") == name
         assert len(path.read_text().splitlines()) <= 100
+
+
+def test_sizes_that_are_not_positive_are_refused(name) -> None:
+    model = zoo.pair(name).model
+    wanted = inspect.signature(model).parameters
+    usual = {"x_dim": 64, "y_dim": 10, "y_dims": 10, "image_shape": None}
+    given = {key: value for key, value in usual.items() if key in wanted}
+    for size in ("x_dim", "y_dim", "z_dim", "a_dim"):
+        if size in wanted:
+            with pytest.raises(InputError, match=f"{size} > 0, got 0"):
+                model(**given | {size: 0})
+
+
+def test_the_classification_loss_reaches_every_network_that_classify_reads(name, split) -> None:
+    guide = build(name, split).guide
+    if not hasattr(guide, "classify") or hasattr(guide, "fit_classifier"):
+        return  # there is no loss to reach it
+    x, y = rows(split)
+
+    def log_probs() -> Tensor:
+        torch.manual_seed(0)
+        return guide.classify(x).log_prob(y)
+
+    before = log_probs()
+    before.sum().backward()
+    for path, network in guide.named_children():
+        parameters = list(network.parameters())
+        weights = [p.detach().clone() for p in parameters]
+        with torch.no_grad():
+            for parameter in parameters:
+                parameter.add_(torch.rand_like(parameter))
+        if not torch.equal(log_probs(), before):
+            assert any(p.grad is not None and p.grad.any() for p in parameters), path
+        with torch.no_grad():
+            for parameter, weight in zip(parameters, weights):
+                parameter.copy_(weight)
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -59,6 +59,18 @@ def test_a_channel_with_gaussian_noise_has_its_capacity() -> None:
     assert found == pytest.approx(math.log(1 + (2 / 1.5) ** 2), abs=0.08)
 
 
+def test_a_scale_that_follows_x_tells_what_it_is() -> None:
+    # z ~ N(0, 1) or N(0, 25): the mixture's entropy minus the mean of the two, on a grid.
+    scales = torch.tensor([1.0, 5.0], dtype=torch.float64)
+    grid = torch.linspace(-60, 60, 200_001, dtype=torch.float64)
+    density = dist.Normal(0.0, scales[:, None]).log_prob(grid).exp().mean(0)
+    entropy = -torch.trapezoid(torch.xlogy(density, density), grid)
+    exact = entropy - (0.5 * math.log(2 * math.pi * math.e) + scales.log()).mean()
+    guide = Guide(lambda x: dist.Normal(torch.zeros_like(x), x).to_event(1))
+    found = mutual_information(guide, scales.repeat(2_000)[:, None])
+    assert found == pytest.approx(exact.item(), abs=0.02)
+
+
 def test_no_more_examples_are_used_than_said(monkeypatch) -> None:
     monkeypatch.setattr(probes, "EXAMPLES", 50)
     x = torch.arange(200, dtype=torch.float64)[:, None]

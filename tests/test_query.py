@@ -1,5 +1,8 @@
+import pyro
 import pytest
 import torch
+from pyro import distributions as dist
+from torch import Tensor
 
 from pyro_ssvae import guides, models, query
 
@@ -55,6 +58,34 @@ def test_posterior_of_a_given_y_is_that_component(pair) -> None:
     log_weights, components = query.posterior(guide, X, Y)
     assert torch.equal(log_weights, torch.zeros(1, 3))
     torch.testing.assert_close(components.mean[0], guide.encoder(X, Y).mean)
+
+
+def test_the_weights_of_classes_and_samples_sum_to_one() -> None:
+    torch.manual_seed(0)
+    guide = guides.ADGM(models.ADGM(4, 3, z_dim=2, a_dim=2, hidden=(5,)), hidden=(5,))
+    log_weights, components = query.posterior(guide, X)
+    assert log_weights.shape == components.batch_shape == (3, 2 * query.PAIRS, 3)
+    torch.testing.assert_close(log_weights.exp().sum((0, 1)), torch.ones(3))
+
+
+def test_samples_of_a_normal_variable_come_in_opposite_pairs() -> None:
+    def guide(x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            a = pyro.sample("a", dist.Normal(x, 2.0).to_event(1))
+            pyro.sample("z", dist.Normal(3 * a, 1.0).to_event(1))
+
+    torch.testing.assert_close(query.posterior_mean(guide, X), 3 * X)
+    spread = query.posterior(guide, X).components.mean.std(-3)
+    assert (spread > 1.0).all()
+
+
+def test_a_discrete_z_is_not_summed_out() -> None:
+    def guide(x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.OneHotCategorical(logits=x))
+
+    log_weights, components = query.posterior(guide, X)
+    assert torch.equal(log_weights, torch.zeros(1, 3)) and components.batch_shape == (1, 3)
 
 
 def test_evaluation_mode_puts_every_module_back(pair) -> None:

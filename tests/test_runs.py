@@ -512,7 +512,7 @@ def test_nothing_is_deleted_through_a_link(
 
 
 def test_every_figure_of_a_run_can_be_deleted_by_its_name() -> None:
-    assert set(plots.NAMES) == set(report.CAPTIONS)
+    assert set(plots.FIGURES) == set(report.CAPTIONS)
 
 
 def test_a_new_run_deletes_nothing_of_the_folder_it_is_put_in(

@@ -18,7 +18,8 @@ from pyro_ssvae import (
 )
 from pyro_ssvae.data import Batch, Split, from_arrays, load
 from pyro_ssvae.objective import Loss
-from pyro_ssvae.training import adam, learning_rate, noise_seed, validate
+from pyro_ssvae.schedule import learning_rate
+from pyro_ssvae.training import adam, noise_seed, validate
 
 
 @pytest.fixture(scope="module")
