@@ -19,8 +19,8 @@ class M1(VAE):
     Kingma et al. (2014), Semi-supervised Learning with Deep Generative Models, eq. 3.
 
     The posterior means of the labelled examples are the features of a classifier, fitted after
-    the VAE: it has no part in the bound, and no gradient passes through it. Of several labels each
-    has a classifier of its own, fitted to the examples where it is known.
+    the VAE: it has no part in the bound, and no gradient passes through it. Each of several labels
+    has one of its own, fitted to the examples where it is known.
 
     Args:
         model: The model whose sizes this guide takes.
@@ -66,29 +66,27 @@ class M1(VAE):
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        from pyro_ssvae.baselines import fitted
+        from pyro_ssvae.baselines import fit_label
 
         self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
-        own = {
-            "logistic": LogisticRegression(max_iter=1_000),
-            "neighbour": KNeighborsClassifier(1),
-        }[self.kind]
-        pipeline = make_pipeline(StandardScaler(), own if classifier is None else classifier)
+        if classifier is None:
+            logistic = self.kind == "logistic"
+            classifier = LogisticRegression(max_iter=1_000) if logistic else KNeighborsClassifier(1)
+        pipeline = make_pipeline(StandardScaler(), classifier)
         features, self.classifiers = self._features(x), []
         for block in y.cpu().split(self.sizes, dim=-1):
             known = ~block.isnan().any(-1)
             labels = block[known].argmax(-1).numpy()
             if len(self.sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
-                raise InputError(f"M1: expected labels of at least 2 classes, got {seen}")
-            one = fitted(pipeline, features[known.numpy()], labels, block.shape[-1])
-            self.classifiers.append(one)
+                wanted = "expected labels of at least 2 classes to tell apart"
+                raise InputError(f"M1: {wanted}, got {seen}")
+            each = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
+            self.classifiers.append(each)
 
     def classify(self, x: Tensor) -> dist.Distribution:
         """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
         if not self.classifiers:
-            raise InputError(
-                "M1: expected fit_classifier(x, y) with labelled examples before classify(x)"
-            )
+            raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)
         probs = x.new_zeros(len(x), sum(self.sizes))
         for block, classifier in zip(probs.split(self.sizes, dim=-1), self.classifiers):

@@ -50,7 +50,7 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's notes on convergence
         fitted = [
-            [fitted(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
+            [fit_label(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
             for candidate in candidates
         ]
         accuracies = [
@@ -75,7 +75,7 @@ def _labels(y: Tensor, sizes: Sequence[int]) -> np.ndarray[Any, Any]:
     return torch.stack(columns, dim=1).numpy()
 
 
-def fitted(
+def fit_label(
     candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int
 ) -> Any:
     """A copy of a classifier, fitted to one label.

@@ -511,8 +511,8 @@ def test_nothing_is_deleted_through_a_link(
     assert len(history(run)) == 1
 
 
-def test_every_figure_of_a_run_can_be_deleted_by_its_name() -> None:
-    assert set(plots.FIGURES) == set(report.CAPTIONS)
+def test_every_figure_of_a_run_can_be_deleted_by_its_name(digits_split: Split) -> None:
+    assert set(plots.FIGURES) == set(report.captions(digits_split.dataset, classes=True))
 
 
 def test_a_new_run_deletes_nothing_of_the_folder_it_is_put_in(
