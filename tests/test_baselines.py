@@ -146,7 +146,7 @@ class Certain:
 def test_an_impossible_probability_counts_as_one_in_a_million_and_is_told(
     rest: float, counted: float, clipped: float, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(baselines, "_fit", lambda *arguments: Certain(rest))
+    monkeypatch.setattr(baselines, "fit_label", lambda *arguments: Certain(rest))
     result = evaluate_reference("SelfTraining", split)
     share = (split.dataset.y[split.test] > 0).double().mean().item()
     assert share == pytest.approx(2 / 3)
@@ -192,7 +192,7 @@ def test_the_share_of_impossible_labels_is_one_of_the_known_ones(
         def predict_proba(self, x: Any) -> Any:
             return np.tile([1.0, 0.0], (len(x), 1))
 
-    monkeypatch.setattr(baselines, "_fit", lambda *arguments: Absent(0.0))
+    monkeypatch.setattr(baselines, "fit_label", lambda *arguments: Absent(0.0))
     split = several(0.3)
     y = split.dataset.y.clone()
     y[split.test[:10], 1] = -1

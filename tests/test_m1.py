@@ -50,7 +50,7 @@ def test_m1_trains_as_the_vae(digits_split) -> None:
 
 
 def test_classify_needs_a_fitted_classifier() -> None:
-    with pytest.raises(InputError, match=r"M1: expected fit_classifier\(x, y\) with labelled"):
+    with pytest.raises(InputError, match=r"M1: expected fit_classifier\(x, y\) before"):
         build().classify(X)
 
 
