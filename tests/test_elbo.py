@@ -1,5 +1,6 @@
 """TraceEnumKL_ELBO against Pyro's own TraceEnum_ELBO, on many kinds of models, and by hand."""
 
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -1061,3 +1062,11 @@ def waits(elbo: Any, y: Tensor | None) -> set[str]:
 def test_the_loss_of_m2_has_no_gpu_wait_and_pyros_does(y, analytic) -> None:
     assert not waits(TraceEnumKL_ELBO(max_plate_nesting=1, analytic=analytic), y)
     assert waits(TraceEnum_ELBO(max_plate_nesting=1), y)
+
+
+def test_a_label_that_is_observed_leaves_nothing_to_enumerate_and_is_no_reason_to_warn() -> None:
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1)
+    with warnings.catch_warnings(), pyro.validation_enabled():
+        warnings.simplefilter("error")
+        elbo.loss(model, guides.M2(model, hidden=(5,)), torch.full((3, 4), 0.5), torch.eye(3))
