@@ -28,9 +28,11 @@ class VaDE(PyroModule):
         hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
             image.
         jitter: The strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
-        consistency: The weight of :func:`pyro_ssvae.agreement.inconsistency`, at least 0.
-        alignment: The weight of :func:`pyro_ssvae.agreement.misalignment`, at least 0. Keep it at 0
-            for data whose classes are not equally frequent.
+        consistency: The weight of the divergence between q(y | t(x)) of two views of an image, at
+            least 0, see :func:`pyro_ssvae.agreement.inconsistency`.
+        alignment: The weight of the divergence of the mean prediction from p(y), at least 0, see
+            :func:`pyro_ssvae.agreement.misalignment`. Keep it at 0 for data whose classes are not
+            equally frequent.
         label_inference: The way to infer unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: The temperature of relaxed labels.
