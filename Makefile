@@ -12,7 +12,7 @@ endif
 .PHONY: demo test test-oldest lint soak bench clean
 
 demo: $(VENV)/installed
-	$(BIN)/pyro-ssvae compare vade m2 supervised --seeds 3 --epochs 60 --out runs/demo --overwrite
+	$(BIN)/pyro-ssvae compare vade m2 supervised --seeds 2 --epochs 60 --out runs/demo --overwrite
 
 test: lint
 	$(BIN)/python -m pytest -n auto
