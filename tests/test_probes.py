@@ -22,7 +22,7 @@ def seed() -> None:
 
 
 class Guide(PyroModule):
-    """z from x as told."""
+    """Draws z from x as told, and whatever else on the way."""
 
     def __init__(self, of: Callable[[Tensor], dist.Distribution]) -> None:
         super().__init__("guide")
@@ -107,18 +107,6 @@ def one_hot_y(x: Tensor, sharpness: float, how: str | None = "parallel") -> Tens
     return pyro.sample("y", labels, infer={"enumerate": how})
 
 
-class Through(PyroModule):
-    """A guide that draws, as told, and then z."""
-
-    def __init__(self, draw: Callable[[Tensor], dist.Distribution]) -> None:
-        super().__init__("guide")
-        self.draw = draw
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        with pyro.plate("data", len(x)):
-            pyro.sample("z", self.draw(x))
-
-
 def near(value: Tensor, scale: float = 0.1) -> dist.Distribution:
     return dist.Normal(10 * value, scale).to_event(1)
 
@@ -126,21 +114,21 @@ def near(value: Tensor, scale: float = 0.1) -> dist.Distribution:
 @pytest.mark.parametrize("how", ["parallel", None])
 @pytest.mark.parametrize("sharpness, nats, units", [(0.0, 0.0, 0), (100.0, math.log(4), 4)])
 def test_a_y_that_the_guide_draws_is_summed_out(how, sharpness, nats, units) -> None:
-    guide = Through(lambda x: near(one_hot_y(x, sharpness, how)))
+    guide = Guide(lambda x: near(one_hot_y(x, sharpness, how)))
     assert mutual_information(guide, EYE) == pytest.approx(nats, abs=1e-9)
     assert active_units(guide, EYE) == units
 
 
 def test_a_y_that_is_noisy_tells_what_its_channel_does() -> None:
     # Right with probability 0.7, or each of the others with 0.1.
-    guide = Through(lambda x: near(one_hot_y(x, math.log(7))))
+    guide = Guide(lambda x: near(one_hot_y(x, math.log(7))))
     x = EYE.repeat(10, 1)
     entropy = -(0.7 * math.log(0.7) + 3 * 0.1 * math.log(0.1))
     assert mutual_information(guide, x) == pytest.approx(math.log(4) - entropy, abs=0.1)
 
 
 def test_the_posterior_mean_is_over_the_classes() -> None:
-    guide = Through(lambda x: near(one_hot_y(x, math.log(7))))
+    guide = Guide(lambda x: near(one_hot_y(x, math.log(7))))
     expected = 10 * (0.1 + 0.6 * EYE)
     torch.testing.assert_close(query.posterior_mean(guide, EYE), expected)
 
@@ -151,8 +139,8 @@ def test_the_posterior_mean_is_over_the_classes() -> None:
                    + one_hot_y(x, 0.0)),
 ])
 def test_an_a_that_is_independent_of_x_tells_nothing_of_it(draw) -> None:
-    assert mutual_information(Through(draw), EYE) == pytest.approx(0.0, abs=1e-9)
-    assert active_units(Through(draw), EYE) == 0
+    assert mutual_information(Guide(draw), EYE) == pytest.approx(0.0, abs=1e-9)
+    assert active_units(Guide(draw), EYE) == 0
 
 
 def test_a_and_y_that_follow_x_tell_what_it_is() -> None:
@@ -160,8 +148,8 @@ def test_a_and_y_that_follow_x_tell_what_it_is() -> None:
         a = pyro.sample("a", dist.Normal(x, 0.01).to_event(1))
         return near(one_hot_y(a, 1_000.0))
 
-    assert mutual_information(Through(draw), EYE) == pytest.approx(math.log(4))
-    assert active_units(Through(draw), EYE) == 4
+    assert mutual_information(Guide(draw), EYE) == pytest.approx(math.log(4))
+    assert active_units(Guide(draw), EYE) == 4
 
 
 def test_noise_of_a_is_noise_of_the_channel() -> None:
@@ -171,11 +159,11 @@ def test_noise_of_a_is_noise_of_the_channel() -> None:
 
     x = 2 * torch.randn(800, 1, dtype=torch.float64)
     exact = 0.5 * math.log(1 + 4 / (1 + 0.7**2))
-    assert exact - 0.05 < mutual_information(Through(draw), x) < exact + 0.15
+    assert exact - 0.05 < mutual_information(Guide(draw), x) < exact + 0.15
 
 
 def test_an_a_without_noise_that_can_be_shared_is_sampled_for_each_example() -> None:
-    guide = Through(lambda x: dist.Normal(
+    guide = Guide(lambda x: dist.Normal(
         pyro.sample("a", dist.Gamma(1e6, 1e6).expand(x.shape).to_event(1)) * x, 0.01).to_event(1))
     assert mutual_information(guide, EYE) == pytest.approx(math.log(4), abs=0.02)
 
@@ -193,7 +181,7 @@ def test_what_comes_after_z_has_no_part() -> None:
 
 def test_more_values_than_can_be_summed_over_are_sampled(monkeypatch) -> None:
     monkeypatch.setattr(query, "VALUES", 3)
-    guide = Through(lambda x: near(one_hot_y(x, 100.0)))
+    guide = Guide(lambda x: near(one_hot_y(x, 100.0)))
     assert query.posterior(guide, EYE).log_weights.shape == (2 * query.PAIRS, len(EYE))
     assert mutual_information(guide, EYE) == pytest.approx(math.log(4), abs=1e-6)
 
@@ -203,7 +191,7 @@ def test_of_a_mixture_fewer_examples_are_taken(monkeypatch) -> None:
     monkeypatch.setattr(probes, "DENSITIES", 1_600)
     monkeypatch.setattr(probes, "AT_ONCE", 7 * 80)
     x = torch.arange(100, dtype=torch.float64)[:, None] + torch.zeros(4)
-    guide = Through(lambda x: dist.Normal(x + 0 * one_hot_y(x, 0.0), 0.01).to_event(1))
+    guide = Guide(lambda x: dist.Normal(x + 0 * one_hot_y(x, 0.0), 0.01).to_event(1))
     assert mutual_information(guide, x) == pytest.approx(math.log(20))
 
 
