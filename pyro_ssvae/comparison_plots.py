@@ -33,7 +33,7 @@ def accuracies(values: Mapping[str, Sequence[float]], colors: Mapping[str, Any])
 
 
 def curves(
-    histories: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], colors: Mapping[str, Any]
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], colors: Mapping[str, Any]
 ) -> dict[str, Figure]:
     """Mean and range over runs of validation scores, epoch by epoch, as long as all runs went.
 
@@ -47,15 +47,15 @@ def curves(
     result = {}
     for column, title in PANELS.items():
         shown = {
-            name: np.array([[float(row[column]) for row in rows] for rows in _as_long(runs)])
-            for name, runs in histories.items() if runs[0][0].get(column)
+            name: np.array([[row[column] for row in rows] for rows in _as_long(runs)])
+            for name, runs in histories.items() if column in runs[0][0]
         }
         if shown:
             result[title] = _panel(shown, colors, title)
     return result
 
 
-def _as_long(runs: Sequence[Sequence[Mapping[str, str]]]) -> list[Sequence[Mapping[str, str]]]:
+def _as_long(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[Sequence[Mapping[str, float]]]:
     shortest = min(map(len, runs))
     return [rows[:shortest] for rows in runs]
 

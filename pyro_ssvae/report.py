@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from pyro_ssvae import comparison_plots, runs, tables, zoo
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.drawing import color
+from pyro_ssvae.folder import read_history
 from pyro_ssvae.tables import Results
 
 RUNS = "runs"
@@ -128,7 +128,7 @@ def _summaries(
 ) -> str:
     scores = {name: [m["test"]["accuracy"] for m in metrics] for name, metrics in results.items()}
     known = {name: values for name, values in scores.items() if None not in values}
-    histories = {name: [_rows(f / runs.HISTORY) for f in each] for name, each in folders.items()}
+    histories = {name: [read_history(f) for f in each] for name, each in folders.items()}
     accuracies = comparison_plots.accuracies(known, colors)
     curves = [
         _drawn(figure, f"Validation {what}: mean and range over seeds")
@@ -158,11 +158,6 @@ def _section(
             _image(path.read_bytes(), caption) for path, caption in paths.items() if path.is_file()
         ])
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _dot(shade: str) -> str:

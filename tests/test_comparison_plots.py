@@ -11,9 +11,9 @@ from pyro_ssvae.comparison_plots import accuracies, curves
 COLORS = {"m2": "#ff0000", "vae": "#00ff00", "LabelSpreading": "#0000ff"}
 
 
-def history(**columns: list[float]) -> list[dict[str, str]]:
+def history(**columns: list[float]) -> list[dict[str, float]]:
     epochs = range(len(next(iter(columns.values()))))
-    return [{name: str(values[e]) for name, values in columns.items()} for e in epochs]
+    return [{name: values[e] for name, values in columns.items()} for e in epochs]
 
 
 def test_accuracies_are_dots_in_the_models_colour_with_their_mean() -> None:
