@@ -13,9 +13,9 @@ import torch
 from matplotlib.figure import Figure
 
 from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, update
 
 NUMBERS = (5, 10, 20, 50, 100, 200)
 TOP = 3

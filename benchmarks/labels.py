@@ -13,9 +13,9 @@ import torch
 from matplotlib.figure import Figure
 
 from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, update
 
 NUMBERS = (1, 2, 4, 6, 8, 10, 12, 14)
 ENUMERATED = 10  # labels up to which all combinations are summed over

@@ -20,7 +20,7 @@ from pyro.infer import SVI, Trace_ELBO, TraceEnum_ELBO, config_enumerate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pyro_ssvae.data import Batch
+from pyro_ssvae.contract import Batch
 
 ALPHA, LR = 10.0, 1e-3
 

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from measure import alternating, machine, ratios
 
 from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.ensemble import Ensemble
-from pyro_ssvae.runs import choose_device
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, Updates
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.experiments.runs import choose_device
+from pyro_ssvae.training.ensemble import Ensemble
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, Updates
 
 DEVICE = choose_device("auto")
 NUMBERS = (1, 2, 4, 8, 16) if DEVICE.type == "cpu" else (1, 4, 16, 64)

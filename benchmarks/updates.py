@@ -23,11 +23,11 @@ from measure import alternating, machine, matrix_products, peak_mb, ratios
 from peers import Workload
 
 from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.files import replacing, write_text
-from pyro_ssvae.precision import Precision
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, Updates
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.system.files import replacing, write_text
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, Updates
 
 WORKLOADS = (
     Workload("thesis", x_dim=784, hidden=500, z_dim=50, classes=10),

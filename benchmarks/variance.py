@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyro_ssvae import Objective, data, fit, guides, models
-from pyro_ssvae.data import Batch
+from pyro_ssvae.contract import Batch
 
 STAGES = (0, 1, 5, 20, 50)  # epochs of training
 DRAWS = 200

@@ -8,8 +8,8 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.dirichlet import ExpectedLogDirichlet, LogDirichlet
 from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import ExpectedLogDirichlet, LogDirichlet
 
 MIN_SHARE = 0.01  # of all classes together, in the mean of q(pi | x)
 

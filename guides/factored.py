@@ -4,9 +4,9 @@ import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
 
-from pyro_ssvae import interpolation as shot
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference import interpolation as shot
 from pyro_ssvae.labels import Inference, LabelInference, OneHots, completed
 
 
@@ -28,7 +28,7 @@ class Factored(PyroModule):
             ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: The temperature of relaxed labels.
         interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
-            :func:`pyro_ssvae.interpolation.distances`.
+            :func:`pyro_ssvae.inference.interpolation.distances`.
         interpolation_z: The weight of the moments of z in it.
     """
 

@@ -7,9 +7,10 @@ import torch
 from pyro import distributions as dist
 from torch import Tensor
 
-from pyro_ssvae import models, query
+from pyro_ssvae import models
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
+from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots
 
 
@@ -66,7 +67,7 @@ class M1(VAE):
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        from pyro_ssvae.baselines import fit_label
+        from pyro_ssvae.evaluation.references import fit_label
 
         self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
         if classifier is None:

@@ -8,8 +8,9 @@ from pyro.distributions.transforms import AffineTransform, SigmoidTransform
 from pyro.nn import PyroModule
 from torch import Tensor
 
-from pyro_ssvae import models, nn, reverse
+from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError, one_of, positive
+from pyro_ssvae.inference import reverse
 from pyro_ssvae.labels import Inference, LabelInference
 
 
@@ -21,7 +22,7 @@ class Untapped(PyroModule):
     q(z | x, y) is a normal pushed into the cube by a sigmoid. (The paper's eqs. 14 to 16 apply the
     sigmoid twice; its log-determinant is log (b - a) s(z) (1 - s(z)) for each dimension.)
 
-    Labels without images are learned from in reverse: see :mod:`pyro_ssvae.reverse`.
+    Labels without images are learned from in reverse: see :mod:`pyro_ssvae.inference.reverse`.
 
     Args:
         model: The model whose sizes this guide takes, and whose part it takes in reverse.

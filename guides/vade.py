@@ -9,10 +9,10 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.agreement import inconsistency, misalignment
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.inference.agreement import inconsistency, misalignment
 from pyro_ssvae.labels import Inference, LabelInference
+from pyro_ssvae.nn import ConvolutionalClassifier, Jitter
 
 
 class VaDE(PyroModule):
@@ -27,12 +27,12 @@ class VaDE(PyroModule):
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
             image.
-        jitter: The strength of t in training, see :class:`pyro_ssvae.images.Jitter`.
+        jitter: The strength of t in training, see :class:`pyro_ssvae.nn.Jitter`.
         consistency: The weight of the divergence between q(y | t(x)) of two views of an image, at
-            least 0, see :func:`pyro_ssvae.agreement.inconsistency`.
+            least 0, see :func:`pyro_ssvae.inference.agreement.inconsistency`.
         alignment: The weight of the divergence of the mean prediction from p(y), at least 0, see
-            :func:`pyro_ssvae.agreement.misalignment`. Keep it at 0 for data whose classes are not
-            equally frequent.
+            :func:`pyro_ssvae.inference.agreement.misalignment`. Keep it at 0 for data whose classes
+            are not equally frequent.
         label_inference: The way to infer unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: The temperature of relaxed labels.

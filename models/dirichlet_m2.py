@@ -9,8 +9,8 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
-from pyro_ssvae.dirichlet import Label, LogDirichlet
 from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.labels import Label, LogDirichlet
 
 
 class DirichletM2(PyroModule):

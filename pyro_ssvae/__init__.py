@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyro_ssvae import data, guides, models, nn
-    from pyro_ssvae.aggressive import AggressiveInference
-    from pyro_ssvae.elbo import TraceEnumKL_ELBO
-    from pyro_ssvae.ensemble import fit_ensemble
     from pyro_ssvae.errors import InputError, NonFiniteLossError
-    from pyro_ssvae.evaluation import evaluate
-    from pyro_ssvae.objective import Loss, Objective, negative_elbo
-    from pyro_ssvae.training import EarlyStopping, Epoch, fit
+    from pyro_ssvae.evaluation.evaluate import evaluate
+    from pyro_ssvae.inference.bounds import negative_elbo
+    from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
+    from pyro_ssvae.inference.objective import Loss, Objective
+    from pyro_ssvae.training.aggressive import AggressiveInference
+    from pyro_ssvae.training.ensemble import fit_ensemble
+    from pyro_ssvae.training.loop import EarlyStopping, Epoch, fit
 
 __version__ = "0.1.0"
 
@@ -26,10 +27,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AggressiveInference": "aggressive", "EarlyStopping": "training", "Epoch": "training",
-    "InputError": "errors", "Loss": "objective", "NonFiniteLossError": "errors",
-    "Objective": "objective", "TraceEnumKL_ELBO": "elbo", "evaluate": "evaluation",
-    "fit": "training", "fit_ensemble": "ensemble", "negative_elbo": "objective",
+    "AggressiveInference": "training.aggressive", "EarlyStopping": "training.loop",
+    "Epoch": "training.loop", "InputError": "errors", "Loss": "inference.objective",
+    "NonFiniteLossError": "errors", "Objective": "inference.objective",
+    "TraceEnumKL_ELBO": "inference.elbo", "evaluate": "evaluation.evaluate",
+    "fit": "training.loop", "fit_ensemble": "training.ensemble",
+    "negative_elbo": "inference.bounds",
 }
 
 

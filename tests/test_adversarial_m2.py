@@ -13,8 +13,8 @@ from by_hand import (
 from torch import Tensor
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
-from pyro_ssvae.data import Batch
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.training.updates import Moment, update
 
 N, D, K, J = 5, 6, 3, 2
 torch.manual_seed(0)

@@ -6,15 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, fit, guides, models, zoo
-from pyro_ssvae import aggressive as module
-from pyro_ssvae.aggressive import AggressiveInference, fresh_batches, train_guide
-from pyro_ssvae.data import Batch, Split, batches, from_arrays, load
-from pyro_ssvae.evaluation import evaluating
-from pyro_ssvae.objective import Loss
-from pyro_ssvae.probes import mutual_information
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment
+from pyro_ssvae import InputError, Objective, fit, guides, models
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Split, batches, from_arrays, load
+from pyro_ssvae.evaluation.probes import mutual_information
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.objective import Loss
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.training import aggressive as module
+from pyro_ssvae.training.aggressive import AggressiveInference, fresh_batches, train_guide
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment
 
 NOW = Moment(0, 0, 1)
 SIZES = {"batch_labelled": 5, "batch_unlabelled": 40}
@@ -222,7 +224,7 @@ def test_the_guide_moves_in_inner_steps_and_the_model_in_outer_ones(split, monke
         return taken
 
     monkeypatch.setattr(module, "INNER_STEPS", 2)
-    monkeypatch.setattr("pyro_ssvae.training.train_guide", watched)
+    monkeypatch.setattr("pyro_ssvae.training.loop.train_guide", watched)
     done = next(fit(objective, split, aggressive=AggressiveInference(), **SIZES))
     seen.append((values(objective.model), values(objective.guide)))
     assert len(seen) == 2 * done.updates + 1 > 3

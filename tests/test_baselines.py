@@ -10,9 +10,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
-from pyro_ssvae import baselines, data
-from pyro_ssvae.baselines import REFERENCES, evaluate_reference
+from pyro_ssvae import data
 from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.evaluation import references as baselines
+from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_ssvae.data import Batch, Dataset, Split, batches, steps_per_epoch
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Dataset, Split, batches, steps_per_epoch
 from pyro_ssvae.errors import InputError
 
 K, VALIDATION, TEST = 3, 10, 60

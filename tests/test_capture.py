@@ -14,24 +14,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pyro_ssvae import (
-    InputError,
-    NonFiniteLossError,
-    Objective,
-    fit,
-    graphs,
-    guides,
-    models,
-    nn,
-    zoo,
-)
-from pyro_ssvae.capture import Captured
-from pyro_ssvae.data import Batch, Split, batches, load
-from pyro_ssvae.evaluation import evaluating
-from pyro_ssvae.graphs import Function, Recorded
-from pyro_ssvae.program import CaptureError, trace
-from pyro_ssvae.training import WORTH_UPDATES, adam, worth_capturing
-from pyro_ssvae.updates import Moment, Updates
+from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, guides, models, nn
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Split, batches, load
+from pyro_ssvae.engine import graphs
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.graphs import Function, Recorded
+from pyro_ssvae.engine.program import CaptureError, trace
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.training.loop import WORTH_UPDATES, adam, worth_capturing
+from pyro_ssvae.training.updates import Moment, Updates
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +188,7 @@ def test_noise_is_drawn_in_the_programs_order_whatever_a_compiler_does(monkeypat
         graph.recompile()
         return graph
 
-    monkeypatch.setattr("pyro_ssvae.capture.compiled", backwards)
+    monkeypatch.setattr("pyro_ssvae.engine.capture.compiled", backwards)
     objective, batch = m2(), a_batch()
     captured = Captured(objective, sgd(objective), batch)
     torch.manual_seed(2)
@@ -348,7 +341,7 @@ def test_a_setting_changed_between_epochs_has_effect(name, options, change, spli
         change(objective)
         captures = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pyro_ssvae.updates.Captured", uncompiled(captures))
+            patch.setattr("pyro_ssvae.training.updates.Captured", uncompiled(captures))
             torch.manual_seed(2)
             expected, gradients = eager(objective, batch, 2.0)
             torch.manual_seed(2)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_ssvae.classifier_plots import (
+from pyro_ssvae.data import Dataset
+from pyro_ssvae.report.classifier_plots import (
     confusion,
     figures,
     label_scores,
@@ -20,7 +21,6 @@ from pyro_ssvae.classifier_plots import (
     mistaken_points,
     reliability,
 )
-from pyro_ssvae.data import Dataset
 
 PROBS = torch.tensor([
     [0.9, 0.1], [0.78, 0.22], [0.3, 0.7], [0.35, 0.65], [0.05, 0.95], [0.58, 0.42],

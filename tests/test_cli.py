@@ -22,9 +22,11 @@ from click.testing import CliRunner, Result
 from matplotlib.image import imread
 
 import pyro_ssvae
-from pyro_ssvae import data, runs, updates, zoo
+from pyro_ssvae import data
 from pyro_ssvae.cli import main
-from pyro_ssvae.files import locked
+from pyro_ssvae.experiments import runs, zoo
+from pyro_ssvae.system.files import locked
+from pyro_ssvae.training import updates
 
 SMALL = ("--set", "hidden=16", "--set", "z_dim=2", "--device", "cpu")
 MODULE = (sys.executable, "-m", "pyro_ssvae")
@@ -308,7 +310,7 @@ def test_compare_prints_the_table_and_where_the_report_is(comparison: Path) -> N
 def test_compare_tells_how_many_of_its_runs_and_references_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyro_ssvae.progress.QUIET", 0.0)
+    monkeypatch.setattr("pyro_ssvae.system.progress.QUIET", 0.0)
     result = call("compare", "supervised", "--seeds", 1, "--epochs", 1, "--set", "hidden=4",
                   "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
@@ -441,7 +443,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_training(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setattr(
-        "pyro_ssvae.updates.update", lambda *_, **__: pytest.fail("it trains")
+        "pyro_ssvae.training.updates.update", lambda *_, **__: pytest.fail("it trains")
     )
     assert "file" in refusal(call(command, "m2", "--out", tmp_path / "file" / "out"))
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pyro_ssvae import InputError, compare as comparing, data, runs
-from pyro_ssvae.baselines import REFERENCES, evaluate_reference
-from pyro_ssvae.compare import compare
+from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.files import locked
+from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
+from pyro_ssvae.experiments import compare as comparing
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.compare import compare
+from pyro_ssvae.system.files import locked
 
 PAIRS = ("m2", "vae", "supervised")
 METRICS = ("accuracy", "nll", "brier", "ece", "elbo", "iwae", "leakage")

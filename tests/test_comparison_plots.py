@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from pyro_ssvae.comparison_plots import accuracies, curves
+from pyro_ssvae.report.comparison_plots import accuracies, curves
 
 COLORS = {"m2": "#ff0000", "vae": "#00ff00", "LabelSpreading": "#0000ff"}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
 
-from pyro_ssvae.dirichlet import ExpectedLogDirichlet, Label, LogDirichlet
+from pyro_ssvae.labels import ExpectedLogDirichlet, Label, LogDirichlet
 
 KAPPAS = (0.1, 0.5, 1.0, 5.0, 1e2, 1e4, 1e6, 1e8)
 MEANS = {"even": [0.2, 0.3, 0.1, 0.4], "sure": [0.001, 0.997, 0.001, 0.001]}

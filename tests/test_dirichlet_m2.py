@@ -23,12 +23,12 @@ from pyro import poutine
 from torch import Tensor
 
 from pyro_ssvae import Objective, guides, models, negative_elbo
-from pyro_ssvae.capture import Captured
-from pyro_ssvae.data import Batch
-from pyro_ssvae.evaluation import evaluating
-from pyro_ssvae.importance import iwae
-from pyro_ssvae.noise import lifted
-from pyro_ssvae.program import trace
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.engine.program import trace
+from pyro_ssvae.evaluation.importance import iwae
+from pyro_ssvae.inference.programs import evaluating
 
 N, D, K, J = 5, 6, 4, 2
 torch.manual_seed(0)

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.drawing import class_names, color, plane_axes
+from pyro_ssvae.report.drawing import class_names, color, plane_axes
 
 
 def dataset(y: list[int] | list[list[int]], classes: int, names: tuple[str, ...] | None) -> Dataset:

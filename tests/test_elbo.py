@@ -19,7 +19,7 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_ssvae import InputError, guides, models
-from pyro_ssvae.elbo import Term, TraceEnumKL_ELBO
+from pyro_ssvae.inference.elbo import Term, TraceEnumKL_ELBO
 
 N, K = 4, 3
 X = torch.tensor([0.3, -1.2, 2.0, 0.7], dtype=torch.float64)
@@ -1017,7 +1017,7 @@ def test_sites_of_the_same_dimensions_share_what_the_guide_gives_them(monkeypatc
         contractions.append(equation)
         return opt_einsum.contract(equation, *tensors, **options)
 
-    monkeypatch.setattr("pyro_ssvae.elbo.contract", contract)
+    monkeypatch.setattr("pyro_ssvae.inference.elbo.contract", contract)
     assert terms(guide_enumerated()).keys() == {"x", "y", "z"}
     assert len(contractions) == 1
 

@@ -12,21 +12,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.utils import cpp_extension
 
-from pyro_ssvae import (
-    InputError,
-    NonFiniteLossError,
-    Objective,
-    fit,
-    fit_ensemble,
-    guides,
-    models,
-    zoo,
-)
+from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, fit_ensemble, guides, models
 from pyro_ssvae.data import Dataset, Split, load
-from pyro_ssvae.ensemble import Ensemble, check_replicas
-from pyro_ssvae.graphs import compiled
-from pyro_ssvae.program import CaptureError
-from pyro_ssvae.training import Epoch
+from pyro_ssvae.engine.graphs import compiled
+from pyro_ssvae.engine.program import CaptureError
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.training.ensemble import Ensemble, check_replicas
+from pyro_ssvae.training.loop import Epoch
 
 DIFFERENT_NOISE = {"untapped"}  # drawn from what the model gives: see the last test
 REPLICAS = 2

@@ -6,16 +6,12 @@ import torch
 from pyro.distributions import Delta, Normal, OneHotCategorical
 from pyro.nn import PyroModule
 
-from pyro_ssvae import guides, models, negative_elbo, zoo
+from pyro_ssvae import guides, models, negative_elbo
 from pyro_ssvae.data import Dataset, from_arrays, load
-from pyro_ssvae.evaluation import (
-    class_probabilities,
-    elbo,
-    elbo_parts,
-    evaluate,
-    evaluating,
-)
-from pyro_ssvae.progress import Progress
+from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, elbo_parts, evaluate
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.system.progress import Progress
 
 
 @pytest.fixture
@@ -49,7 +45,7 @@ def test_elbo_of_many_rows_is_the_mean_over_chunks(monkeypatch) -> None:
     model = models.Supervised(4, 3)
     guide = guides.Supervised(model)
     whole = elbo(model, guide, X, Y)
-    monkeypatch.setattr("pyro_ssvae.evaluation.CHUNK", 4)
+    monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CHUNK", 4)
     assert elbo(model, guide, X, Y) == pytest.approx(whole, rel=1e-6)
     assert class_probabilities(guide, X).shape == (9, 3)
 
@@ -148,7 +144,7 @@ def test_data_of_a_single_class_are_evaluated() -> None:
 
 def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> None:
     # Sorted data, whose first images are all of one class.
-    monkeypatch.setattr("pyro_ssvae.evaluation.CLASSIFIED", 100)
+    monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CLASSIFIED", 100)
     y = torch.arange(400) // 200
     images = torch.eye(2)[y]
     split = Dataset("sorted", images, y, 2, torch.arange(400)[::2], validation=10).split(4)
@@ -170,8 +166,8 @@ def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
             super().__init__(*args, **options)
             bars.append(self)
 
-    monkeypatch.setattr("pyro_ssvae.evaluation.Progress", Watched)
-    monkeypatch.setattr("pyro_ssvae.evaluation.STEP", 100)
+    monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.Progress", Watched)
+    monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.STEP", 100)
     model, guide = pair
     split = from_arrays(torch.rand(400, 4), torch.arange(400) % 3).split(9, validation=250)
     evaluate(model, guide, split, "validation", progress=shown)

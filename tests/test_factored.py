@@ -29,8 +29,8 @@ from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models, negative_elbo
-from pyro_ssvae.data import Batch
-from pyro_ssvae.interpolation import distances
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.inference.interpolation import distances
 
 N, D, J = 5, 6, 2
 SIZES = (2, 3, 4)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyro_ssvae import InputError, checkpoint
-from pyro_ssvae.files import locked, replacing, write_text
+from pyro_ssvae import InputError
+from pyro_ssvae.experiments import checkpoint
+from pyro_ssvae.system.files import locked, replacing, write_text
 
 
 def names(folder: Path) -> set[str]:

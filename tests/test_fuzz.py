@@ -26,8 +26,9 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_ssvae import InputError, checkpoint, data, folder, runs
+from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split, mnist, mulan
+from pyro_ssvae.experiments import checkpoint, folder, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
 RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to

@@ -8,21 +8,14 @@ import pyro
 import pytest
 import torch
 
-from pyro_ssvae import (
-    NonFiniteLossError,
-    Objective,
-    fit,
-    fit_ensemble,
-    guides,
-    models,
-    zoo,
-)
-from pyro_ssvae.capture import Captured
+from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, guides, models
 from pyro_ssvae.data import Split, batches, load
-from pyro_ssvae.ensemble import Ensemble
-from pyro_ssvae.pause import Pause
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, Updates
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.training.ensemble import Ensemble
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.pause import Pause
+from pyro_ssvae.training.updates import Moment, Updates
 
 pytestmark = [
     pytest.mark.gpu,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae import InputError
-from pyro_ssvae.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.nn import ConvolutionalClassifier, Jitter
 
 DRAWS = 2_000
 

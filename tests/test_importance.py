@@ -10,8 +10,8 @@ from pyro import distributions as dist
 from torch import Tensor, nn
 
 from pyro_ssvae import guides, models
-from pyro_ssvae.evaluation import elbo
-from pyro_ssvae.importance import class_posteriors, iwae, log_weights
+from pyro_ssvae.evaluation.evaluate import elbo
+from pyro_ssvae.evaluation.importance import class_posteriors, iwae, log_weights
 
 K = 3
 X = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 1, 1]], dtype=torch.double)
@@ -89,7 +89,7 @@ def test_bounds_are_averaged_over_samples_of_z() -> None:
 
 def test_class_posteriors_do_not_depend_on_the_chunks(monkeypatch) -> None:
     whole = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
-    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 6)  # three images at a time
+    monkeypatch.setattr("pyro_ssvae.evaluation.importance.ROWS", 6)  # three images at a time
     parts = class_posteriors(Model(0.0), Guide(), X, K, samples=2)
     for name in ("elbo", "reconstruction"):
         assert parts[name].shape == (len(X), K)
@@ -105,7 +105,7 @@ def test_classes_are_compared_with_the_same_noise() -> None:
 
 
 def test_noise_differs_between_chunks(monkeypatch) -> None:
-    monkeypatch.setattr("pyro_ssvae.importance.ROWS", 1)  # an image at a time
+    monkeypatch.setattr("pyro_ssvae.evaluation.importance.ROWS", 1)  # an image at a time
     torch.manual_seed(0)
     found = class_posteriors(Model(1.5), Guide(), X[:1].repeat(5, 1), K, samples=1)["elbo"]
     assert len(found.unique(dim=0)) == 5

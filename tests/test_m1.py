@@ -13,9 +13,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor
 
-from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, query, runs, zoo
+from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models
 from pyro_ssvae.data import Split, from_arrays
-from pyro_ssvae.evaluation import class_probabilities, evaluate, evaluating
+from pyro_ssvae.evaluation.evaluate import class_probabilities, evaluate
+from pyro_ssvae.experiments import runs, zoo
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.programs import evaluating
 
 D, K, J = 6, 3, 2
 torch.manual_seed(0)

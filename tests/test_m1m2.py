@@ -19,8 +19,9 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import Objective, fit, guides, models, negative_elbo, zoo
-from pyro_ssvae.data import Batch
+from pyro_ssvae import Objective, fit, guides, models, negative_elbo
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.experiments import zoo
 
 N, D, K, J, A = 5, 6, 3, 2, 4
 torch.manual_seed(0)

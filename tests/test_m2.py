@@ -27,7 +27,7 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
-from pyro_ssvae.data import Batch
+from pyro_ssvae.contract import Batch
 
 N, D, K, J = 6, 7, 4, 3
 

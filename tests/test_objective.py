@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from pyro_ssvae import InputError, Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.evaluation import elbo_parts
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.evaluation.evaluate import elbo_parts
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from pyro_ssvae import Objective, evaluate, fit, zoo
+from pyro_ssvae import Objective, evaluate, fit
 from pyro_ssvae.data import Split, load
+from pyro_ssvae.experiments import zoo
 
 
 def having(option: str) -> list[str]:

@@ -10,9 +10,11 @@ from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, fit, negative_elbo, query, zoo
+from pyro_ssvae import InputError, Objective, fit, negative_elbo
 from pyro_ssvae.data import Split, load
-from pyro_ssvae.evaluation import fit_classifier
+from pyro_ssvae.evaluation.evaluate import fit_classifier
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference import query
 
 pytestmark = pytest.mark.parametrize("name", zoo.names())
 

@@ -11,9 +11,12 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
-from pyro_ssvae import Objective, data, plots, query, zoo
+from pyro_ssvae import Objective, data
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation import evaluating
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.report import plots
 
 HISTORY = [
     {"epoch": e, "updates": 12 * e, "seconds": 0.5, "loss": 9.0 / e, "labelled": 5.0 / e,

@@ -5,10 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from pyro_ssvae import InputError, Objective, fit, guides, models
-from pyro_ssvae.capture import Captured
-from pyro_ssvae.data import Batch, load
-from pyro_ssvae.precision import matrix_products
-from pyro_ssvae.updates import Moment, Updates
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import load
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.precision import matrix_products
+from pyro_ssvae.training.updates import Moment, Updates
 
 
 def test_linear_layers_multiply_rounded_numbers_and_add_an_exact_bias() -> None:

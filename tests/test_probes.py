@@ -10,10 +10,12 @@ from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
-from pyro_ssvae import guides, models, nn, probes, query
+from pyro_ssvae import guides, models, nn
 from pyro_ssvae.data import Dataset, from_arrays
-from pyro_ssvae.evaluation import evaluating
-from pyro_ssvae.probes import active_units, leakage, mutual_information
+from pyro_ssvae.evaluation import probes
+from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.programs import evaluating
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
-from pyro_ssvae.capture import Captured
-from pyro_ssvae.data import Batch
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, Updates, update
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, Updates, update
 
 
 def m2(**options) -> Objective:

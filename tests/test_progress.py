@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from pyro_ssvae import progress
-from pyro_ssvae.progress import Progress, duration, say
+from pyro_ssvae.system import progress
+from pyro_ssvae.system.progress import Progress, duration, say
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import torch
 from pyro import distributions as dist
 from torch import Tensor
 
-from pyro_ssvae import guides, models, query
+from pyro_ssvae import guides, models
+from pyro_ssvae.inference import query
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyro
 
-from pyro_ssvae import zoo
+from pyro_ssvae.experiments import zoo
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from pyro_ssvae import comparison_plots, data, plots, report, zoo
-from pyro_ssvae.baselines import REFERENCES
-from pyro_ssvae.compare import TABLE
+from pyro_ssvae import data
 from pyro_ssvae.data import Dataset
+from pyro_ssvae.evaluation.references import REFERENCES
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments.compare import TABLE
+from pyro_ssvae.report import comparison_plots, plots
+from pyro_ssvae.report import page as report
 
 PAIRS = ("m2", "vae", "supervised")
 VOID = {"meta", "img", "br", "link", "hr"}

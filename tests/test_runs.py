@@ -17,18 +17,15 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_ssvae import (
-    InputError,
-    NonFiniteLossError,
-    plots,
-    report,
-    runs,
-    training,
-    updates,
-)
+from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
-from pyro_ssvae.files import locked
-from pyro_ssvae.signals import Interrupted
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.report import page as report
+from pyro_ssvae.report import plots
+from pyro_ssvae.system.files import locked
+from pyro_ssvae.system.signals import Interrupted
+from pyro_ssvae.training import loop as training
+from pyro_ssvae.training import updates
 
 UPDATES = math.ceil(1187 / 100)  # digits: 1797 less 360 test, 200 validation and 50 labelled
 FILES = {"metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures"}

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from pyro_ssvae.data import PARTS, SOURCES, Dataset, from_arrays, load
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.presets import PRESETS
+from pyro_ssvae.recipes import PRESETS
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pyro_ssvae.tables import (
+from pyro_ssvae.report.tables import (
     COLUMNS,
     cells,
     csv_of_means,

@@ -16,10 +16,11 @@ from pyro_ssvae import (
     guides,
     models,
 )
-from pyro_ssvae.data import Batch, Split, from_arrays, load
-from pyro_ssvae.objective import Loss
-from pyro_ssvae.schedule import learning_rate
-from pyro_ssvae.training import adam, noise_seed, validate
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Split, from_arrays, load
+from pyro_ssvae.inference.objective import Loss
+from pyro_ssvae.training.loop import adam, noise_seed, validate
+from pyro_ssvae.training.schedule import learning_rate
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +257,7 @@ def test_decayed_rates_go_on_exactly_from_a_saved_optimizer(split) -> None:
 
 
 def test_progress_is_told_where_there_is_no_terminal(split, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("pyro_ssvae.progress.QUIET", 0.0)
+    monkeypatch.setattr("pyro_ssvae.system.progress.QUIET", 0.0)
     next(fit(m2(), split, progress=True))
     total = 50 * -(-len(split.unlabelled) // 100)
     assert f"training M2: 1 of {total} updates" in capsys.readouterr().err

@@ -7,14 +7,16 @@ from pyro import distributions as dist
 from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
 from pyro.poutine.enum_messenger import EnumMessenger
-
 from torch.distributions import kl_divergence
 
-from pyro_ssvae import Objective, guides, models, nn, query, zoo
-from pyro_ssvae.data import Batch, load
+from pyro_ssvae import Objective, guides, models, nn
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import load
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots, RelaxedOneHots
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, update
 
 
 def enumerated(program) -> poutine.Trace:

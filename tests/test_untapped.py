@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, reverse
-from pyro_ssvae.data import Batch
-from pyro_ssvae.noise import lifted
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.inference import reverse
 
 N, D, K, J, BOUND = 5, 6, 3, 2, 1.5
 torch.manual_seed(0)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
-from pyro_ssvae.data import Batch
-from pyro_ssvae.finite import Guard
-from pyro_ssvae.objective import Loss
-from pyro_ssvae.training import adam
-from pyro_ssvae.updates import Moment, update
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.inference.objective import Loss
+from pyro_ssvae.training.finite import Guard
+from pyro_ssvae.training.loop import adam
+from pyro_ssvae.training.updates import Moment, update
 
 NOW = Moment(epoch=2, step=3, steps=10)
 

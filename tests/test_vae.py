@@ -19,7 +19,7 @@ from by_hand import (
 from torch import Tensor
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
-from pyro_ssvae.data import Batch
+from pyro_ssvae.contract import Batch
 
 N, D, J, V = 5, 4, 3, 6
 torch.manual_seed(0)

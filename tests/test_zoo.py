@@ -8,9 +8,10 @@ from typing import Any, Literal, Optional
 import pytest
 import torch
 
-from pyro_ssvae import InputError, data, guides, models, zoo
-from pyro_ssvae.presets import PRESETS
-from pyro_ssvae.zoo import Option
+from pyro_ssvae import InputError, data, guides, models
+from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments.zoo import Option
+from pyro_ssvae.recipes import PRESETS
 
 
 @pytest.fixture(scope="module")

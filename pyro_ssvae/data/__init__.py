@@ -1,8 +1,10 @@
-"""Data sets, splits into labelled and unlabelled parts, and batches."""
+"""Data sets, splits into labelled and unlabelled parts, and batches; one file a source."""
 
-from pyro_ssvae.data.batches import Batch, batches, steps_per_epoch
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data.arrays import from_arrays
+from pyro_ssvae.data.batches import batches, steps_per_epoch
 from pyro_ssvae.data.dataset import PARTS, Dataset, Split
-from pyro_ssvae.data.sources import SOURCES, from_arrays, load
+from pyro_ssvae.data.sources import SOURCES, load
 
 __all__ = [
     "PARTS", "SOURCES", "Batch", "Dataset", "Split", "batches", "from_arrays", "load",

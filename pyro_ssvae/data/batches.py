@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_ssvae.contract import Batch
 from pyro_ssvae.data.dataset import Split
 from pyro_ssvae.errors import InputError, positive
 
 MOST_LABELLED = 1_000_000  # a batch repeats the labelled examples, and would fill any memory
-
-
-class Batch(NamedTuple):
-    """What one update sees.
-
-    Attributes:
-        x: (L, D) labelled examples.
-        y: (L, K) their one-hot labels, laid out as :meth:`Split.examples` does.
-        u: (U, D) unlabelled examples.
-    """
-
-    x: Tensor
-    y: Tensor
-    u: Tensor
 
 
 def steps_per_epoch(split: Split, unlabelled: int = 100) -> int:

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pyro_ssvae.data import draws, indices
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.files import write_text
+from pyro_ssvae.system.files import write_text
 
 PARTS = ("labelled", "unlabelled", "validation", "test")
 
@@ -83,7 +84,7 @@ class Dataset:
                 f" got labels from {int(y.min())} to {int(y.max())}"
             )
         try:
-            _check_indices("test indices", self.test, len(x))
+            indices.check("test indices", self.test, len(x))
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         if self.image_shape and self.image_shape[0] * self.image_shape[1] != x.shape[1]:
@@ -153,15 +154,22 @@ class Dataset:
             )
         pool = rng.permutation(pool)
         held_out, rest = pool[:validation], pool[validation:]
-        draw = self._covering if self.multilabel else self._balanced
-        labelled = draw(rest, labels, rng)
+        y = self.y.cpu().numpy()
+        try:
+            if self.multilabel:
+                labelled = draws.covering(rest, y[rest], labels)
+            else:
+                labelled = draws.balanced(rest, y[rest], labels, self.classes, rng)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
+        hidden = draws.hidden(labelled, y.shape, missing, rng) if missing else None
         return Split(
             self,
             labelled=torch.from_numpy(labelled),
             unlabelled=torch.from_numpy(np.setdiff1d(rest, labelled)),
             validation=torch.from_numpy(np.sort(held_out)),
             seed=seed,
-            hidden=self._hidden(labelled, missing, rng) if missing else None,
+            hidden=None if hidden is None else torch.from_numpy(hidden).to(self.y.device),
         )
 
     def _check_split(self, labels: int, validation: int, seed: int, missing: float) -> None:
@@ -183,54 +191,6 @@ class Dataset:
                 f"{self.name}: expected at least one label for each of {self.classes} classes,"
                 f" got labels={labels}"
             )
-
-    def _covering(
-        self, shuffled: np.ndarray[Any, Any], labels: int, rng: np.random.Generator
-    ) -> np.ndarray[Any, Any]:
-        y = self.y.cpu().numpy()[shuffled]
-        shuffled, y = (array[(y >= 0).any(1)] for array in (shuffled, y))
-        if len(shuffled) < labels:
-            raise InputError(
-                f"{self.name}: expected labels <= {len(shuffled)}, the examples of the training"
-                f" part that have a known label, got {labels}"
-            )
-        has = np.concatenate([y == 0, y == 1], axis=1)
-        needed: list[int] = []  # the first in the order to show a value, the rarest value first
-        for value in np.argsort(has.sum(0), kind="stable"):
-            if has[:, value].any() and not has[needed, value].any():
-                needed.append(int(has[:, value].argmax()))
-        if len(needed) > labels:
-            raise InputError(
-                f"{self.name}: expected labels >= {len(needed)} so that each of {y.shape[1]} labels"
-                f" is seen present and absent, got {labels}"
-            )
-        others = np.setdiff1d(np.arange(len(shuffled)), needed)[:labels - len(needed)]
-        return np.sort(shuffled[[*needed, *others]])
-
-    def _hidden(
-        self, labelled: np.ndarray[Any, Any], missing: float, rng: np.random.Generator
-    ) -> Tensor:
-        hidden = torch.zeros(self.y.shape, dtype=torch.bool)
-        hidden[labelled] = torch.from_numpy(rng.random((len(labelled), self.y.shape[1])) < missing)
-        return hidden.to(self.y.device)
-
-    def _balanced(
-        self, shuffled: np.ndarray[Any, Any], labels: int, rng: np.random.Generator
-    ) -> np.ndarray[Any, Any]:
-        wanted = np.full(self.classes, labels // self.classes)
-        wanted[rng.permutation(self.classes)[: labels % self.classes]] += 1
-        y = self.y.cpu().numpy()[shuffled]
-        drawn = []
-        for k, n in enumerate(wanted):
-            of_class = shuffled[y == k]
-            if len(of_class) < n:
-                hint = "ask for fewer labels" if len(of_class) else "classes count from 0"
-                raise InputError(
-                    f"{self.name}: labels={labels} needs {n} examples of class {k}, and the"
-                    f" training part has {len(of_class) or 'none'}; {hint}"
-                )
-            drawn.append(of_class[:n])
-        return np.sort(np.concatenate(drawn))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +221,7 @@ class Split:
         for name, part in parts.items():
             if name != "test" and part.numel() == 0:
                 raise InputError(f"expected at least one {name} example in a split, got none")
-        _check_indices("indices", torch.cat(list(parts.values())), len(self.dataset.y))
+        indices.check("indices", torch.cat(list(parts.values())), len(self.dataset.y))
         if self.hidden is not None:
             self._check_hidden(self.hidden)
 
@@ -329,54 +289,20 @@ class Split:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            name, seed = content["data"], int(_indices([content["seed"]]))
+            name, seed = content["data"], int(indices.numbers([content["seed"]]))
             if seed < 0:
                 raise ValueError(f"seed {seed}")
-            parts = {name: _indices(content[name]) for name in PARTS}
-            pairs = _pairs(content["hidden"]) if "hidden" in content else None
+            parts = {name: indices.numbers(content[name]) for name in PARTS}
+            pairs = indices.pairs(content["hidden"]) if "hidden" in content else None
         # A list nested too deep is a RecursionError, a number too large for int64 a RuntimeError.
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{path}: expected a saved split, got {error!r}") from None
         if name != dataset.name:
             raise InputError(f"{path}: expected a split of {dataset.name}, got one of {name}")
         try:
-            _check_indices("indices", torch.cat(list(parts.values())), len(dataset.y))
+            indices.check("indices", torch.cat(list(parts.values())), len(dataset.y))
             test = parts.pop("test")
-            hidden = None if pairs is None else _mask(pairs, dataset.y)
+            hidden = None if pairs is None else indices.mask(pairs, dataset.y)
             return cls(replace(dataset, test=test), **parts, seed=seed, hidden=hidden)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-
-
-def _indices(content: Any) -> Tensor:
-    if not isinstance(content, list) or not all(type(index) is int for index in content):
-        raise TypeError("expected lists of whole numbers")
-    return torch.tensor(content, dtype=torch.int64)
-
-
-def _pairs(content: Any) -> Tensor:
-    if not isinstance(content, list) or any(len(_indices(pair)) != 2 for pair in content):
-        raise TypeError("expected pairs of whole numbers")
-    return _indices([index for pair in content for index in pair]).reshape(-1, 2)
-
-
-def _mask(pairs: Tensor, y: Tensor) -> Tensor:
-    hidden = torch.zeros(y.shape, dtype=torch.bool, device=y.device)
-    outside = (pairs < 0) | (pairs >= torch.tensor([len(y), *y.shape[1:], 0][:2]))
-    if outside.any():
-        raise InputError(
-            f"expected hidden labels within those of the data, {tuple(y.shape)}, got"
-            f" {pairs[outside.any(dim=1)][0].tolist()}"
-        )
-    if len(pairs):
-        hidden[pairs[:, 0], pairs[:, 1]] = True
-    return hidden
-
-
-def _check_indices(what: str, indices: Tensor, examples: int) -> None:
-    distinct, counts = indices.unique(return_counts=True)
-    outside = distinct[(distinct < 0) | (distinct >= examples)]
-    again = distinct[counts > 1]
-    wrong = [str(int(i)) for i in outside[:1]] + [f"{int(i)} more than once" for i in again[:1]]
-    if wrong:
-        raise InputError(f"expected disjoint {what} below {examples}, got {wrong[0]}")

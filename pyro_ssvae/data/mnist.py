@@ -15,14 +15,25 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.recipes import PRESETS
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 EXAMPLES = 60_000  # in the larger of the two parts
+
+
+def load(name: str, root: Path | None = None) -> Dataset:
+    """The 70,000 images of 28 x 28 pixels, of which 10,000 are for testing."""
+    images, labels, test = read_mnist(root)
+    return Dataset(
+        name=name, x=images, y=labels, classes=10, test=test, validation=10_000,
+        image_shape=(28, 28), defaults=dict(PRESETS[name]),
+    )
 
 
 def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:

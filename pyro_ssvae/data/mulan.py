@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 from scipy.io import arff
+from sklearn.preprocessing import MinMaxScaler
 
+from pyro_ssvae.data.arrays import from_arrays
+from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.recipes import PRESETS
 
 # Examples, features and labels: a file cut off after a whole line reads like a smaller one.
 SHAPES = {"yeast": (2_417, 103, 14), "scene": (2_407, 294, 6), "emotions": (593, 72, 6)}
 LABELS = {b"0": 0, b"1": 1, b"?": -1}
 
 Array = np.ndarray[Any, Any]
+
+
+def load(name: str, root: Path | None = None) -> Dataset:
+    """One of the data sets of :data:`SHAPES`, its features scaled to [0, 1] one by one."""
+    x, y, names = read_mulan(name, root)
+    x = MinMaxScaler(clip=True).fit_transform(x)
+    dataset = from_arrays(x, y, name=name, class_names=names)
+    return replace(dataset, defaults=dict(PRESETS[name]))
 
 
 def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array, list[str]]:

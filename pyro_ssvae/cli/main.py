@@ -1,0 +1,193 @@
+"""The command line: ``pyro-ssvae list | train | evaluate | compare``.
+
+Torch and Pyro take seconds to import: every command imports what it needs, so that help, versions
+and misspelt options come at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyro_ssvae import __version__
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory
+from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.system.signals import Interrupted, Signals
+
+Command = Callable[..., Any]
+
+
+class _InputFailure(click.ClickException):
+    exit_code = 2
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _interruption(error: Interrupted, arguments: list[str]) -> str:
+    """What was interrupted, and the command that goes on with it."""
+    if arguments[:1] not in (["train"], ["compare"]):
+        return str(error)
+    again = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
+
+
+class _Commands(click.Group):
+    """Shows what this library raises as one line: exit status 2 for input, 1 for a lost run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with Signals(), enough_memory():
+                return super().invoke(ctx)
+        except Interrupted as error:
+            click.echo(_interruption(error, ctx.obj), err=True)
+            ctx.exit(128 + error.number)  # as a shell has it
+        except BrokenPipeError:
+            # What reads the output, such as head, has enough: end as other programs do then.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
+        except (InputError, OSError) as error:
+            raise _InputFailure(_one_line(error)) from None
+        except NonFiniteLossError as error:
+            raise click.ClickException(_one_line(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Semi-supervised variational autoencoders as Pyro model/guide pairs."""
+
+
+_data = click.option(
+    "--data", "data_name", default="digits", show_default=True,
+    help="Data set: " + ", ".join(PRESETS) + ".",
+)
+_data_root = click.option(
+    "--data-root", type=click.Path(), default=None,
+    help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.",
+)
+_device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+
+
+@main.command("list")
+@click.argument("model", required=False)
+@_data
+def list_(model: str | None, data_name: str) -> None:
+    """List the pairs, or the options of MODEL: what they mean, and the values used on the data."""
+    from pyro_ssvae.cli import listing
+
+    click.echo(listing.pairs() if model is None else listing.options(model, data_name), nl=False)
+
+
+def _data_options(command: Command) -> Command:
+    for option in reversed((
+        _data,
+        _data_root,
+        click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
+        click.option("--missing", default=0.0, show_default=True,
+                     help="Share of their labels that is hidden, of multi-label data."),
+    )):
+        command = option(command)
+    return command
+
+
+def _training_options(command: Command) -> Command:
+    for option in reversed((
+        click.option("--epochs", default=50, show_default=True,
+                     help="Passes over the unlabelled data."),
+        click.option("--batch-labelled", default=100, show_default=True,
+                     help="Labelled examples in a batch."),
+        click.option("--batch-unlabelled", default=100, show_default=True,
+                     help="Unlabelled examples in a batch."),
+        click.option("--patience", type=int, default=None,
+                     help="Stop after so many epochs without better validation; keep the best."),
+        click.option("--aggressive", is_flag=True,
+                     help="Begin with aggressive training of the guide (He et al. 2019)."),
+        click.option("--capture", default="auto", show_default=True,
+                     help="Compile updates to one graph: auto, on or off."),
+        click.option("--precision", default="fp32", show_default=True,
+                     help="Of matrix products in training: fp32 or bf16."),
+        _device,
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                     help="Option of a pair, as `list MODEL` shows them; may be repeated."),
+        click.option("--out", type=click.Path(), required=True, help="Folder to write to."),
+        click.option("--resume", is_flag=True, help="Go on with what is in the folder."),
+        click.option("--overwrite", is_flag=True, help="Replace what is in the folder."),
+    )):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("model")
+@_data_options
+@click.option("--seed", default=0, show_default=True, help="Of split, weights, batches and noise.")
+@_training_options
+def train(
+    model: str, data_name: str, data_root: str | None, labels: int, missing: float, seed: int,
+    settings: tuple[str, ...], out: str, **training: Any,
+) -> None:
+    """Train MODEL and write metrics, history, split, checkpoint and figures."""
+    from pyro_ssvae import data
+    from pyro_ssvae.experiments import runs, zoo
+    from pyro_ssvae.system.progress import say
+
+    options = zoo.parse(settings, zoo.pair(model).options)
+    split = data.load(data_name, data_root).split(labels, seed=seed, missing=missing)
+    with enough_memory(**options):
+        metrics = runs.train(
+            model, split, out, options=options, progress=True, log=say, **training
+        )
+    _print_metrics(metrics["test"])
+    click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path())
+@_data_root
+@_device
+def evaluate(folder: str, data_root: str | None, device: str) -> None:
+    """Print the test metrics of the run in DIR, from its checkpoint."""
+    from pyro_ssvae.experiments import runs
+
+    run = runs.load(folder, root=data_root, device=device)
+    _print_metrics(runs.test_metrics(run, progress=True))
+
+
+def _print_metrics(metrics: dict[str, float | None]) -> None:
+    for name, value in metrics.items():
+        if value is not None:
+            click.echo(f"{name:24} {value:.6g}")
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@_data_options
+@click.option("--seeds", default=5, show_default=True, help="Number of splits.")
+@_training_options
+def compare(
+    models: tuple[str, ...], data_name: str, data_root: str | None, out: str, **arguments: Any
+) -> None:
+    """Train MODELS on the same splits; write a table and a report with figures."""
+    from pyro_ssvae import data
+    from pyro_ssvae.experiments import compare as comparison
+    from pyro_ssvae.experiments import zoo
+    from pyro_ssvae.system.progress import say
+
+    for name in models:
+        zoo.pair(name)
+    dataset = data.load(data_name, data_root)
+    report = comparison.compare(models, dataset, out, log=say, progress=True, **arguments)
+    click.echo("\n" + (Path(out) / comparison.TABLE).read_text())
+    click.echo(f"The report is {report.resolve()}")

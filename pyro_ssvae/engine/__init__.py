@@ -1,0 +1,1 @@
+"""Updates as one graph: programs traced, compiled, recorded, with Adam and noise within."""

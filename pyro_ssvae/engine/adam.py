@@ -1,0 +1,118 @@
+"""Adam as a part of captured updates. Kingma and Ba (2015), algorithm 1, as torch rounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pyro_ssvae.engine.graphs import Function, compiled
+
+BETAS, EPS = (0.9, 0.999), 1e-8  # torch's
+
+
+class FusedAdam:
+    """Torch's fused Adam on an optimizer's own state, without its Python.
+
+    Args:
+        optimizer: an Adam with one group of parameters.
+        parameters: those to move.
+    """
+
+    def __init__(self, optimizer: torch.optim.Adam, parameters: Sequence[nn.Parameter]) -> None:
+        self.options = optimizer.param_groups[0]
+        for p in parameters:
+            optimizer.state[p] = optimizer.state[p] or {
+                "step": torch.zeros((), dtype=torch.float32, device=p.device),
+                "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p),
+            }
+        states = [optimizer.state[p] for p in parameters]
+        self.means, self.squares = ([s[name] for s in states] for name in ("exp_avg", "exp_avg_sq"))
+        self.counts = torch.stack([state["step"] for state in states])  # one addition for all
+        for state, count in zip(states, self.counts):
+            state["step"] = count
+
+    @classmethod
+    def of(
+        cls, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]
+    ) -> FusedAdam | None:
+        """The step of an optimizer that is a plain fused Adam of these parameters, else None."""
+        if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
+            return None
+        group = optimizer.param_groups[0]
+        known = {id(p) for p in group["params"]}
+        if not group["fused"] or group["amsgrad"] or any(id(p) not in known for p in parameters):
+            return None
+        return cls(optimizer, parameters)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What changes beside the parameters."""
+        return [*self.means, *self.squares, self.counts]
+
+    def __call__(
+        self, parameters: list[Tensor], gradients: list[Tensor], *, lr: Tensor, broken: Tensor
+    ) -> None:
+        """Move the parameters, unless ``broken`` is 1."""
+        beta1, beta2 = self.options["betas"]
+        self.counts += 1.0 - broken
+        torch._fused_adam_(
+            parameters, gradients, self.means, self.squares, [], list(self.counts), lr=lr,
+            beta1=beta1, beta2=beta2, eps=self.options["eps"], amsgrad=False,
+            weight_decay=self.options["weight_decay"], maximize=self.options["maximize"],
+            found_inf=broken,
+        )
+
+
+class BatchedAdam:
+    """Adam for replicas side by side, each with its own learning rate.
+
+    Args:
+        parameters: (R, ...) each, moved in place.
+        compile: False runs it as it is.
+    """
+
+    def __init__(self, parameters: list[Tensor], *, compile: bool) -> None:
+        self.parameters = parameters
+        self.means, self.squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        self.count = torch.zeros(len(parameters[0]), dtype=torch.float64).to(parameters[0].device)
+        self.move: Function = _adam
+        if compile:
+            zeros = [torch.zeros_like(p) for p in parameters]
+            number = torch.zeros_like(self.count, dtype=parameters[0].dtype)
+            numbers = [number, number, number.float()]
+            given = [*parameters, *zeros, *self.means, *self.squares, *numbers]
+            self.move = compiled(make_fx(_adam)(*map(torch.clone, given)), given)
+
+    @property
+    def state(self) -> list[Tensor]:
+        """What changes beside the parameters."""
+        return [*self.means, *self.squares, self.count]
+
+    def __call__(self, gradients: Sequence[Tensor], *, lr: Tensor, broken: Tensor) -> None:
+        """Move the replicas of which ``broken`` is 0; ``lr`` and ``broken`` are (R,)."""
+        self.count += 1.0 - broken
+        beta1, beta2 = BETAS
+        rate = (lr / (1 - beta1**self.count)).to(lr.dtype)
+        scale = (1 - beta2**self.count).sqrt().to(lr.dtype)
+        self.move(
+            *self.parameters, *gradients, *self.means, *self.squares, rate, scale, broken
+        )
+
+
+def _adam(*tensors: Tensor) -> list[Tensor]:
+    *tensors_of_all, rate, scale, broken = tensors
+    number = len(tensors_of_all) // 4
+    groups = [tensors_of_all[i * number:(i + 1) * number] for i in range(4)]
+    for parameter, gradient, mean, square in zip(*groups):
+        of_replica = (-1, *(1,) * (parameter.dim() - 1))
+        first = mean.lerp(gradient, 1 - BETAS[0])
+        second = BETAS[1] * square + (1 - BETAS[1]) * gradient * gradient
+        step = rate.view(of_replica) * first / (second.sqrt() / scale.view(of_replica) + EPS)
+        kept = broken.view(of_replica) > 0
+        parameter.copy_(torch.where(kept, parameter, parameter - step))
+        mean.copy_(torch.where(kept, mean, first))
+        square.copy_(torch.where(kept, square, second))
+    return [broken]

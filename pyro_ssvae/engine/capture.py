@@ -1,0 +1,149 @@
+"""Updates as one graph: traced once, compiled, and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.adam import FusedAdam
+from pyro_ssvae.engine.graphs import Function, Recorded, compiled
+from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.engine.program import CaptureError, constants, inputs, scalars, trace
+from pyro_ssvae.inference.objective import Objective
+
+
+class Captured:
+    """An update of an objective for batches of one shape, as one graph.
+
+    Pyro's program runs once, while it is traced; what is left is its arithmetic, which inductor
+    compiles. The step of a fused Adam follows as one more operation, torch's own: inductor's
+    would be slower. A GPU replays all of it as one CUDA graph. Noise is drawn anew at every call,
+    from torch's generator and in the program's order, so that captured and eager training see the
+    same. The epoch, the learning rate and the weights are inputs: schedules go on without a new
+    capture. Everything else is a constant, and :meth:`lasts` tells whether it still holds. Nothing
+    waits for a GPU.
+
+    Args:
+        objective, batch, precision: as for :func:`pyro_ssvae.engine.program.trace`.
+        optimizer: of the objective's parameters.
+        compile: False replays the graph as traced, which costs no compiler and wins little.
+
+    Attributes:
+        program: what was traced.
+        adam: the step within; None leaves it to the caller, as of any other optimizer.
+
+    Raises:
+        CaptureError: if the program branches on values, there is no C++ compiler, or a GPU cannot
+            record it.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        batch: Batch,
+        *,
+        precision: Precision = "fp32",
+        compile: bool = True,
+    ) -> None:
+        self.objective, self.optimizer = objective, optimizer
+        self.program = trace(objective, batch, precision=precision)
+        self.adam = FusedAdam.of(optimizer, self.program.learnt)
+        self.numbers = Numbers(2 + len(self.program.weights), batch.x)
+        self.graph: Function = self.program.graph
+        tensors = [*self.program.state, *batch, *self.numbers.tensors]
+        if compile:
+            self.graph = _compiled(self.program.graph, tensors[:-1])
+        self.run: Function = self._update
+        if compile and batch.x.is_cuda:
+            averages = [] if self.adam is None else self.adam.state
+            self.run = Recorded(self._update, tensors, [*self.program.state, *averages])
+        self.constants = self._constants()
+
+    def __call__(self, batch: Batch, epoch: float) -> Outcome:
+        """The outcome of a batch, ``epoch`` epochs done, and the update that it asks for.
+
+        A loss or a gradient that is not finite moves nothing. Without :attr:`adam` the gradients
+        are set.
+        """
+        weights = (getattr(self.objective, name) for name in self.program.weights)
+        self.numbers(epoch, *weights, self.optimizer.param_groups[0]["lr"])
+        outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
+        outcome, gradients, _ = self.program.split(outputs)
+        for parameter, gradient in zip(self.program.learnt, gradients):  # none after Adam's step
+            parameter.grad = gradient
+        return outcome
+
+    def fits(self, batch: Batch) -> bool:
+        """Whether it is for batches of this shape, and the objective still has its terms."""
+        same = [part.shape for part in batch] == self.program.shapes
+        return same and inputs(self.objective) == self.program.weights
+
+    def lasts(self) -> bool:
+        """Whether all is as it was captured that is no input: it takes a millisecond or two.
+
+        What a program is made of is not read again while it is replayed: settings such as the
+        weight of a guide's term, the parameters that are trained, the optimizer and its state.
+        """
+        return self.constants == self._constants()
+
+    def _constants(self) -> Any:
+        tensors, groups = [*self.objective.parameters(), *self.objective.buffers()], []
+        if self.adam is not None:
+            for parameter in self.program.learnt:
+                tensors += self.optimizer.state[parameter].values()
+            groups = [
+                {name: value for name, value in group.items() if name not in ("params", "lr")}
+                for group in self.optimizer.param_groups
+            ]
+        return constants(self.objective), groups, [tensor.data_ptr() for tensor in tensors]
+
+    def _update(self, *tensors: Tensor) -> Sequence[Tensor]:
+        outputs = self.graph(*tensors[:-1])
+        if self.adam is None:
+            return outputs
+        outcome, gradients, broken = self.program.split(outputs)
+        lr = tensors[-1].float()  # that is the type torch's kernel reads
+        self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
+        return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
+
+
+def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
+    """The graph compiled, for tensors like these, with its noise drawn before it.
+
+    Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
+    181136), later to save memory (192635). Noise that depends on parameters is left to it.
+    """
+    try:
+        graph, noises = lifted(graph)
+    except CaptureError:
+        return compiled(graph, tensors)
+
+    def drawn() -> Iterator[Tensor]:
+        for noise in noises:
+            tensor = noise.empty(1)[0]
+            noise.fill(tensor, None)
+            yield tensor
+
+    with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
+        run = compiled(graph, [*tensors, *drawn()])
+    return lambda *given: run(*given, *drawn())
+
+
+class Numbers:
+    """Numbers held in tensors, which are written to when one changes."""
+
+    def __init__(self, number: int, like: Tensor) -> None:
+        self.tensors, self.values = scalars(number, like), [0.0] * number
+
+    def __call__(self, *values: float) -> None:
+        for i, (old, new) in enumerate(zip(self.values, values, strict=True)):
+            if new != old:
+                self.values[i] = new
+                self.tensors[i].fill_(new)  # an argument of a kernel: no wait, unlike a copy

@@ -1,0 +1,213 @@
+"""An update as a program of tensor operations: what is left of Pyro once it has run."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyro
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.precision import Precision, matrix_products
+from pyro_ssvae.engine.settings import settings
+from pyro_ssvae.inference.objective import Loss, Objective
+
+TERMS = ("labelled", "unlabelled", "alpha")  # weights of terms, that are absent at zero
+
+
+class CaptureError(RuntimeError):
+    """An objective cannot be captured; the message says why."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """The losses and the gradients of an objective, for batches of one shape.
+
+    Attributes:
+        graph: takes the tensors of ``learnt`` and ``buffers``, a batch's x, y and u, the epoch
+            and the ``weights``; it returns what :meth:`split` tells apart, and changes the buffers
+            in place.
+        learnt: the parameters that have a gradient.
+        buffers: of the objective, such as the statistics of batch normalisation.
+        shapes: of the batch.
+        weights: names of the objective's weights that are inputs.
+        terms: names of the loss's terms.
+    """
+
+    graph: torch.fx.GraphModule
+    learnt: list[nn.Parameter]
+    buffers: list[Tensor]
+    shapes: list[torch.Size]
+    weights: list[str]
+    terms: list[str]
+
+    @property
+    def state(self) -> list[Tensor]:
+        """The tensors that the graph takes first, without their gradients."""
+        return [parameter.detach() for parameter in self.learnt] + self.buffers
+
+    def split(self, outputs: Sequence[Tensor]) -> tuple[Outcome, list[Tensor], Tensor]:
+        """What the graph returns: the outcome, the gradients, and whether they are broken.
+
+        The latter is float32, 0 where the loss and all gradients are finite and 1 elsewhere.
+        """
+        total, *others, finite, broken = outputs
+        terms, gradients = others[:len(self.terms)], others[len(self.terms):]
+        return Outcome(total, dict(zip(self.terms, terms)), finite), gradients, broken
+
+
+def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") -> Program:
+    """Run an objective and its gradient once, noting down their tensor operations.
+
+    Nothing is changed by it.
+
+    Args:
+        objective: in the mode, on the device and with the options to trace it with.
+        batch: of the shape to trace it for.
+        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
+
+    Raises:
+        CaptureError: if the program branches on the values of tensors.
+    """
+    last = _LastSite()
+    with ExitStack() as stack:
+        stack.enter_context(_unchanged(objective, batch.x.device))
+        stack.enter_context(matrix_products(precision))
+        stack.enter_context(pyro.validation_enabled(False))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        try:
+            with last:
+                loss, learnt = _learnt(objective, batch)
+                buffers, weights = list(objective.buffers()), inputs(objective)
+                tensors = [*learnt, *buffers, *batch, *scalars(1 + len(weights), learnt[0])]
+                gradients = _Gradients(objective, learnt, buffers, weights)
+                graph = make_fx(gradients)(*(tensor.detach().clone() for tensor in tensors))
+        except Exception as error:  # whatever the tracer met that is no tensor operation
+            raise CaptureError(f"{reason(error)} (after site {last.name!r})") from error
+    shapes = [part.shape for part in batch]
+    return Program(graph, learnt, buffers, shapes, weights, list(loss.terms))
+
+
+def inputs(objective: Objective) -> list[str]:
+    """The weights of the objective that are inputs of its program; without a term, none is."""
+    return [w for w in TERMS if getattr(objective, w) > 0] + ["beta", "gamma_z", "gamma_y"]
+
+
+def constants(objective: Objective) -> dict[str, Any]:
+    """The settings of an objective that are no inputs of its program, by name.
+
+    A program is the same for objectives with equal ones, and for an objective while they last.
+    """
+    given = inputs(objective)
+    result = {name: value for name, value in settings(objective).items() if name not in given}
+    return result | {name: "positive" if name in given else "zero" for name in TERMS}
+
+
+def scalars(number: int, like: Tensor) -> list[Tensor]:
+    """So many zeros, of the dtype and on the device of ``like``."""
+    return [torch.zeros((), dtype=like.dtype, device=like.device) for _ in range(number)]
+
+
+def reason(error: Exception) -> str:
+    """In one line, why something could not be captured."""
+    text = str(error).strip()
+    if "value out of a tracing tensor" in text:
+        return "the program branches on the values of a tensor"
+    return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
+
+
+class _Gradients:
+    """The loss and the gradients as a function of all tensors that they depend on."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        learnt: list[nn.Parameter],
+        buffers: list[Tensor],
+        weights: list[str],
+    ) -> None:
+        self.objective, self.learnt, self.buffers = objective, learnt, buffers
+        self.weights = weights
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        state = [*self.learnt, *self.buffers]
+        given, (x, y, u, epoch, *weights) = tensors[:len(state)], tensors[len(state):]
+        values = [value.detach().requires_grad_() for value in given[:len(self.learnt)]]
+        others = dict(zip(state, [*values, *given[len(self.learnt):]]))
+        with (
+            _attributes(self.objective, dict(zip(self.weights, weights))),
+            _tensors_replaced(self.objective, others),
+        ):
+            loss = self.objective(Batch(x, y, u), epoch)
+        gradients = torch.autograd.grad(loss.total, values)
+        total = loss.total.detach()
+        finite = torch.stack([value.isfinite().all() for value in (total, *gradients)])
+        broken = 1.0 - finite.all().float()
+        return [total, *loss.terms.values(), *gradients, finite, broken]
+
+
+def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter]]:
+    """A loss, and the parameters on which it depends."""
+    parameters = [p for p in objective.parameters() if p.requires_grad]
+    loss = objective(batch, 0.0)
+    gradients = torch.autograd.grad(loss.total, parameters, allow_unused=True)
+    return loss, [p for p, gradient in zip(parameters, gradients) if gradient is not None]
+
+
+@contextmanager
+def _unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put buffers, such as the statistics of batch normalisation, and random state back."""
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+class _LastSite(Messenger):
+    """Remembers the name of the last sample site."""
+
+    name = ""
+
+    def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
+        self.name = msg["name"]
+
+
+@contextmanager
+def _attributes(objective: Objective, values: Mapping[str, Tensor]) -> Iterator[None]:
+    before = {name: getattr(objective, name) for name in values}
+    try:
+        vars(objective).update(values)
+        yield
+    finally:
+        vars(objective).update(before)
+
+
+@contextmanager
+def _tensors_replaced(module: nn.Module, values: Mapping[Tensor, Tensor]) -> Iterator[None]:
+    """Have a module compute with other tensors; torch.func loses parameters of shared modules."""
+    owners: list[dict[str, Any]] = [
+        tensors for part in module.modules() for tensors in (part._parameters, part._buffers)
+    ]
+    places = [
+        (tensors, name, tensor)
+        for tensors in owners for name, tensor in tensors.items() if tensor in values
+    ]
+    try:
+        for tensors, name, tensor in places:
+            tensors[name] = values[tensor]
+        yield
+    finally:
+        for tensors, name, tensor in places:
+            tensors[name] = tensor

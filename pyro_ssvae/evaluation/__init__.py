@@ -1,0 +1,1 @@
+"""How good a trained pair is: metrics, bounds, probes, and reference classifiers."""

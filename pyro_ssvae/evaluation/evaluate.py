@@ -1,0 +1,172 @@
+"""How good a trained pair is: as a classifier, as a bound, and in what its latent space holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
+from pyro_ssvae.evaluation.metrics import accuracy, scores
+from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.bounds import elbo_terms
+from pyro_ssvae.inference.programs import evaluating, private_params
+from pyro_ssvae.system.progress import Progress
+
+CHUNK = 250  # examples evaluated at a time
+STEP = 500  # examples between two signs of progress
+CLASSIFIED = 2_500  # examples at most that the generative classifiers classify
+
+
+def evaluate(
+    model: nn.Module,
+    guide: nn.Module,
+    split: Split,
+    part: str = "test",
+    *,
+    progress: bool = False,
+) -> dict[str, float | None]:
+    """Every measure of this module, on one part of a split.
+
+    Args:
+        model: The model.
+        guide: Its guide.
+        split: The data.
+        part: The name of one of :data:`pyro_ssvae.data.PARTS`.
+        progress: Whether to show on standard error how far it is.
+
+    Returns:
+        By name: ``accuracy``, ``nll``, ``brier``, ``ece`` of the guide's classifier (see
+        :mod:`pyro_ssvae.evaluation.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of
+        the generative ones (:func:`pyro_ssvae.evaluation.importance.class_posteriors`) with
+        ``class_samples`` samples, on up to :data:`CLASSIFIED` random examples, of which an accuracy
+        of 90 % has a standard error of 0.6 points and one of 50 % of 1 point; then in nats per
+        example ``elbo`` of the images alone, which is ``reconstruction`` minus ``kl_z``, ``kl_y``
+        and those of further latent sites, ``iwae`` with ``iwae_samples`` samples, and
+        ``mutual_information`` of x and z; the number of ``active_units`` of z; and ``leakage``, an
+        accuracy (all three in :mod:`pyro_ssvae.evaluation.probes`). None stands for what the pair
+        or the data do not have: a classifier, a model of x, a reconstruction that depends on y, a
+        latent z, a y that the guide infers, one label an example and two classes of it, a bound on
+        log p(x) (see :func:`has_bound`).
+
+    Raises:
+        InputError: if the part is empty.
+    """
+    x, y = split.part(part)
+    if len(x) == 0:
+        raise InputError(f"expected a {part} part with examples to evaluate on, got none")
+    result: dict[str, float | None] = dict.fromkeys((
+        "accuracy", "nll", "brier", "ece", "accuracy_elbo", "accuracy_reconstruction",
+        "class_samples", "elbo", "reconstruction", "kl_z", "kl_y", "iwae", "iwae_samples",
+        "mutual_information", "active_units", "leakage",
+    ))
+    with evaluating(model, guide):
+        fit_classifier(guide, split)
+        has = query.sites(model, x[:1], y[:1])
+        one_label = len(split.dataset.sizes) == 1
+        bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and one_label
+        steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED)) + 3
+        with Progress(f"evaluating on {part}", steps, "steps", show=progress) as bar:
+            if hasattr(guide, "classify"):
+                result |= scores(class_probabilities(guide, x), y, split.dataset.sizes)
+            if "x" in has:
+                result |= elbo_parts(model, guide, x)
+            bar.advance()
+            if bound:
+                result |= {"iwae": _iwae(model, guide, x, bar), "iwae_samples": IWAE_SAMPLES}
+            else:
+                points = query.point_masses(guide, x[:1])
+                result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
+            if classes:
+                some = query.some(x, CLASSIFIED), query.some(y, CLASSIFIED)
+                result |= _generative_accuracies(model, guide, *some, bar)
+                result["class_samples"] = CLASS_SAMPLES
+            if "z" in has:
+                result["mutual_information"] = mutual_information(guide, x)
+                result["active_units"] = active_units(guide, x)
+            bar.advance()
+            if "z" in has and one_label:
+                result["leakage"] = leakage(guide, split, part)
+            bar.advance()
+    return result
+
+
+def _steps(examples: int) -> int:
+    return -(-examples // STEP)
+
+
+def _iwae(model: nn.Module, guide: nn.Module, x: Tensor, bar: Progress) -> float:
+    total = 0.0
+    for rows in x.split(STEP):
+        total += iwae(model, guide, rows) * len(rows)
+        bar.advance()
+    return total / len(x)
+
+
+def _generative_accuracies(
+    model: nn.Module, guide: nn.Module, x: Tensor, y: Tensor, bar: Progress
+) -> dict[str, float]:
+    probs: dict[str, list[Tensor]] = {}
+    for rows in x.split(STEP):
+        for name, found in class_posteriors(model, guide, rows, y.shape[-1]).items():
+            probs.setdefault(name, []).append(found)
+        bar.advance()
+    return {f"accuracy_{name}": accuracy(torch.cat(found), y) for name, found in probs.items()}
+
+
+def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -> bool:
+    """Whether the pair's ELBO bounds log p(x), x (N, D): it has a model of x and no point mass.
+
+    The entropy of a point mass is minus infinity: what is optimised leaves it out.
+    """
+    return "x" in query.sites(model, x[:1]) and not query.point_masses(guide, x[:1])
+
+
+def fit_classifier(guide: Any, split: Split) -> None:
+    """Fit the classifier of a guide that has one apart from its weights, as M1, to the labels."""
+    if hasattr(guide, "fit_classifier"):
+        with evaluating(guide):
+            guide.fit_classifier(*split.part("labelled"), sizes=split.dataset.sizes)
+
+
+def class_probabilities(guide: Any, x: Tensor) -> Tensor:
+    """q(y | x) as (N, K) probabilities for x (N, D)."""
+    with private_params():
+        return torch.cat([guide.classify(chunk).probs for chunk in x.split(CHUNK)])
+
+
+def elbo(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> float:
+    """The mean ELBO of x (N, D), with one-hot labels y (N, K) or without, in nats per example."""
+    return elbo_parts(model, guide, x, y)["elbo"]
+
+
+def elbo_parts(
+    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+) -> dict[str, float]:
+    """The mean ELBO and the parts it is the sum of, in nats per example.
+
+    Returns:
+        ``elbo``, ``reconstruction``, and ``kl_NAME`` for every other site: the KL divergence of
+        one that is inferred, -log p(y) for a y that is given. A site that is summed out in the
+        model, such as the y of a mixture, is part of the reconstruction.
+    """
+    totals: dict[str, list[float]] = {}
+    for start in range(0, len(x), CHUNK):
+        rows = slice(start, start + CHUNK)
+        part = x[rows]
+        for name, term in elbo_terms(model, guide, part, None if y is None else y[rows]).items():
+            totals.setdefault(name, []).append(term.value.item() * len(part) / len(x))
+    terms = {name: math.fsum(values) for name, values in totals.items()}
+    image = [name for name in terms if "x" in name.split("+")]
+    result = {
+        "elbo": math.fsum(terms.values()), "reconstruction": math.fsum(map(terms.pop, image)),
+    }
+    return result | {f"kl_{name}": 0.0 - total for name, total in terms.items()}

@@ -1,0 +1,1 @@
+"""Runs kept in folders: the pairs by name, settings, checkpoints, comparisons."""

@@ -1,0 +1,186 @@
+"""The checkpoint of a run: written whole, read safely, resumed with the same settings only."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.system.files import replacing
+from pyro_ssvae.training.pause import Pause
+
+CHECKPOINT = "checkpoint.pt"
+KEYS = ("settings", "history", "objective", "optimizer", "stopping", "aggressive", "pause")
+
+Number = (int, float)
+# The types of the parts of a checkpoint that are not weights.
+SETTINGS = {"model": str, "data": str, "labels": int, "seed": int, "options": dict}
+STOPPING = {"best": (*Number, type(None)), "best_epoch": int, "weights": dict}
+AGGRESSIVE = {"active": bool, "best": Number, "stale": int}
+PAUSE = {
+    "step": int, "taken": int, "skipped": int, "seconds": Number, "losses": dict, "noise": dict,
+}
+RATES = ("lr", "initial_lr")  # of an optimizer, which a training may let fall
+
+
+def save(folder: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint, of which the keys are :data:`KEYS`."""
+    buffer = io.BytesIO()  # torch's own writer does not tell a full disk from other errors
+    torch.save(content, buffer)
+    with replacing(folder / CHECKPOINT) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read(folder: Path, device: torch.device) -> dict[str, Any]:
+    """Read the checkpoint in a folder onto a device; tensors and plain values, no code.
+
+    Raises:
+        InputError: If it is broken, or holds something else than :func:`save` was given.
+    """
+    with reading(folder):
+        with zipfile.ZipFile(folder / CHECKPOINT) as archive:
+            if damaged := archive.testzip():  # torch does not look at the checksums
+                raise ValueError(f"{damaged} is damaged")
+        saved = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
+        if not isinstance(saved, dict):
+            raise ValueError("it has no named parts")
+        saved = {"pause": Pause().state_dict(), **saved}  # earlier versions did not pause
+        if missing := [key for key in KEYS if key not in saved]:
+            raise ValueError(f"it has no {missing[0]}")
+        _check(saved)
+        return saved
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turn whatever a damaged checkpoint raises into one :class:`InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file can raise anything while it is unpickled
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Torch's message says how to load the file all the same, and run the code in it.
+        if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+            reason = "it holds more than tensors and plain values"
+        raise InputError(
+            f"{folder / CHECKPOINT}: expected a checkpoint of train, got a broken file ({reason})"
+        ) from None
+
+
+def check_resumable(
+    folder: Path, saved: dict[str, Any], settings: dict[str, Any], epochs: int
+) -> None:
+    """Raise :class:`InputError` unless a checkpoint has the same settings, and epochs to go."""
+    old, new = ({**s, **s["options"]} for s in (saved["settings"], settings))
+    for key in (key for key in old if key != "options"):
+        if old[key] != new.get(key):
+            raise InputError(
+                f"{folder}: the run to resume has {key}={old[key]}, got {key}={new.get(key)};"
+                " give the same settings, or --overwrite to start anew"
+            )
+    if (done := len(saved["history"])) > epochs:
+        raise InputError(f"{folder}: the run to resume has done {done} epochs, got epochs={epochs}")
+    if saved["pause"]["step"] and done == epochs:
+        raise InputError(
+            f"{folder}: the run to resume has begun epoch {done + 1}, got epochs={epochs}"
+        )
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimizer's state, which torch does not check.
+
+    Raises:
+        ValueError: If it is not that of such an optimizer of these parameters.
+    """
+    def options() -> list[dict[str, Any]]:
+        return [{key: value for key, value in group.items() if key not in ("params", *RATES)}
+                for group in optimizer.param_groups]
+
+    expected = options()
+    optimizer.load_state_dict(state)
+    parameters = {p for group in optimizer.param_groups for p in group["params"]}
+    rates = [group[name] for group in optimizer.param_groups for name in RATES if name in group]
+    if options() != expected or not all(isinstance(r, float) and math.isfinite(r) for r in rates):
+        raise ValueError("the optimizer has other options")
+    for parameter, averages in optimizer.state.items():
+        if parameter not in parameters or set(averages) != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError("the optimizer has other averages than Adam's")
+        for name, value in averages.items():
+            _check_tensor(f"the optimizer's {name}", value)
+            if value.shape != (() if name == "step" else parameter.shape):
+                raise ValueError(f"the optimizer's {name} has the shape {tuple(value.shape)}")
+
+
+def _check(saved: dict[str, Any]) -> None:
+    _check_types("settings", saved["settings"], SETTINGS)
+    for part in (saved["settings"], saved["settings"]["options"]):
+        for name, value in part.items():
+            if name != "options" and not _plain(value):
+                raise ValueError(f"the setting {name} is no number, text or list of these")
+    _check_history(saved["history"])
+    _check_tensors("objective", saved["objective"])
+    for name, types in (("stopping", STOPPING), ("aggressive", AGGRESSIVE)):
+        if saved[name] is not None:
+            _check_types(name, saved[name], types)
+    if saved["stopping"] is not None:
+        _check_tensors("stopping", saved["stopping"]["weights"])
+    _check_pause(saved["pause"])
+
+
+def _check_types(part: str, content: Any, types: dict[str, Any]) -> None:
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ValueError(f"{part} are no named values")
+    for name, wanted in types.items():
+        if not isinstance(content.get(name), wanted):
+            raise ValueError(f"{part} have no usable {name}")
+
+
+def _plain(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(v, (str, int, float, type(None))) for v in values)
+
+
+def _check_history(history: Any) -> None:
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise ValueError("the history is no list of epochs")
+    for number, row in enumerate(history, 1):
+        if row.keys() != history[0].keys() or row.get("epoch") != number:
+            raise ValueError(f"row {number} of the history is not that of epoch {number}")
+        _check_types("epochs", row, dict.fromkeys([*row, "updates", "seconds"], Number))
+
+
+def _check_pause(pause: Any) -> None:
+    _check_types("pause", pause, PAUSE)
+    if min(pause["step"], pause["taken"], pause["skipped"]) < 0:
+        raise ValueError("the pause is at no update")
+    for name, values in pause["losses"].items():
+        if not isinstance(values, Tensor) or values.shape != (pause["step"],):
+            raise ValueError(f"the pause has not the {name} of its updates")
+    if pause["step"] and not ("loss" in pause["losses"] and "cpu" in pause["noise"]):
+        raise ValueError("the pause has no losses or no state of the noise")
+
+
+def _check_tensors(part: str, content: Any) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"{part} has no named weights")
+    for name, value in content.items():
+        _check_tensor(f"{part}'s {name}", value)
+
+
+def _check_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name} is no tensor")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise ValueError(f"{name} has the shape {tuple(value.shape)} and fewer numbers")
+    if not value.isfinite().all():
+        raise ValueError(f"{name} has values that are not finite")

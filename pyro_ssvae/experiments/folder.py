@@ -1,0 +1,114 @@
+"""What the folder of a run holds beside its checkpoint: history, metrics and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments.checkpoint import CHECKPOINT
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.report import plots
+from pyro_ssvae.system.files import replacing, write_text
+
+HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
+FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
+
+# The types of what other modules read from metrics.json.
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "model": str, "data": str, "labels": int, "hidden_labels": int, "seed": int, "options": dict,
+    "epochs": int, "epochs_done": int, "seconds": (int, float), "device": str, "versions": dict,
+    "test": dict,
+}
+
+
+def clear(folder: Path) -> None:
+    """Delete a run's files by their names, and its folder of figures if nothing else is in it.
+
+    A folder of figures that is a symbolic link is left as it is, with what it leads to.
+    """
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    figures = folder / FIGURES
+    if figures.is_dir() and not figures.is_symlink():
+        for name in plots.FIGURES:
+            (figures / f"{name}.png").unlink(missing_ok=True)
+        remove_if_empty(figures)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder in which nothing is left."""
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+    """Write ``history.csv``: a row for each epoch, or nothing before the first is done."""
+    if not history:
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    write_text(folder / HISTORY, text.getvalue())
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Read ``history.csv``.
+
+    Raises:
+        InputError: If there is no such file, or it is none of numbers in columns with names.
+    """
+    path = folder / HISTORY
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            rows = [[float(value) for value in row] for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: expected a history of train, got: {error}") from None
+    if not rows or "epoch" not in names or any(len(row) != len(names) for row in rows):
+        raise InputError(
+            f"{path}: expected a history of train, which has a row for each epoch and a number in"
+            f" each of its columns, got {len(rows)} rows with the columns {', '.join(names)!r:.60}"
+        )
+    return [dict(zip(names, row)) for row in rows]
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read ``metrics.json``.
+
+    Raises:
+        InputError: If there is no such file, or it is not one that a run has written.
+    """
+    path = folder / METRICS
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected metrics of train, got: {error}") from None
+    for name, kind in TYPES.items():
+        value = metrics.get(name) if isinstance(metrics, dict) else None
+        if not isinstance(value, kind):
+            raise InputError(
+                f"{path}: expected metrics of train, with {name} among them, got {value!r:.60}"
+            )
+    numbers = {"seconds": metrics["seconds"], "accuracy": "none", **metrics["test"]}
+    for name, value in numbers.items():
+        if value is not None and not (isinstance(value, (int, float)) and abs(value) < 1e300):
+            raise InputError(f"{path}: expected a finite number as {name}, got {value!r:.60}")
+    return metrics
+
+
+def write_figures(
+    folder: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
+) -> None:
+    """Draw all figures of a trained pair into the folder of figures."""
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for name, figure in plots.figures(objective, split, history).items():
+        with replacing(folder / FIGURES / f"{name}.png") as temporary:
+            figure.savefig(temporary, dpi=120)

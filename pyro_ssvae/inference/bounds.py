@@ -1,0 +1,47 @@
+"""Evidence lower bounds as means over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.inference.elbo import Term, TraceEnumKL_ELBO
+from pyro_ssvae.inference.programs import private_params
+
+KL = Literal["analytic", "sampled"]
+
+
+def elbo_terms(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    kl: KL = "analytic",
+) -> dict[str, Term]:
+    """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
+
+    Discrete sites marked for enumeration are summed over exactly, the others sampled once.
+    ``kl`` as in :class:`Objective`.
+    """
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1, analytic=kl == "analytic")
+    with private_params():
+        terms = elbo.terms(model, guide, x, y)
+    return {name: replace(term, value=term.value / len(x)) for name, term in terms.items()}
+
+
+def negative_elbo(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    x: Tensor,
+    y: Tensor | None = None,
+    *,
+    kl: KL = "analytic",
+) -> Tensor:
+    """Minus the mean ELBO of x (N, D), given one-hot labels y (N, K) or without: a scalar."""
+    terms = elbo_terms(model, guide, x, y, kl=kl)
+    return -torch.stack([term.value for term in terms.values()]).sum()

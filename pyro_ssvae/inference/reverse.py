@@ -1,0 +1,115 @@
+"""A pair with its roles swapped: the guide generates labels, the model infers their images.
+
+Gemp et al. (2017), Inverting VAEs for Improved Generative Accuracy, appendix B. For a label y and
+a z that came without an image, q(x) q(y | x) q(z | x, y) is the generative model, with x ~ q(x) in
+front of the guide's program, and p(x | y, z), the model's program given y and z, its guide:
+
+    log q(y, z) >= E_p(x | y, z)[log q(y | x) + log q(z | x, y) - log p(x | y, z) + log q(x)].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import pyro
+import torch
+from pyro import distributions as dist
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyro_ssvae.errors import one_of
+from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
+
+Gradient = Literal["relaxed", "sleep"]
+
+
+class StraightThrough(dist.Bernoulli):
+    """A Bernoulli whose binary samples pass gradients on as if they were its means."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        with torch.no_grad():
+            drawn = self.sample(sample_shape)
+        return drawn + (self.probs - self.probs.detach())
+
+
+class Binary(Messenger):
+    """Has the image x drawn from a Bernoulli of this kind, which knows no grey."""
+
+    def __init__(self, kind: type[dist.Bernoulli]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if msg["name"] == "x":
+            msg["fn"] = self.kind(logits=msg["fn"].base_dist.logits).to_event(1)
+
+
+def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Tensor:
+    """Labels without images: nearly one-hot (number, K), each class in turn, in a drawn order.
+
+    All classes come equally often; where they do not divide the number, those that come once more
+    are others at each call.
+
+    Args:
+        number: The number of labels.
+        classes: K, the number of classes.
+        certainty: The probability of a label's own class. The rest is spread over the others.
+        like: A tensor of the type and on the device that the labels are to have.
+    """
+    rest = (1 - certainty) / max(1, classes - 1)
+    one_hot = torch.eye(classes, dtype=like.dtype, device=like.device)
+    order = torch.rand(classes, device=like.device).argsort()
+    turns = torch.arange(number, device=like.device) % classes
+    return (rest + (certainty - rest) * one_hot).index_select(0, order.index_select(0, turns))
+
+
+def negative_elbo(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    y: Tensor,
+    z: Tensor,
+    like: Tensor,
+    gradient: Gradient = "relaxed",
+) -> Tensor:
+    """Minus the mean reverse bound on log q(y, z), eq. 17: a scalar.
+
+    Args:
+        model: The program p(x, y, z), with pixels x that are Bernoulli.
+        guide: The program q(y, z | x), in which y is a site of its own.
+        y: The labels (N, K), one-hot or nearly so.
+        z: The latents (N, J) that go with them.
+        like: A tensor (..., D), of which D, type and device of images are taken.
+        gradient: The gradient that binary images pass on to the model: ``"relaxed"``, straight
+            through, or ``"sleep"``, none.
+
+    Raises:
+        InputError: if there is no such gradient.
+    """
+    one_of("gradient", gradient, ("relaxed", "sleep"))
+    images = like.new_full((len(y), like.shape[-1]), 0.5)
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=1)
+    given = {"y": y, "z": z}
+
+    # The guide makes the plate of this name again: the first is kept out of the trace.
+    plate = poutine.block(pyro.plate, hide=["data"])("data", len(y))
+
+    def generates_labels() -> None:
+        with plate:
+            x = pyro.sample("x", dist.Bernoulli(images).to_event(1))
+        poutine.condition(guide, data=given)(x)
+
+    def infers_images() -> None:
+        program = poutine.block(
+            poutine.condition(poutine.uncondition(model), data=given), hide=["y", "z"]
+        )
+        if gradient == "relaxed":
+            Binary(StraightThrough)(program)(images)
+        else:
+            with torch.no_grad():
+                Binary(dist.Bernoulli)(program)(images)
+
+    return elbo.differentiable_loss(generates_labels, infers_images) / len(y)

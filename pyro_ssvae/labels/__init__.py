@@ -1,0 +1,15 @@
+"""Labels: their distributions, their prior, and how guides infer them."""
+
+from pyro_ssvae.labels.dirichlet import ExpectedLogDirichlet, Label, LogDirichlet
+from pyro_ssvae.labels.given import completed, label_divergence
+from pyro_ssvae.labels.inference import Inference, LabelInference
+from pyro_ssvae.labels.onehots import MAX_COMBINATIONS, OneHots
+from pyro_ssvae.labels.prior import LabelPrior
+from pyro_ssvae.labels.relaxed import RelaxedOneHots
+from pyro_ssvae.labels.top import TopClasses
+
+__all__ = [
+    "MAX_COMBINATIONS", "ExpectedLogDirichlet", "Inference", "Label", "LabelInference",
+    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "TopClasses", "completed",
+    "label_divergence",
+]

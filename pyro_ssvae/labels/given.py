@@ -1,0 +1,35 @@
+"""Labels that are given, beside those that are inferred."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.labels.onehots import OneHots, expected_log_prob
+
+
+def completed(y: Tensor, q: Any) -> OneHots:
+    """The labels of y (N, S) that are given, and q where a block is NaN, unknown."""
+    logits = torch.where(y.isnan(), q.logits, y.log())
+    return OneHots(logits, getattr(q, "sizes", None))
+
+
+def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    """KL[p(y) || q(y)] from given labels to inferred ones, (N,), a sum over the labels.
+
+    Args:
+        q: what ``guide.classify`` returns.
+        y: (N, S) one-hot, the block of an unknown label NaN; unknown labels count nothing.
+        smoothing: this share of p(y) is spread evenly over the classes.
+    """
+    if smoothing == 0:
+        return -expected_log_prob(y, q.logits)
+    total = y.new_zeros(y.shape[:-1])
+    sizes = getattr(q, "sizes", y.shape[-1:])
+    for given, logits in zip(y.split(sizes, dim=-1), q.logits.split(sizes, dim=-1)):
+        p = (1 - smoothing) * given.nan_to_num(1 / given.shape[-1]) + smoothing / given.shape[-1]
+        divergence = (p * (p.log() - logits)).sum(-1)
+        total = total + torch.where(given.isnan().any(-1), 0.0, divergence)
+    return total

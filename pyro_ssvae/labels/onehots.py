@@ -1,0 +1,103 @@
+"""Labels as random variables: one-hot vectors of one label or several, known or unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pyro import distributions as dist
+from pyro.distributions.torch_distribution import TorchDistribution
+from torch import Size, Tensor
+from torch.distributions import constraints, register_kl
+from torch.nn import functional as F
+
+from pyro_ssvae.errors import InputError
+
+MAX_COMBINATIONS = 100_000
+
+
+def expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
+    """E_y log p for one-hot or soft labels y; a block that is NaN, unknown, counts nothing."""
+    return (torch.where(y.isnan(), 0.0, y) * logits).sum(-1)
+
+
+class OneHots(TorchDistribution):
+    """Independent categorical labels, their one-hot vectors concatenated.
+
+    Its ``log_prob`` is linear in the value: that of a relaxed or soft label is the expected
+    ``log p`` under it. The block of a label that is NaN, unknown, counts nothing.
+
+    Args:
+        logits: (..., S), normalised here, block by block.
+        sizes: classes of each label, summing to S; None stands for a single label of S classes.
+    """
+
+    arg_constraints = {"logits": constraints.real_vector}
+    support = constraints.independent(constraints.unit_interval, 1)
+    has_enumerate_support = True
+
+    def __init__(
+        self,
+        logits: Tensor,
+        sizes: Sequence[int] | None = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self.sizes = tuple(logits.shape[-1:] if sizes is None else sizes)
+        blocks = logits.split(self.sizes, dim=-1)
+        normalised = torch.cat([block.log_softmax(-1) for block in blocks], dim=-1)
+        # Finite, so that an impossible class counts 0 * log 0 = 0, without a NaN in a gradient.
+        self.logits = normalised.clamp_min(torch.finfo(logits.dtype).min)
+        super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
+
+    @property
+    def probs(self) -> Tensor:
+        """(..., S) probabilities of the classes, label by label."""
+        return self.logits.exp()
+
+    @property
+    def mean(self) -> Tensor:
+        return self.probs
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> OneHots:
+        return type(self)(
+            self.logits.expand(Size(batch_shape) + self.event_shape), self.sizes,
+            validate_args=False,
+        )
+
+    def sample(self, sample_shape: Size = Size()) -> Tensor:
+        blocks = [
+            torch.distributions.OneHotCategorical(logits=block, validate_args=False)
+            for block in self.logits.split(self.sizes, dim=-1)
+        ]
+        return torch.cat([block.sample(sample_shape) for block in blocks], dim=-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return expected_log_prob(value, self.logits)
+
+    def entropy(self) -> Tensor:
+        return -(self.probs * self.logits).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Every combination of classes, (prod(sizes), ..., S)."""
+        if (number := math.prod(self.sizes)) > MAX_COMBINATIONS:
+            raise InputError(
+                f'label_inference="enumerated" and labels of sizes {self.sizes}: expected at most'
+                f' {MAX_COMBINATIONS} combinations, got {number}; use label_inference="relaxed"'
+            )
+        device = self.logits.device  # what is made elsewhere cannot be part of a CUDA graph
+        index = torch.cartesian_prod(*(torch.arange(size, device=device) for size in self.sizes))
+        columns = index.reshape(number, -1).unbind(-1)
+        values = torch.cat([F.one_hot(i, k) for i, k in zip(columns, self.sizes)], dim=-1)
+        values = values.to(self.logits).reshape(number, *(1,) * len(self.batch_shape), -1)
+        return values.expand(number, *self.batch_shape, -1) if expand else values
+
+
+def categorical_kl(q: Any, p: Any) -> Tensor:
+    """KL[q || p] of labels that know their ``logits``, a sum over the labels."""
+    return (q.logits.exp() * (q.logits - p.logits)).sum(-1)
+
+
+for _q in (OneHots, dist.OneHotCategorical):
+    register_kl(_q, OneHots)(categorical_kl)

@@ -1,0 +1,58 @@
+"""Labels relaxed to samples that gradients pass through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pyro import distributions as dist
+from pyro.distributions.torch_distribution import TorchDistribution
+from torch import Size, Tensor
+from torch.distributions import constraints, register_kl
+from torch.nn import functional as F
+
+from pyro_ssvae.labels.onehots import OneHots, categorical_kl, expected_log_prob
+
+
+class RelaxedOneHots(TorchDistribution):
+    """Labels relaxed to the inside of the simplex: samples that gradients pass through.
+
+    Jang et al. (2017), Categorical Reparameterization with Gumbel-Softmax. The relaxation serves
+    the sample alone: ``log_prob`` is that of :class:`OneHots`, and the KL divergence is the
+    categorical's. The Concrete density compares with no probability of a class: their difference
+    bounds nothing.
+
+    Args:
+        labels: the labels, :class:`OneHots` or ``OneHotCategorical``.
+        temperature: of the relaxation; towards 0 samples become one-hot, gradients noisy.
+        hard: one-hot samples with the gradient of relaxed ones ("straight-through").
+    """
+
+    arg_constraints: dict[str, Any] = {}
+    support = constraints.independent(constraints.unit_interval, 1)
+    has_rsample = True
+
+    def __init__(
+        self, labels: Any, temperature: float, hard: bool = False, validate_args: bool | None = None
+    ) -> None:
+        self.labels, self.temperature, self.hard = labels, temperature, hard
+        self.logits: Tensor = labels.logits
+        super().__init__(labels.batch_shape, labels.event_shape, validate_args=False)
+
+    def expand(self, batch_shape: Size, _instance: Any = None) -> RelaxedOneHots:
+        return type(self)(self.labels.expand(batch_shape), self.temperature, self.hard)
+
+    def rsample(self, sample_shape: Size = Size()) -> Tensor:
+        sizes: tuple[int, ...] = getattr(self.labels, "sizes", tuple(self.event_shape))
+        logits = self.logits.expand(Size(sample_shape) + self.logits.shape)
+        return torch.cat([
+            F.gumbel_softmax(block, self.temperature, self.hard)
+            for block in logits.split(sizes, dim=-1)
+        ], dim=-1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return expected_log_prob(value, self.logits)
+
+
+for _p in (OneHots, dist.OneHotCategorical):
+    register_kl(RelaxedOneHots, _p)(categorical_kl)

@@ -1,0 +1,25 @@
+"""Networks: bodies, heads that return Pyro distributions, flows, and what moves images."""
+
+from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
+from pyro_ssvae.nn.flows import Flow, posterior
+from pyro_ssvae.nn.heads import (
+    MIN_SCALE,
+    Bernoulli,
+    Categorical,
+    GreyBernoulli,
+    Normal,
+    OneHotCategorical,
+    OneHots,
+    Point,
+    Tokens,
+    likelihood,
+)
+from pyro_ssvae.nn.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.nn.mlp import MLP, BatchNorm, normalise, rectify
+
+__all__ = [
+    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "ConvolutionalClassifier", "Flow",
+    "GreyBernoulli", "Jitter", "Normal", "OneHotCategorical", "OneHots", "Point", "Tokens",
+    "likelihood", "normalise", "posterior", "rectify", "reverse_gradient", "standard_normal",
+    "uniform_classes",
+]

@@ -1,0 +1,107 @@
+"""Multilayer perceptrons over inputs that broadcast, and their batch normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from pyro_ssvae.errors import InputError, positive
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron over one or several inputs that broadcast against each other.
+
+    The first layer is ``sum_i W_i x_i + b``: the linear map of the concatenated inputs, without
+    the concatenation. An enumerated ``y`` of shape ``(K, 1, K)`` meets an ``x`` of shape
+    ``(N, D)`` in the hidden layer, so nothing is tiled and x's part is computed once for all K.
+
+    Args:
+        in_dims: size of the input's last dimension, or one size for each of several inputs.
+        hidden: sizes of the hidden layers; ``()`` gives a linear map.
+        out_dim: size of the output's last dimension.
+        activation: the nonlinearity between layers.
+
+    Raises:
+        InputError: if a size is not positive, or an input's last dimension is not as declared.
+
+    Weights are drawn by Xavier's uniform initialiser, as if the inputs were concatenated.
+    """
+
+    def __init__(
+        self,
+        in_dims: int | Sequence[int],
+        hidden: Sequence[int],
+        out_dim: int,
+        activation: type[nn.Module] = nn.Softplus,
+    ) -> None:
+        super().__init__()
+        self.in_dims = (in_dims,) if isinstance(in_dims, int) else tuple(in_dims)
+        if not self.in_dims:
+            raise InputError("expected the size of at least one input, got none")
+        self.hidden = tuple(hidden)
+        sizes = [*hidden, out_dim]
+        for kind, dims in {"input": self.in_dims, "hidden": hidden, "output": [out_dim]}.items():
+            for size in dims:
+                positive(**{f"{kind} layer size": size})
+        first = _xavier(nn.Linear(sum(self.in_dims), sizes[0]))
+        self.first = nn.ModuleList()
+        for i, weight in enumerate(first.weight.detach().split(self.in_dims, dim=1)):
+            linear = nn.Linear(weight.shape[1], sizes[0], bias=i == 0)
+            linear.weight = nn.Parameter(weight.clone())
+            if i == 0:
+                linear.bias = first.bias
+            self.first.append(linear)
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip(sizes, sizes[1:]):
+            layers += [activation(), _xavier(nn.Linear(n_in, n_out))]
+        self.rest = nn.Sequential(*layers)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Inputs of shapes ``(..., in_dims[i])`` to an output of shape ``(..., out_dim)``."""
+        came = tuple(x.shape[-1] if x.dim() else 0 for x in inputs)
+        if came != self.in_dims:
+            raise InputError(
+                f"expected inputs of size {self.in_dims} in their last dimension, got {came}"
+                f" (shapes {[tuple(x.shape) for x in inputs]})"
+            )
+        first, *others = (linear(x) for linear, x in zip(self.first, inputs))
+        for part in others:
+            first = first + part
+        return self.rest(first)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of (..., H) with one mean and variance over all leading dimensions.
+
+    Of an enumerated label's rows (K, N, H) that is over examples and classes together: with a
+    mean for each class, what the label adds to the layer would be the first thing taken out.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.flatten(0, -2)).view_as(input)
+
+
+def normalise(module: nn.Module) -> None:
+    """Put a :class:`BatchNorm` after every hidden linear layer of a module's MLPs that has none."""
+    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
+        if any(isinstance(layer, BatchNorm) for layer in mlp.rest):
+            continue
+        layers: list[nn.Module] = []
+        for size, activation, linear in zip(mlp.hidden, mlp.rest[::2], mlp.rest[1::2]):
+            layers += [BatchNorm(size), activation, linear]
+        mlp.rest = nn.Sequential(*layers)
+
+
+def rectify(module: nn.Module) -> None:
+    """Have a module's MLPs use rectified linear units in place of their activation."""
+    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
+        for i, layer in enumerate(mlp.rest):
+            if not isinstance(layer, (nn.Linear, BatchNorm)):
+                mlp.rest[i] = nn.ReLU()
+
+
+def _xavier(linear: nn.Linear) -> nn.Linear:
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

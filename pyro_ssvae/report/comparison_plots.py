@@ -1,0 +1,79 @@
+"""Figures of a comparison: the same colour for a model in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pyro_ssvae.report.drawing import epoch_axis
+
+PANELS = {"val_accuracy": "accuracy", "val_nll": "NLL (nats)", "val_elbo": "ELBO (nats)"}
+
+
+def accuracies(values: Mapping[str, Sequence[float]], colors: Mapping[str, Any]) -> Figure:
+    """Every run's accuracy, 0 to 1, and the mean, in a row for each name.
+
+    Args:
+        values: The accuracies of the runs by the name of the model.
+        colors: The colour of each model.
+    """
+    figure = Figure(figsize=(5, 0.6 + 0.4 * max(1, len(values))), layout="constrained")
+    axes = figure.subplots()
+    for row, (name, shares) in enumerate(values.items()):
+        percent = 100 * np.array(shares)
+        axes.scatter(percent, [row] * len(percent), color=colors[name], alpha=0.6, s=24)
+        axes.scatter([percent.mean()], [row], color="black", marker="|", s=250)
+    axes.set(yticks=range(len(values)), yticklabels=list(values), xlabel="test accuracy (%)",
+             ylim=(len(values) - 0.5, -0.5))
+    axes.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def curves(
+    histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], colors: Mapping[str, Any]
+) -> dict[str, Figure]:
+    """Mean and range over runs of validation scores, epoch by epoch, as long as all runs went.
+
+    Args:
+        histories: The rows of each run's history by the name of the model.
+        colors: The colour of each model.
+
+    Returns:
+        A figure for each score that some model has, by what the score is.
+    """
+    result = {}
+    for column, title in PANELS.items():
+        shown = {
+            name: np.array([[row[column] for row in rows] for rows in _as_long(runs)])
+            for name, runs in histories.items() if column in runs[0][0]
+        }
+        if shown:
+            result[title] = _panel(shown, colors, title)
+    return result
+
+
+def _as_long(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[Sequence[Mapping[str, float]]]:
+    shortest = min(map(len, runs))
+    return [rows[:shortest] for rows in runs]
+
+
+def _panel(
+    shown: Mapping[str, np.ndarray[Any, Any]], colors: Mapping[str, Any], title: str
+) -> Figure:
+    figure = Figure(figsize=(3.6, 2.8 + 0.2 * (len(shown) // 3)), layout="constrained")
+    axes = figure.subplots()
+    for name, values in shown.items():
+        epochs = range(1, values.shape[1] + 1)
+        axes.plot(epochs, values.mean(0), label=name, color=colors[name],
+                  marker="o" if len(epochs) == 1 else None)
+        axes.fill_between(epochs, values.min(0), values.max(0), alpha=0.2, lw=0,
+                          color=colors[name])
+    epoch_axis(axes, range(1, max(values.shape[1] for values in shown.values()) + 1))
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8,
+                  handlelength=1.2, columnspacing=1)
+    return figure

@@ -1,0 +1,186 @@
+"""The report of a comparison: one HTML file with its figures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from pyro_ssvae.data import Dataset
+from pyro_ssvae.experiments import runs, zoo
+from pyro_ssvae.experiments.folder import read_history
+from pyro_ssvae.report import comparison_plots, tables
+from pyro_ssvae.report.drawing import color
+from pyro_ssvae.report.tables import Results
+
+RUNS = "runs"
+DPI = 120  # of the figures, which are shown at 96 pixels an inch
+WIDE = 700  # pixels: a wider figure is scrolled where it would become too small to read
+
+
+def run_folder(out: Path, name: str, seed: int) -> Path:
+    """Where a comparison in ``out`` keeps the run of a pair with a seed."""
+    return out / RUNS / f"{name}-seed-{seed}"
+
+
+def html(out: Path, results: Results, dataset: Dataset) -> str:
+    """The report's text.
+
+    Args:
+        out: The comparison's folder, whose runs' histories and figures are read.
+        results: The metrics of each run by name, of pairs and of references.
+        dataset: The data they are of.
+    """
+    trained = {name: metrics for name, metrics in results.items() if "model" in metrics[0]}
+    folders = {
+        name: [run_folder(out, name, m["seed"]) for m in metrics]
+        for name, metrics in trained.items()
+    }
+    colors = {name: to_hex(color(i)) for i, name in enumerate(results)}
+    heading = " · ".join(trained)
+    first = next(iter(trained.values()))[0]
+    versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
+    body = [
+        f"<h1>{escape(heading)}</h1>",
+        f"<p>{escape(_about(results, first))}</p>",
+        _table(results, colors),
+        *(f'<p class="note">{escape(line)}</p>' for line in tables.footnotes(results)),
+        _notes(results),
+        _summaries(results, folders, colors),
+        *(
+            _section(name, metrics[0], folders[name][0], colors[name], dataset)
+            for name, metrics in trained.items()
+        ),
+        f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
+    ]
+    style = resources.files("pyro_ssvae.report").joinpath("report.css").read_text(encoding="utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(heading)} on {escape(first['data'])}</title>"
+        f"<style>\n{style}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
+    )
+
+
+def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
+    """What stands under each of :data:`pyro_ssvae.report.plots.FIGURES`, in the words of the data.
+
+    Args:
+        dataset: The data that the figures show.
+        classes: Whether the model has classes.
+    """
+    plane, several = dataset.x.shape[1] == 2, dataset.multilabel
+    examples = "images" if dataset.image_shape else "points" if plane else "examples"
+    samples = f"{examples.capitalize()} drawn from the model"
+    return {
+        "learning_curves": "Validation and training, epoch by epoch",
+        "samples": samples + ", class by class" * classes + ", over the data" * plane,
+        "analogies": f"Test {examples}, and the model's {examples} of their z with every class in"
+                     " turn",
+        "latent": f"Where the test {examples} lie in the latent space",
+        "confusion": f"Test {examples} by true and predicted class",
+        "labels": "Accuracy and F1 of every label on the test part",
+        "reliability": "How often the classifier is right on the test part, where it is as"
+                       " confident as that" + "; all labels together" * several,
+        "mistakes": f"Test {examples} that the classifier mistakes"
+                    + ("" if plane else ", the most confident first: what it says, and what it is"),
+    }
+
+
+def _about(results: Results, first: Mapping[str, Any]) -> str:
+    seeds = len(next(iter(results.values())))
+    counts = {"label": first["labels"], "epoch": first["epochs"], "seed": seeds}
+    shown = ", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items())
+    return f"{first['data']}, {shown}, {first['device']}"
+
+
+def _table(results: Results, colors: Mapping[str, str]) -> str:
+    head, *rows = tables.cells(results)
+    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] + [
+        f"<td>{_dot(colors[name])}{escape(name)}</td>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        for name, *cells in rows
+    ]
+    text = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="scroll"><table>\n{text}\n</table></div>'
+
+
+def _notes(results: Results) -> str:
+    items = "\n".join(
+        f"<li><b>{escape(column.heading)}</b>: {escape(column.meaning)}</li>"
+        for column in tables.shown_columns(results)
+    )
+    return (
+        '<p class="note">Mean ± standard deviation over seeds, on the test part. Every seed draws'
+        " other labels, and all models see the same. The numbers of every run are in"
+        f' <code>runs.csv</code>.</p>\n<ul class="note">\n{items}\n</ul>'
+    )
+
+
+def _summaries(
+    results: Results, folders: Mapping[str, Sequence[Path]], colors: Mapping[str, str]
+) -> str:
+    scores = {name: [m["test"]["accuracy"] for m in metrics] for name, metrics in results.items()}
+    known = {name: values for name, values in scores.items() if None not in values}
+    histories = {name: [read_history(f) for f in each] for name, each in folders.items()}
+    accuracies = comparison_plots.accuracies(known, colors)
+    curves = [
+        _drawn(figure, f"Validation {what}: mean and range over seeds")
+        for what, figure in comparison_plots.curves(histories, colors).items()
+    ]
+    return (
+        _figures([_drawn(accuracies, "Test accuracy of every run, and the means")])
+        + "\n" + _figures(curves)
+    )
+
+
+def _section(
+    name: str, metrics: Mapping[str, Any], folder: Path, shade: str, dataset: Dataset
+) -> str:
+    pair = zoo.pair(name)
+    options = ", ".join(f"{key}={value}" for key, value in metrics["options"].items())
+    paths = {
+        folder / runs.FIGURES / f"{figure}.png": caption
+        for figure, caption in captions(dataset, pair.has_classes).items()
+    }
+    return (
+        f"<h2>{_dot(shade)}{escape(name)}</h2>\n<p><code>{escape(pair.factorisation)}</code><br>"
+        f"{escape(pair.source)}</p>\n"
+        f'<details class="note"><summary>Options</summary>{escape(options)}</details>\n'
+        f'<p class="note">Figures of seed {metrics["seed"]}:</p>\n'
+        + _figures([
+            _image(path.read_bytes(), caption) for path, caption in paths.items() if path.is_file()
+        ])
+    )
+
+
+def _dot(shade: str) -> str:
+    return f'<span class="model" style="background:{shade}"></span>'
+
+
+def _figures(figures: Sequence[str]) -> str:
+    return '<div class="figures">\n' + "\n".join(figures) + "\n</div>"
+
+
+def _drawn(figure: Figure, caption: str) -> str:
+    content = io.BytesIO()
+    figure.savefig(content, dpi=DPI, format="png")
+    return _image(content.getvalue(), caption)
+
+
+def _image(png: bytes, caption: str) -> str:
+    data = base64.b64encode(png).decode()
+    width = int.from_bytes(png[16:20], "big") * 96 // DPI
+    kind = ' class="wide"' if width > WIDE else ""
+    return (
+        f'<figure{kind} style="width:{width}px">'
+        f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )

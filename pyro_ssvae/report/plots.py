@@ -1,0 +1,266 @@
+"""Figures of a trained pair. Every function returns a matplotlib figure and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from torch import Tensor
+from torch.nn import functional as F
+
+from pyro_ssvae.data import Split
+from pyro_ssvae.evaluation.evaluate import class_probabilities, fit_classifier
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.report import classifier_plots
+from pyro_ssvae.report.drawing import (
+    PLAIN,
+    SEVERAL,
+    SHOWN,
+    class_names,
+    color,
+    epoch_axis,
+    plane_axes,
+)
+
+# Every name that a figure of a run can have.
+FIGURES = (
+    "learning_curves", "samples", "analogies", "latent", "confusion", "labels", "reliability",
+    "mistakes",
+)
+OF_EPOCHS = {"epoch", "updates", "seconds"}
+
+
+def figures(
+    objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
+) -> dict[str, Figure]:
+    """Every figure of :data:`FIGURES` that the pair and its data allow, by name.
+
+    Args:
+        objective: the trained pair.
+        split: its data; the figures show the test part.
+        history: rows of :meth:`pyro_ssvae.Epoch.row`.
+    """
+    model, guide = objective.model, objective.guide
+    x, y = split.part("test")
+    sizes, several = split.dataset.sizes, split.dataset.multilabel
+    shape = None if several else split.dataset.image_shape
+    result = {"learning_curves": learning_curves(history)}
+    with evaluating(objective):
+        fit_classifier(guide, split)
+        has = query.sites(model, x[:1], y[:1])
+        if "x" in has and (shape or x.shape[1] == 2) and not several:
+            result["samples"] = samples(model, split)
+        if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
+            result["analogies"] = analogies(model, guide, x[:8], split)
+        if "z" in has:
+            names = None if several else class_names(split.dataset)
+            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes, names)
+        if hasattr(guide, "classify"):
+            probs = class_probabilities(guide, x)
+            result |= classifier_plots.figures(probs, x, y, split.dataset)
+    return result
+
+
+def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Validation scores and training losses against epochs, a panel for each kind of quantity."""
+    panels = {
+        "validation accuracy": ["val_accuracy"],
+        "validation ELBO (nats)": ["val_elbo"],
+        "validation NLL (nats)": ["val_nll"],
+        "training: -ELBO (nats)": ["labelled", "unlabelled"],
+        "training: classification (nats)": ["classification"],
+    }
+    shown = {"loss", *(name for names in panels.values() for name in names)}
+    named = [n for n in history[0] if n not in shown | OF_EPOCHS and not n.startswith("val_")]
+    panels["training: named terms"] = named
+    panels = {
+        title: [name for name in names if name in history[0]] for title, names in panels.items()
+    }
+    panels = {title: names for title, names in panels.items() if names}
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
+    epochs = [int(row["epoch"]) for row in history]
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (title, names) in zip(grid, panels.items()):
+        for name, shade in zip(names, cycle(SEVERAL if len(names) > 1 else [PLAIN])):
+            axes.plot(epochs, [row[name] for row in history], color=shade, label=name,
+                      marker="o" if len(epochs) == 1 else None)
+        axes.set_title(title, fontsize=10)
+        epoch_axis(axes, epochs)
+        axes.grid(alpha=0.3)
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=8)
+    for axes in grid[len(panels):]:
+        axes.remove()
+    return figure
+
+
+def samples(model: Any, split: Split, rows: int = 8) -> Figure:
+    """Draws from the model, by class: mean images in columns, or points where x is in the plane.
+
+    Classes come as the model draws them; a column may have gaps where one is rare.
+    """
+    shape, classes = split.dataset.image_shape, split.dataset.classes
+    if shape is None:
+        return _sampled_points(model, split)
+    like = split.dataset.x[:1].expand(20 * rows * classes, -1)
+    fn, y = query.draw(model, like)
+    if y is None:
+        return _grid(fn.mean[:rows * classes], shape, classes, None)
+    images = like.new_zeros(rows, classes, like.shape[1])
+    for k in range(classes):
+        of_class = fn.mean[y[:, k] == 1][:rows]
+        images[:len(of_class), k] = of_class
+    return _grid(images.flatten(0, 1), shape, classes, class_names(split.dataset))
+
+
+def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
+    """Each image of x (N, D) beside the model's images of its z with every class in turn.
+
+    z is its posterior mean, given the likeliest class.
+
+    Kingma et al. (2014), figure 1(b): z holds the style, y the class.
+    """
+    classes, shape = split.dataset.classes, split.dataset.image_shape
+    assert shape is not None
+    z = query.posterior_mean(guide, x, _likeliest(guide, x)).repeat_interleave(classes, 0)
+    y = _every_class(classes, len(x), x)
+    images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
+    rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)
+    return _grid(rows, shape, classes + 1, ["x", *class_names(split.dataset)])
+
+
+def latent(
+    guide: Any,
+    x: Tensor,
+    y: Tensor,
+    sizes: Sequence[int] | None = None,
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Posterior means of z, given the likeliest class, by the true class.
+
+    More than two dimensions are shown by their first two principal components, one by a
+    histogram for each class. With several labels the number of those that are known to be present
+    stands in for the class.
+
+    Args:
+        guide: The guide.
+        x: (N, D) examples.
+        y: (N, sum(sizes)) one-hot labels.
+        sizes: The sizes of the blocks of y; None is a single one, of K classes.
+        names: The names of the K classes; None numbers them.
+    """
+    z = query.posterior_mean(guide, x, _likeliest(guide, x, sizes)).cpu().numpy()
+    by, groups = "true class", y.argmax(-1).cpu().numpy()
+    names = names or [str(k) for k in range(y.shape[-1])]
+    if sizes is not None and len(sizes) > 1:
+        groups = sum(block[:, 1] == 1 for block in y.split(list(sizes), dim=-1)).cpu().numpy()
+        by, names = "number of labels", [str(k) for k in range(groups.max() + 1)]
+    if z.shape[1] == 1:
+        return _histograms(z[:, 0], groups, names, by)
+    labels = ["z 1", "z 2"]
+    if z.shape[1] > 2:
+        pca = PCA(2).fit(z)
+        shares = pca.explained_variance_ratio_
+        labels = [f"component {i + 1} of z ({share:.0%})" for i, share in enumerate(shares)]
+        z = pca.transform(z)
+    figure = Figure(figsize=(4.8, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, name in enumerate(names):
+        points = z[groups == k]
+        axes.scatter(points[:, 0], points[:, 1], s=6, color=color(k), label=name, alpha=0.7)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
+    return figure
+
+
+def _likeliest(guide: Any, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor | None:
+    """The likeliest class of x (N, D), one-hot (N, K), of each block where there are several.
+
+    None where the guide does not classify.
+    """
+    if not hasattr(guide, "classify"):
+        return None
+    probs = class_probabilities(guide, x)
+    blocks = probs.split(list(sizes or probs.shape[-1:]), dim=-1)
+    likeliest = [F.one_hot(block.argmax(-1), block.shape[-1]) for block in blocks]
+    return torch.cat(likeliest, dim=-1).to(x.dtype)
+
+
+def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
+    """Whether p(x | y, z) depends on y."""
+    images = []
+    z = query.posterior_mean(guide, x, y)
+    for label in (y, y.roll(1, -1)):
+        torch.manual_seed(0)
+        images.append(query.likelihood(model, x, y=label, z=z).mean)
+    return not torch.equal(*images)
+
+
+def _histograms(
+    z: np.ndarray[Any, Any], groups: np.ndarray[Any, Any], names: Sequence[str], by: str
+) -> Figure:
+    figure = Figure(figsize=(4.8, 3.2), layout="constrained")
+    axes = figure.subplots()
+    bins = np.linspace(z.min(), z.max() + 1e-6, 60).tolist()
+    for k, name in enumerate(names):
+        axes.hist(z[groups == k], bins=bins, color=color(k), alpha=0.6, label=name)
+    axes.set(xlabel="z", ylabel="examples")
+    axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def _every_class(classes: int, times: int, like: Tensor) -> Tensor:
+    """One-hot labels (times * classes, classes): 0, 1, ..., K-1, again and again."""
+    index = torch.arange(classes, device=like.device).repeat(times)
+    return F.one_hot(index, classes).to(like.dtype)
+
+
+def _sampled_points(model: Any, split: Split) -> Figure:
+    unlabelled = split.dataset.x[split.unlabelled[:SHOWN]]
+    fn, y = query.draw(model, unlabelled)
+    x = fn.sample().cpu().numpy()
+    groups = {"model": x} if y is None else {
+        f"y = {name}": x[y[:, k].cpu().numpy() == 1]
+        for k, name in enumerate(class_names(split.dataset))
+    }
+    data = unlabelled.cpu().numpy()
+    figure = Figure(figsize=(4.8, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(data[:, 0], data[:, 1], s=4, color="silver", label="data")
+    for k, (label, points) in enumerate(groups.items()):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=color(k), label=label)
+    plane_axes(figure, axes)
+    axes.set_title("draws from the model", fontsize=10)
+    figure.legend(loc="outside right upper", frameon=False, markerscale=3, fontsize=8)
+    return figure
+
+
+def _grid(
+    images: Tensor, shape: tuple[int, int], columns: int, titles: Sequence[str] | None
+) -> Figure:
+    """Images (n, D) row by row, with titles above the columns: one picture, a pixel between."""
+    height, width = shape
+    tiles = images.reshape(-1, columns, height, width).cpu()
+    canvas = F.pad(tiles, (0, 1, 0, 1)).transpose(1, 2).flatten(2).flatten(0, 1)[:-1, :-1]
+    figure = Figure(figsize=(0.5 * columns, 0.5 * len(tiles) + 0.3), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(canvas.numpy(), cmap="gray_r", vmin=0, vmax=1)
+    centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
+    axes.set(xticks=centres if titles else [], yticks=[])
+    if titles:
+        long = max(map(len, titles)) > 4
+        axes.set_xticklabels(titles, rotation=45 if long else 0, ha="left" if long else "center")
+    axes.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return figure

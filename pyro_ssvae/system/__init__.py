@@ -1,0 +1,1 @@
+"""Files, signals, progress and docstrings: what has nothing to do with learning."""

@@ -1,0 +1,1 @@
+"""The loop of epochs, the steps it takes, and when it stops."""

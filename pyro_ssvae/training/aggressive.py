@@ -1,0 +1,120 @@
+"""Aggressive training of the guide, against posterior collapse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import torch
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Split, batches
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.evaluation.probes import mutual_information
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.training.finite import Guard
+from pyro_ssvae.training.updates import Moment, update
+
+INNER_STEPS, WINDOW = 100, 10
+FRESH = 1_000_000  # epochs from this on number the batches of inner loops
+
+
+@dataclass
+class AggressiveInference:
+    """Trains the guide as far as it goes before every step of the model, at the start of training.
+
+    He et al. (2019), Lagging Inference Networks and Posterior Collapse in VAEs, algorithm 1: VAE
+    training closer to EM. It ends when I_q(x; z) on validation has not risen for ``patience``
+    epochs; plain training follows.
+
+    Attributes:
+        patience: epochs without a rise after which it ends.
+        active: whether it goes on.
+        best: the highest mutual information so far, in nats.
+        stale: epochs since.
+    """
+
+    patience: int = 5
+    active: bool = True
+    best: float = -torch.inf
+    stale: int = 0
+
+    def __post_init__(self) -> None:
+        positive(patience=self.patience)
+
+    def check(self, objective: Objective, split: Split) -> None:
+        """Raise :class:`InputError` unless the pair has a z with a density to go by."""
+        x = split.part("validation")[0][:1]
+        with evaluating(objective):
+            has = query.sites(objective.guide, x) - query.point_masses(objective.guide, x)
+        if "z" not in has:
+            raise InputError(
+                f"aggressive training and {type(objective.model).__name__}: it goes by the mutual"
+                " information of x and z, and this pair has no z with a density; train it without"
+            )
+
+    def judge(self, objective: Objective, split: Split) -> dict[str, float]:
+        """Measure the mutual information on validation after an epoch, and end when it is time."""
+        x, _ = split.part("validation")
+        with evaluating(objective):
+            found = mutual_information(objective.guide, x)
+        assert found is not None  # a density, as check() made sure
+        if found > self.best:
+            self.best, self.stale = found, 0
+        else:
+            self.stale += 1
+        self.active = self.active and self.stale < self.patience
+        return {"mutual_information": found}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` goes on from."""
+        return {"active": self.active, "best": self.best, "stale": self.stale}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        self.active, self.best, self.stale = state["active"], state["best"], state["stale"]
+
+
+def train_guide(
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    fresh: Iterator[Batch],
+    now: Moment,
+    precision: Precision = "fp32",
+    guard: Guard | None = None,
+) -> int:
+    """Updates of the guide alone, on this batch and then on fresh ones.
+
+    They end after :data:`INNER_STEPS`, or when the mean loss of :data:`WINDOW` of them is no lower
+    than that of those before.
+
+    Returns:
+        The number of fresh batches that were taken.
+    """
+    of_model = {id(p) for p in objective.model.parameters()}
+    guide = [p for p in objective.guide.parameters() if id(p) not in of_model]
+    before, losses = torch.inf, []
+    for step in range(1, INNER_STEPS + 1):
+        losses.append(update(objective, optimizer, batch, now, [guide], precision, guard)["loss"])
+        if step % WINDOW == 0:
+            mean = torch.stack(losses[-WINDOW:]).mean().item()
+            if mean >= before:
+                return step - 1
+            before = mean
+        batch = next(fresh)
+    return INNER_STEPS
+
+
+def fresh_batches(
+    split: Split, labelled: int, unlabelled: int, *, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """Batches without end, others than those of :func:`pyro_ssvae.data.batches`, by epoch."""
+    for again in count():
+        number = FRESH * (epoch + 1) + again
+        yield from batches(split, labelled, unlabelled, seed=seed, epoch=number)
