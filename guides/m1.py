@@ -79,8 +79,7 @@ class M1(VAE):
             known = ~block.isnan().any(-1)
             labels = block[known].argmax(-1).numpy()
             if len(self.sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
-                wanted = "expected labels of at least 2 classes to tell apart"
-                raise InputError(f"M1: {wanted}, got {seen}")
+                raise InputError(f"M1: expected labels of at least 2 classes, got {seen}")
             each = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
             self.classifiers.append(each)
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pyro_ssvae import guides, models
 from pyro_ssvae.inference import query
+from pyro_ssvae.inference.programs import evaluation_mode
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_a_discrete_z_is_not_summed_out() -> None:
 def test_evaluation_mode_puts_every_module_back(pair) -> None:
     model, guide = pair
     guide.encoder.eval()
-    with query.evaluation_mode(model, guide, lambda: None):
+    with evaluation_mode(model, guide, lambda: None):
         assert not any(m.training for m in [*model.modules(), *guide.modules()])
     assert model.training and guide.training and guide.classifier.training
     assert not any(m.training for m in guide.encoder.modules())
