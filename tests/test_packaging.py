@@ -63,12 +63,12 @@ def test_every_package_on_disk_is_in_the_distribution(pyproject: dict[str, Any])
 
 def test_the_package_is_marked_as_typed(pyproject: dict[str, Any]) -> None:
     assert resources.files("pyro_ssvae").joinpath("py.typed").is_file()
-    assert "py.typed" in pyproject["tool"]["setuptools"]["package-data"]["pyro_ssvae.report"]
+    assert "py.typed" in pyproject["tool"]["setuptools"]["package-data"]["pyro_ssvae"]
 
 
 def test_the_style_of_reports_is_in_the_distribution(pyproject: dict[str, Any]) -> None:
     assert resources.files("pyro_ssvae.report").joinpath("report.css").is_file()
-    assert "report.css" in pyproject["tool"]["setuptools"]["package-data"]["pyro_ssvae"]
+    assert "report.css" in pyproject["tool"]["setuptools"]["package-data"]["pyro_ssvae.report"]
 
 
 def test_everything_imported_is_a_declared_dependency(pyproject: dict[str, Any]) -> None:
