@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import pyro
-from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import positive
-from pyro_ssvae.labels import Inference, LabelInference
+from pyro_ssvae.labels import Inference, LabelInference, OneHots
 
 
 class ADGM(PyroModule):
@@ -46,13 +45,13 @@ class ADGM(PyroModule):
         super().__init__("guide")
         positive(samples=samples)
         x_dim, y_dim, z_dim, a_dim = model.x_dim, model.y_dim, model.z_dim, model.a_dim
-        self.auxiliary = nn.Normal(x_dim, hidden, a_dim)
-        self.classifier = nn.OneHotCategorical((a_dim, x_dim), hidden, y_dim)
-        self.encoder = nn.posterior((a_dim, y_dim, x_dim), hidden, z_dim, flows)
+        self.auxiliary = nn.Normal(x_dim, hidden, a_dim, batch_norm=batch_norm)
+        self.classifier = nn.OneHots((a_dim, x_dim), hidden, y_dim, batch_norm=batch_norm)
+        self.encoder = nn.posterior(
+            (a_dim, y_dim, x_dim), hidden, z_dim, flows, batch_norm=batch_norm
+        )
         self.labels = LabelInference(label_inference, temperature, top_classes)
         self.samples = samples
-        if batch_norm:
-            nn.normalise(self)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
@@ -63,7 +62,7 @@ class ADGM(PyroModule):
                 y = pyro.sample("y", labels, infer=self.labels.infer)
             pyro.sample("z", self.encoder(a, y, x))
 
-    def classify(self, x: Tensor) -> dist.Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """E_q(a | x) q(y | a, x) over one-hot (N, K), from x: (N, D)."""
         a = self.auxiliary(x).rsample((self.samples,))
-        return dist.OneHotCategorical(logits=self.classifier(a, x).logits.logsumexp(0))
+        return OneHots(self.classifier(a, x).logits.logsumexp(0))

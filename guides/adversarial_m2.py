@@ -51,7 +51,7 @@ class AdversarialM2(M2):
         one_of("game", game, ("reversal", "alternating"))
         positive(adversary=adversary)
         self.weight, self.game = adversary, game
-        self.adversary = nn.OneHotCategorical(model.z_dim, hidden, model.y_dim)
+        self.adversary = nn.OneHots(model.z_dim, hidden, model.y_dim)
 
     def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
         """The adversary's loss E_q(z | x, y)[-log f(y | z)] on labelled data, and its weight.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import positive
-from pyro_ssvae.labels import ExpectedLogDirichlet, LogDirichlet
+from pyro_ssvae.labels import ExpectedLogDirichlet, LogDirichlet, OneHots
 
 MIN_SHARE = 0.01  # of all classes together, in the mean of q(pi | x)
 
@@ -51,7 +51,7 @@ class DirichletM2(PyroModule):
         if kappa is not None:
             positive(kappa=kappa)
         self.kappa, self.bound = kappa, model.bound
-        self.classifier = nn.OneHotCategorical(model.x_dim, hidden, model.y_dim)
+        self.classifier = nn.OneHots(model.x_dim, hidden, model.y_dim)
         inputs = model.x_dim if model.bound == "exact" else (model.x_dim, model.y_dim)
         self.encoder = nn.posterior(inputs, hidden, model.z_dim, flows)
 
@@ -71,7 +71,7 @@ class DirichletM2(PyroModule):
             pyro.sample("pi", self._around(labels, None if known else y, expected=expected))
             pyro.sample("z", self.encoder(x, y))
 
-    def classify(self, x: Tensor) -> dist.OneHotCategorical:
+    def classify(self, x: Tensor) -> OneHots:
         """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D).
 
         No class has less than about 0.01 / (K (1 + kappa)), of which E log pi is already minus
@@ -81,10 +81,10 @@ class DirichletM2(PyroModule):
         if self.kappa is None:
             return labels
         least = MIN_SHARE / (labels.event_shape[0] * (1 + self.kappa))
-        return dist.OneHotCategorical(logits=labels.logits.clamp_min(math.log(least)))
+        return OneHots(labels.logits.clamp_min(math.log(least)))
 
     def _around(
-        self, labels: dist.OneHotCategorical, y: Tensor | None = None, *, expected: bool
+        self, labels: OneHots, y: Tensor | None = None, *, expected: bool
     ) -> dist.Distribution:
         """q(pi | x), or q(pi | x, y) for a y drawn from Cat(pi)."""
         if self.kappa is None:

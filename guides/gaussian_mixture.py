@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from pyro.distributions import Distribution
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models
+from pyro_ssvae.labels import OneHots
 
 
 class GaussianMixture(PyroModule):
@@ -23,6 +23,6 @@ class GaussianMixture(PyroModule):
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
 
-    def classify(self, x: Tensor) -> Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
         return self.model[0].posterior(x)

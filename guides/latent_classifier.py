@@ -3,12 +3,12 @@ from __future__ import annotations
 from typing import Literal
 
 import pyro
-from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.labels import OneHots
 
 
 class LatentClassifier(PyroModule):
@@ -52,7 +52,7 @@ class LatentClassifier(PyroModule):
             if y is None and self.bound == "jensen":
                 pyro.sample("y", self.classifier(z), infer={"enumerate": "parallel"})
 
-    def classify(self, x: Tensor) -> dist.Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, D)."""
         z = self.encoder(x).rsample((self.samples,))
-        return dist.OneHotCategorical(logits=self.classifier(z).logits.logsumexp(0))
+        return OneHots(self.classifier(z).logits.logsumexp(0))

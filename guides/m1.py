@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from pyro import distributions as dist
 from torch import Tensor
 
 from pyro_ssvae import models
@@ -83,7 +82,7 @@ class M1(VAE):
             each = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
             self.classifiers.append(each)
 
-    def classify(self, x: Tensor) -> dist.Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
         if not self.classifiers:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
@@ -92,8 +91,6 @@ class M1(VAE):
         for block, classifier in zip(probs.split(self.sizes, dim=-1), self.classifiers):
             found = torch.from_numpy(classifier.predict_proba(features)).to(x)
             block[:, classifier.classes_] = found  # a class without a label has probability 0
-        if len(self.sizes) == 1:
-            return dist.OneHotCategorical(probs=probs)
         return OneHots(probs.log(), self.sizes)
 
     def _features(self, x: Tensor) -> Any:

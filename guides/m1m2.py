@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pyro
-from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.labels import Inference, LabelInference
+from pyro_ssvae.labels import Inference, LabelInference, OneHots
 
 
 class M1M2(PyroModule):
@@ -39,7 +38,7 @@ class M1M2(PyroModule):
         y_dim, z_dim, a_dim = model.y_dim, model.z_dim, model.a_dim
         self.stacked = model.stacked
         self.features = nn.Normal(model.x_dim, hidden, a_dim)
-        self.classifier = nn.OneHotCategorical(a_dim, hidden, y_dim)
+        self.classifier = nn.OneHots(a_dim, hidden, y_dim)
         self.encoder = nn.posterior((a_dim, y_dim), hidden, z_dim, flows)
         self.labels = LabelInference(label_inference, temperature, top_classes)
 
@@ -53,7 +52,7 @@ class M1M2(PyroModule):
                 y = pyro.sample("y", self.labels(self.classifier(a)), infer=self.labels.infer)
             pyro.sample("z", self.encoder(a, y))
 
-    def classify(self, x: Tensor) -> dist.Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """q(y | a) over one-hot (N, K), from x: (N, D); a is sampled in training, then the mean."""
         q = self.features(x)
         a = q.rsample() if self.training else q.mean

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import pyro
-from pyro.distributions import Distribution
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.labels import Inference, LabelInference
+from pyro_ssvae.labels import Inference, LabelInference, OneHots
 
 
 class M2(PyroModule):
@@ -40,7 +39,7 @@ class M2(PyroModule):
     ) -> None:
         super().__init__("guide")
         x_dim, y_dim, z_dim = model.x_dim, model.y_dim, model.z_dim
-        self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
+        self.classifier = nn.OneHots(x_dim, hidden, y_dim)
         self.encoder = nn.posterior((x_dim, y_dim), hidden, z_dim, flows)
         self.labels = LabelInference(label_inference, temperature, top_classes)
 
@@ -51,6 +50,6 @@ class M2(PyroModule):
                 y = pyro.sample("y", self.labels(self.classify(x)), infer=self.labels.infer)
             pyro.sample("z", self.encoder(x, y))
 
-    def classify(self, x: Tensor) -> Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """q(y | x) over one-hot (N, K), from x: (N, D)."""
         return self.classifier(x)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pyro
-from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import positive
+from pyro_ssvae.labels import OneHots
 
 
 class SplitLatent(PyroModule):
@@ -44,7 +44,7 @@ class SplitLatent(PyroModule):
             a = pyro.sample("a", self.label_encoder(x))
             pyro.sample("z", self.encoder(a, x))
 
-    def classify(self, x: Tensor) -> dist.Distribution:
+    def classify(self, x: Tensor) -> OneHots:
         """E_q(a | x) p(y | a) over one-hot (N, K), from x: (N, D)."""
         a = self.label_encoder(x).rsample((self.samples,))
-        return dist.OneHotCategorical(logits=self.classifier(a).logits.logsumexp(0))
+        return OneHots(self.classifier(a).logits.logsumexp(0))

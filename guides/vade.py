@@ -7,6 +7,7 @@ import torch
 from pyro.distributions import Distribution
 from pyro.nn import PyroModule
 from torch import Tensor
+from torch.nn import ReLU
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError
@@ -61,12 +62,11 @@ class VaDE(PyroModule):
         shape = model.image_shape
         self.jitter = None if shape is None else Jitter(shape, jitter)
         self.classifier = (
-            nn.OneHotCategorical(model.x_dim, hidden, model.y_dim) if shape is None
+            nn.OneHots(model.x_dim, hidden, model.y_dim, activation=ReLU) if shape is None
             else ConvolutionalClassifier(shape, model.y_dim)
         )
-        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
+        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows, activation=ReLU)
         self.labels = LabelInference(label_inference, temperature, top_classes)
-        nn.rectify(self)
         self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
         self.alignment = alignment
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.labels import OneHots
 
 
 class GaussianMixture(PyroModule):
@@ -55,15 +56,15 @@ class GaussianMixture(PyroModule):
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
-            prior = dist.OneHotCategorical(logits=self.logits)
+            prior = OneHots(self.logits)
             y = pyro.sample("y", prior, obs=y, infer={"enumerate": "parallel"})
             pyro.sample("x", self.component(y), obs=x)
 
-    def posterior(self, x: Tensor) -> dist.Distribution:
+    def posterior(self, x: Tensor) -> OneHots:
         """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
         each = torch.eye(self.y_dim, dtype=x.dtype, device=x.device).unsqueeze(1)  # (K, 1, K)
         log_joint = self.logits.log_softmax(-1) + self.component(each).log_prob(x).T
-        return dist.OneHotCategorical(logits=log_joint)
+        return OneHots(log_joint)
 
     def component(self, y: Tensor) -> dist.Distribution:
         """N(mu_y, Sigma_y) over (..., D) for one-hot y (..., K)."""

@@ -43,7 +43,7 @@ class LatentClassifier(PyroModule):
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
         self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
         self.simplified = simplified
-        self.classifier = nn.OneHotCategorical(z_dim, hidden, y_dim)
+        self.classifier = nn.OneHots(z_dim, hidden, y_dim)
         inputs = z_dim if simplified else (z_dim, y_dim)
         self.decoder = nn.likelihood(likelihood, inputs, hidden, x_dim, sigma)
 

@@ -46,10 +46,10 @@ class SDGM(PyroModule):
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
         self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
-        self.auxiliary = nn.Normal((z_dim, y_dim), hidden, a_dim)
-        self.decoder = nn.likelihood(likelihood, (a_dim, z_dim, y_dim), hidden, x_dim, sigma)
-        if batch_norm:
-            nn.normalise(self)
+        self.auxiliary = nn.Normal((z_dim, y_dim), hidden, a_dim, batch_norm=batch_norm)
+        self.decoder = nn.likelihood(
+            likelihood, (a_dim, z_dim, y_dim), hidden, x_dim, sigma, batch_norm=batch_norm
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

@@ -42,7 +42,7 @@ class SplitLatent(PyroModule):
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
         self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
-        self.classifier = nn.OneHotCategorical(a_dim, hidden, y_dim)
+        self.classifier = nn.OneHots(a_dim, hidden, y_dim)
         self.decoder = nn.likelihood(likelihood, (z_dim, a_dim), hidden, x_dim, sigma)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -31,7 +31,7 @@ class Supervised(PyroModule):
         super().__init__("model")
         positive(x_dim=x_dim, y_dim=y_dim)
         self.x_dim, self.y_dim = x_dim, y_dim
-        self.classifier = nn.OneHotCategorical(x_dim, hidden, y_dim)
+        self.classifier = nn.OneHots(x_dim, hidden, y_dim)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

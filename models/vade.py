@@ -53,8 +53,9 @@ class VaDE(PyroModule):
         self.prior = LabelPrior(y_dim)
         self.loc = torch.nn.Parameter(torch.randn(y_dim, z_dim))
         self.log_scale = torch.nn.Parameter(torch.zeros(y_dim, z_dim))
-        self.decoder = nn.likelihood(likelihood, z_dim, hidden[::-1], x_dim, sigma)
-        nn.rectify(self)
+        self.decoder = nn.likelihood(
+            likelihood, z_dim, hidden[::-1], x_dim, sigma, activation=torch.nn.ReLU
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""

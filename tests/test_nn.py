@@ -300,7 +300,7 @@ def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
 
 
 def test_class_probabilities_are_the_softmax_of_the_outputs() -> None:
-    classifier = nn.OneHotCategorical(5, (6,), 3).double()
+    classifier = nn.OneHots(5, (6,), 3).double()
     x = double(7, 5)
     out = classifier.logits(x)
     q = classifier(x)
@@ -524,31 +524,37 @@ def test_normalised_layers_are_torchs_on_flattened_rows() -> None:
     assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **TIGHT)
 
 
-def normalised() -> nn.Bernoulli:
-    decoder = nn.Bernoulli((5, 3), (6, 8), 4)
-    nn.normalise(decoder)
-    return disturbed(decoder)
+def normalised(**layers) -> nn.Bernoulli:
+    return disturbed(nn.Bernoulli((5, 3), (6, 8), 4, batch_norm=True, **layers))
 
 
-def test_every_hidden_layer_is_normalised_before_its_activation() -> None:
-    kinds = [type(layer) for layer in normalised().logits.rest]
-    assert kinds == 2 * [nn.BatchNorm, torch.nn.Softplus, torch.nn.Linear]
-    assert [layer.num_features for layer in normalised().logits.rest[::3]] == [6, 8]
-
-
-@pytest.mark.parametrize("steps", [
-    (nn.normalise, nn.rectify), (nn.rectify, nn.normalise),
-    (nn.normalise, nn.rectify, nn.rectify, nn.normalise),
-])
-def test_normalised_and_rectified_layers_are_both_in_any_order(steps) -> None:
-    decoder = nn.Bernoulli((5, 3), (6, 8), 4)
-    linear = [layer for layer in decoder.logits.rest if isinstance(layer, torch.nn.Linear)]
-    for step in steps:
-        step(decoder)
-    layers = list(decoder.logits.rest)
-    assert [type(layer) for layer in layers] == 2 * [nn.BatchNorm, torch.nn.ReLU, torch.nn.Linear]
+@pytest.mark.parametrize("activation", [torch.nn.Softplus, torch.nn.ReLU])
+def test_every_hidden_layer_is_normalised_before_its_activation(activation) -> None:
+    layers = list(normalised(activation=activation).logits.rest)
+    assert [type(layer) for layer in layers] == 2 * [nn.BatchNorm, activation, torch.nn.Linear]
     assert [layer.num_features for layer in layers[::3]] == [6, 8]
-    assert all(a is b for a, b in zip(layers[2::3], linear, strict=True))
+
+
+@pytest.mark.parametrize("build", [
+    lambda **layers: nn.Bernoulli(4, (5,), 3, **layers),
+    lambda **layers: nn.Normal(4, (5,), 3, **layers),
+    lambda **layers: nn.OneHots(4, (5,), 3, **layers),
+    lambda **layers: nn.Categorical(4, (5,), 3, 2, **layers),
+    lambda **layers: nn.Point(4, (5,), 3, **layers),
+    lambda **layers: nn.posterior(4, (5,), 3, flows=1, **layers),
+    *(lambda name=name, **layers: nn.likelihood(name, 4, (5,), 3, None, 2, **layers)
+      for name in ("bernoulli", "normal", "categorical")),
+])
+def test_every_network_takes_what_its_hidden_layers_are_made_of(build) -> None:
+    torch.manual_seed(0)
+    plain = build()
+    torch.manual_seed(0)
+    other = build(activation=torch.nn.Tanh, batch_norm=True)
+    kinds = [type(layer) for layer in other.modules()]
+    assert torch.nn.Tanh in kinds and nn.BatchNorm in kinds and torch.nn.Softplus not in kinds
+    weights = [layer.weight for layer in plain.modules() if isinstance(layer, torch.nn.Linear)]
+    same = [layer.weight for layer in other.modules() if isinstance(layer, torch.nn.Linear)]
+    assert all(torch.equal(*pair) for pair in zip(weights, same, strict=True))
 
 
 def test_in_evaluation_a_class_decodes_the_same_alone_and_enumerated() -> None:

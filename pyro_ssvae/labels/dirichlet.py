@@ -91,13 +91,6 @@ class Label(OneHots):
         super().__init__(log_pi, sizes, validate_args)
         self.logits = log_pi
 
-    def enumerate_support(self, expand: bool = True) -> Tensor:
-        """Every class, one-hot (K, ..., K)."""
-        k = self.event_shape[0]
-        values = torch.eye(k, dtype=self.logits.dtype, device=self.logits.device)
-        values = values.reshape(k, *(1,) * len(self.batch_shape), k)
-        return values.expand(k, *self.batch_shape, k) if expand else values
-
 
 @register_kl(LogDirichlet, LogDirichlet)
 def _dirichlet_kl(q: LogDirichlet, p: LogDirichlet) -> Tensor:

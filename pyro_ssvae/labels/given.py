@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_ssvae.labels.onehots import OneHots, expected_log_prob
+from pyro_ssvae.labels.onehots import OneHots, expected_log_prob, sizes_of
 
 
 def completed(y: Tensor, q: Any) -> OneHots:
     """The labels of y (N, S) that are given, and q where a block is NaN, unknown."""
     logits = torch.where(y.isnan(), q.logits, y.log())
-    return OneHots(logits, getattr(q, "sizes", None))
+    return OneHots(logits, sizes_of(q))
 
 
 def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -27,7 +27,7 @@ def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
     if smoothing == 0:
         return -expected_log_prob(y, q.logits)
     total = y.new_zeros(y.shape[:-1])
-    sizes = getattr(q, "sizes", y.shape[-1:])
+    sizes = sizes_of(q)
     for given, logits in zip(y.split(sizes, dim=-1), q.logits.split(sizes, dim=-1)):
         p = (1 - smoothing) * given.nan_to_num(1 / given.shape[-1]) + smoothing / given.shape[-1]
         divergence = (p * (p.log() - logits)).sum(-1)

@@ -11,7 +11,6 @@ from pyro import distributions as dist
 from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
-from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError
 
@@ -31,7 +30,8 @@ class OneHots(TorchDistribution):
 
     Args:
         logits: (..., S), normalised here, block by block.
-        sizes: classes of each label, summing to S; None stands for a single label of S classes.
+        sizes: The number of classes of each label. They sum to S. With None there is a single label
+            of S classes.
     """
 
     arg_constraints = {"logits": constraints.real_vector}
@@ -86,12 +86,24 @@ class OneHots(TorchDistribution):
                 f'label_inference="enumerated" and labels of sizes {self.sizes}: expected at most'
                 f' {MAX_COMBINATIONS} combinations, got {number}; use label_inference="relaxed"'
             )
-        device = self.logits.device  # what is made elsewhere cannot be part of a CUDA graph
-        index = torch.cartesian_prod(*(torch.arange(size, device=device) for size in self.sizes))
-        columns = index.reshape(number, -1).unbind(-1)
-        values = torch.cat([F.one_hot(i, k) for i, k in zip(columns, self.sizes)], dim=-1)
-        values = values.to(self.logits).reshape(number, *(1,) * len(self.batch_shape), -1)
+        # On the device of the logits: what is made elsewhere cannot be part of a CUDA graph.
+        classes = [
+            torch.eye(size, dtype=self.logits.dtype, device=self.logits.device)
+            for size in self.sizes
+        ]
+        if len(classes) == 1:
+            values = classes[0]
+        else:
+            each = (torch.arange(size, device=self.logits.device) for size in self.sizes)
+            index = torch.cartesian_prod(*each).unbind(-1)
+            values = torch.cat([eye[i] for eye, i in zip(classes, index)], dim=-1)
+        values = values.reshape(number, *(1,) * len(self.batch_shape), -1)
         return values.expand(number, *self.batch_shape, -1) if expand else values
+
+
+def sizes_of(labels: Any) -> tuple[int, ...]:
+    """The number of classes of each label; Pyro's own ``OneHotCategorical`` is of a single one."""
+    return getattr(labels, "sizes", tuple(labels.event_shape))
 
 
 def categorical_kl(q: Any, p: Any) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 from torch.nn import functional as F
 
-from pyro_ssvae.labels.onehots import OneHots, categorical_kl, expected_log_prob
+from pyro_ssvae.labels.onehots import OneHots, categorical_kl, expected_log_prob, sizes_of
 
 
 class RelaxedOneHots(TorchDistribution):
@@ -43,11 +43,10 @@ class RelaxedOneHots(TorchDistribution):
         return type(self)(self.labels.expand(batch_shape), self.temperature, self.hard)
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:
-        sizes: tuple[int, ...] = getattr(self.labels, "sizes", tuple(self.event_shape))
         logits = self.logits.expand(Size(sample_shape) + self.logits.shape)
         return torch.cat([
             F.gumbel_softmax(block, self.temperature, self.hard)
-            for block in logits.split(sizes, dim=-1)
+            for block in logits.split(sizes_of(self.labels), dim=-1)
         ], dim=-1)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -8,18 +8,17 @@ from pyro_ssvae.nn.heads import (
     Categorical,
     GreyBernoulli,
     Normal,
-    OneHotCategorical,
     OneHots,
     Point,
     Tokens,
     likelihood,
 )
 from pyro_ssvae.nn.images import ConvolutionalClassifier, Jitter
-from pyro_ssvae.nn.mlp import MLP, BatchNorm, normalise, rectify
+from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
 
 __all__ = [
     "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "ConvolutionalClassifier", "Flow",
-    "GreyBernoulli", "Jitter", "Normal", "OneHotCategorical", "OneHots", "Point", "Tokens",
-    "likelihood", "normalise", "posterior", "rectify", "reverse_gradient", "standard_normal",
+    "GreyBernoulli", "Jitter", "Layers", "Normal", "OneHots", "Point", "Tokens",
+    "likelihood", "posterior", "reverse_gradient", "standard_normal",
     "uniform_classes",
 ]

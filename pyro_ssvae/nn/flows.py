@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from pyro import distributions as dist
@@ -14,6 +14,7 @@ from torch.distributions import Transform
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn.heads import Normal
+from pyro_ssvae.nn.mlp import Layers
 
 
 class Flow(nn.Module):
@@ -44,17 +45,28 @@ class Flow(nn.Module):
 
 
 def posterior(
-    in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int, flows: int = 0
+    in_dims: int | Sequence[int],
+    hidden: Sequence[int],
+    out_dim: int,
+    flows: int = 0,
+    **layers: Unpack[Layers],
 ) -> nn.Module:
-    """The network of q(z | ...): a diagonal normal, and ``flows`` autoregressive flows on it.
+    """The network of q(z | ...): a diagonal normal, and autoregressive flows on it.
 
     Kingma et al. (2016), Improved Variational Inference with Inverse Autoregressive Flow: each
     layer shifts and scales a dimension by what those before it were, in alternating order.
 
+    Args:
+        in_dims: The size of each input, as for :class:`MLP`.
+        hidden: The sizes of the normal's hidden layers.
+        out_dim: The number of dimensions of z.
+        flows: The number of flows.
+        layers: What the normal's hidden layers are made of, as for :class:`MLP`.
+
     Raises:
-        InputError: if ``flows`` is negative.
+        InputError: If ``flows`` is negative.
     """
-    normal = Normal(in_dims, hidden, out_dim)
+    normal = Normal(in_dims, hidden, out_dim, **layers)
     if flows < 0:
         raise InputError(f"expected flows >= 0, got {flows}")
     if flows == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from pyro import distributions as dist
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae import labels
 from pyro_ssvae.errors import InputError, positive, unknown
-from pyro_ssvae.nn.mlp import MLP
+from pyro_ssvae.nn.mlp import MLP, Layers
 
 MIN_SCALE = 1e-5  # keeps a posterior that collapses on a point from dividing by zero
 
@@ -28,13 +29,17 @@ class GreyBernoulli(dist.Bernoulli):
 
 
 class Bernoulli(nn.Module):
-    """A network with Bernoulli outputs, for pixels in [0, 1]; shapes as in :class:`MLP`."""
+    """A network with Bernoulli outputs, for pixels in [0, 1]; arguments as of :class:`MLP`."""
 
     def __init__(
-        self, in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int
+        self,
+        in_dims: int | Sequence[int],
+        hidden: Sequence[int],
+        out_dim: int,
+        **layers: Unpack[Layers],
     ) -> None:
         super().__init__()
-        self.logits = MLP(in_dims, hidden, out_dim)
+        self.logits = MLP(in_dims, hidden, out_dim, **layers)
 
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The distribution over ``(..., out_dim)``, one event."""
@@ -42,10 +47,10 @@ class Bernoulli(nn.Module):
 
 
 class Normal(nn.Module):
-    """A network with diagonal normal outputs; shapes as in :class:`MLP`.
+    """A network with diagonal normal outputs; further arguments as of :class:`MLP`.
 
     Args:
-        sigma: the standard deviation, fixed; None lets the network give it.
+        sigma: The fixed standard deviation. With None the network gives it.
     """
 
     def __init__(
@@ -54,12 +59,14 @@ class Normal(nn.Module):
         hidden: Sequence[int],
         out_dim: int,
         sigma: float | None = None,
+        **layers: Unpack[Layers],
     ) -> None:
         super().__init__()
         if sigma is not None:
             positive(sigma=sigma)
         self.sigma = sigma
-        self.network = MLP(in_dims, hidden, out_dim if sigma is not None else 2 * out_dim)
+        outputs = out_dim if sigma is not None else 2 * out_dim
+        self.network = MLP(in_dims, hidden, outputs, **layers)
 
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The distribution over ``(..., out_dim)``, one event."""
@@ -70,34 +77,26 @@ class Normal(nn.Module):
         return dist.Normal(loc, F.softplus(raw) + MIN_SCALE).to_event(1)
 
 
-class OneHotCategorical(nn.Module):
-    """A network with one-hot outputs over ``out_dim`` classes; shapes as in :class:`MLP`."""
-
-    def __init__(
-        self, in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int
-    ) -> None:
-        super().__init__()
-        self.logits = MLP(in_dims, hidden, out_dim)
-
-    def forward(self, *inputs: Tensor) -> dist.Distribution:
-        """The distribution over one-hot vectors of size ``out_dim``."""
-        return dist.OneHotCategorical(logits=self.logits(*inputs))
-
-
 class OneHots(nn.Module):
-    """A network with several one-hot labels as outputs, independent given its inputs.
+    """A network with one-hot labels as outputs, independent given its inputs.
 
     Args:
-        in_dims, hidden: as in :class:`MLP`.
-        sizes: classes of each label.
+        in_dims: The size of each input, as for :class:`MLP`.
+        hidden: The sizes of the hidden layers.
+        sizes: The number of classes of the label, or of each of several labels.
+        layers: What the hidden layers are made of, as for :class:`MLP`.
     """
 
     def __init__(
-        self, in_dims: int | Sequence[int], hidden: Sequence[int], sizes: Sequence[int]
+        self,
+        in_dims: int | Sequence[int],
+        hidden: Sequence[int],
+        sizes: int | Sequence[int],
+        **layers: Unpack[Layers],
     ) -> None:
         super().__init__()
-        self.sizes = tuple(sizes)
-        self.logits = MLP(in_dims, hidden, sum(sizes))
+        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        self.logits = MLP(in_dims, hidden, sum(self.sizes), **layers)
 
     def forward(self, *inputs: Tensor) -> labels.OneHots:
         """The distribution over the concatenated one-hot vectors (..., sum(sizes))."""
@@ -108,9 +107,11 @@ class Categorical(nn.Module):
     """A network with categorical outputs: D tokens, each one of a vocabulary of V.
 
     Args:
-        in_dims, hidden: as in :class:`MLP`.
-        out_dim: D.
-        vocabulary: V; tokens are whole numbers 0..V-1.
+        in_dims: The size of each input, as for :class:`MLP`.
+        hidden: The sizes of the hidden layers.
+        out_dim: The number of tokens, D.
+        vocabulary: The number of different tokens, V, which are whole numbers 0..V-1.
+        layers: What the hidden layers are made of, as for :class:`MLP`.
 
     Raises:
         InputError: if there is no vocabulary.
@@ -122,6 +123,7 @@ class Categorical(nn.Module):
         hidden: Sequence[int],
         out_dim: int,
         vocabulary: int | None,
+        **layers: Unpack[Layers],
     ) -> None:
         super().__init__()
         if vocabulary is None:
@@ -131,7 +133,7 @@ class Categorical(nn.Module):
             )
         positive(vocabulary=vocabulary)
         self.vocabulary = vocabulary
-        self.logits = MLP(in_dims, hidden, out_dim * vocabulary)
+        self.logits = MLP(in_dims, hidden, out_dim * vocabulary, **layers)
 
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The distribution over tokens (..., D), one event."""
@@ -151,13 +153,18 @@ class Tokens(nn.Module):
 
 
 class Point(nn.Module):
-    """A network whose distribution is the point mass at its output; shapes as in :class:`MLP`."""
+    """A network whose distribution is the point mass at its output; arguments as of :class:`MLP`.
+    """
 
     def __init__(
-        self, in_dims: int | Sequence[int], hidden: Sequence[int], out_dim: int
+        self,
+        in_dims: int | Sequence[int],
+        hidden: Sequence[int],
+        out_dim: int,
+        **layers: Unpack[Layers],
     ) -> None:
         super().__init__()
-        self.network = MLP(in_dims, hidden, out_dim)
+        self.network = MLP(in_dims, hidden, out_dim, **layers)
 
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The point mass in (..., out_dim), one event."""
@@ -171,18 +178,29 @@ def likelihood(
     out_dim: int,
     sigma: float | None,
     vocabulary: int | None = None,
+    **layers: Unpack[Layers],
 ) -> nn.Module:
-    """The decoder network for a likelihood named ``"bernoulli"``, ``"normal"``, ``"categorical"``.
+    """The decoder network for a likelihood.
 
-    ``sigma`` is the normal likelihood's fixed standard deviation: ``1 / sigma**2`` weighs the
-    reconstruction against the rest of the bound; None lets the network give one for every
-    dimension. ``vocabulary`` is the number of a categorical likelihood's tokens. Other
-    likelihoods do not use them.
+    Args:
+        name: The name of the likelihood: ``"bernoulli"``, ``"normal"`` or ``"categorical"``.
+        in_dims: The size of each input, as for :class:`MLP`.
+        hidden: The sizes of the hidden layers.
+        out_dim: The number of dimensions of x.
+        sigma: The normal likelihood's fixed standard deviation: ``1 / sigma**2`` weighs the
+            reconstruction against the rest of the bound. With None the network gives one for
+            every dimension. Other likelihoods do not use it.
+        vocabulary: The number of a categorical likelihood's different tokens. Other likelihoods do
+            not use it.
+        layers: What the hidden layers are made of, as for :class:`MLP`.
+
+    Raises:
+        InputError: If there is no likelihood of this name.
     """
     if name == "bernoulli":
-        return Bernoulli(in_dims, hidden, out_dim)
+        return Bernoulli(in_dims, hidden, out_dim, **layers)
     if name == "normal":
-        return Normal(in_dims, hidden, out_dim, sigma)
+        return Normal(in_dims, hidden, out_dim, sigma, **layers)
     if name == "categorical":
-        return Categorical(in_dims, hidden, out_dim, vocabulary)
+        return Categorical(in_dims, hidden, out_dim, vocabulary, **layers)
     raise unknown("likelihood", name, ("bernoulli", "normal", "categorical"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-from pyro import distributions as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.labels import OneHots
 
 
 class ConvolutionalClassifier(nn.Module):
@@ -35,9 +35,9 @@ class ConvolutionalClassifier(nn.Module):
             *filters, nn.Flatten(), nn.Linear(features, 128), nn.ReLU(), nn.Linear(128, classes)
         )
 
-    def forward(self, x: Tensor) -> dist.Distribution:
+    def forward(self, x: Tensor) -> OneHots:
         """The distribution over one-hot vectors (N, K), from images x (N, D)."""
-        return dist.OneHotCategorical(logits=self.logits(x.unflatten(-1, (1, *self.shape))))
+        return OneHots(self.logits(x.unflatten(-1, (1, *self.shape))))
 
 
 def _convolution(channels: int, filters: int, stride: int) -> nn.Module:

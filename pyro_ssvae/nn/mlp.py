@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from torch import Tensor, nn
 
 from pyro_ssvae.errors import InputError, positive
+
+
+class Layers(TypedDict, total=False):
+    """What the hidden layers of a network are made of, see :class:`MLP`."""
+
+    activation: type[nn.Module]
+    batch_norm: bool
 
 
 class MLP(nn.Module):
@@ -20,7 +28,8 @@ class MLP(nn.Module):
         in_dims: size of the input's last dimension, or one size for each of several inputs.
         hidden: sizes of the hidden layers; ``()`` gives a linear map.
         out_dim: size of the output's last dimension.
-        activation: the nonlinearity between layers.
+        activation: The class of the nonlinearity between layers.
+        batch_norm: Whether a :class:`BatchNorm` stands before each activation.
 
     Raises:
         InputError: if a size is not positive, or an input's last dimension is not as declared.
@@ -33,13 +42,14 @@ class MLP(nn.Module):
         in_dims: int | Sequence[int],
         hidden: Sequence[int],
         out_dim: int,
+        *,
         activation: type[nn.Module] = nn.Softplus,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.in_dims = (in_dims,) if isinstance(in_dims, int) else tuple(in_dims)
         if not self.in_dims:
             raise InputError("expected the size of at least one input, got none")
-        self.hidden = tuple(hidden)
         sizes = [*hidden, out_dim]
         for kind, dims in {"input": self.in_dims, "hidden": hidden, "output": [out_dim]}.items():
             for size in dims:
@@ -54,6 +64,8 @@ class MLP(nn.Module):
             self.first.append(linear)
         layers: list[nn.Module] = []
         for n_in, n_out in zip(sizes, sizes[1:]):
+            if batch_norm:
+                layers.append(BatchNorm(n_in))
             layers += [activation(), _xavier(nn.Linear(n_in, n_out))]
         self.rest = nn.Sequential(*layers)
 
@@ -80,25 +92,6 @@ class BatchNorm(nn.BatchNorm1d):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.flatten(0, -2)).view_as(input)
-
-
-def normalise(module: nn.Module) -> None:
-    """Put a :class:`BatchNorm` after every hidden linear layer of a module's MLPs that has none."""
-    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
-        if any(isinstance(layer, BatchNorm) for layer in mlp.rest):
-            continue
-        layers: list[nn.Module] = []
-        for size, activation, linear in zip(mlp.hidden, mlp.rest[::2], mlp.rest[1::2]):
-            layers += [BatchNorm(size), activation, linear]
-        mlp.rest = nn.Sequential(*layers)
-
-
-def rectify(module: nn.Module) -> None:
-    """Have a module's MLPs use rectified linear units in place of their activation."""
-    for mlp in [m for m in module.modules() if isinstance(m, MLP)]:
-        for i, layer in enumerate(mlp.rest):
-            if not isinstance(layer, (nn.Linear, BatchNorm)):
-                mlp.rest[i] = nn.ReLU()
 
 
 def _xavier(linear: nn.Linear) -> nn.Linear:
