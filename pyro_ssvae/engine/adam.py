@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from pyro_ssvae import private
 from pyro_ssvae.engine.graphs import Function, compiled
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch's
@@ -58,11 +59,10 @@ class FusedAdam:
         """Move the parameters, unless ``broken`` is 1."""
         beta1, beta2 = self.options["betas"]
         self.counts += 1.0 - broken
-        torch._fused_adam_(
-            parameters, gradients, self.means, self.squares, [], list(self.counts), lr=lr,
-            beta1=beta1, beta2=beta2, eps=self.options["eps"], amsgrad=False,
+        private.fused_adam(
+            parameters, gradients, self.means, self.squares, list(self.counts), found_inf=broken,
+            lr=lr, beta1=beta1, beta2=beta2, eps=self.options["eps"],
             weight_decay=self.options["weight_decay"], maximize=self.options["maximize"],
-            found_inf=broken,
         )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor
 
+from pyro_ssvae import private
 from pyro_ssvae.engine.program import CaptureError, reason
 
 Function = Callable[..., Sequence[Tensor]]
@@ -27,14 +28,8 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         raise CaptureError("there is no C++ compiler to compile it with")
     try:
-        # With inductor's own generator the noise would be another than the eager program's.
-        with (
-            torch.no_grad(), torch._inductor.config.patch(fallback_random=True),
-            _quiet_without_gpu(),
-        ):
-            return torch._inductor.standalone_compile(
-                graph, list(inputs), dynamic_shapes="from_example_inputs"
-            )
+        with _quiet_without_gpu():
+            return private.compiled_by_inductor(graph, inputs)
     except Exception as error:
         raise CaptureError(reason(error)) from error
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyro_ssvae import private
 from pyro_ssvae.inference.objective import Loss
 
 
@@ -30,7 +31,7 @@ class Outcome(NamedTuple):
         """That of a loss and these gradients."""
         total = loss.total.detach()
         dense = [g.coalesce().values() if g.is_sparse else g for g in gradients]
-        largest = torch._foreach_norm(dense, torch.inf) if dense else []  # NaN where one is
+        largest = private.largest(dense) if dense else []
         return cls(total, loss.terms, torch.stack([v.isfinite() for v in (total, *largest)]))
 
     @property

@@ -14,7 +14,6 @@ from opt_einsum import contract, shared_intermediates
 from pyro import distributions as dist
 from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO
-from pyro.infer.traceenum_elbo import _compute_model_factors
 from pyro.infer.util import Dice
 from pyro.ops import packed
 from pyro.ops.contract import contract_tensor_tree
@@ -23,6 +22,7 @@ from pyro.poutine import Trace
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from pyro_ssvae import private
 from pyro_ssvae.errors import InputError
 
 Site = dict[str, Any]
@@ -276,7 +276,7 @@ def _costs(
     model_trace: Trace, guide_trace: Trace
 ) -> tuple[dict[str, list[tuple[Any, Any]]], dict[str, Any]]:
     """The model's log-probabilities with their plates, by site; those summed over, together."""
-    marginal, factors, ordering, dims, scale = _compute_model_factors(model_trace, guide_trace)
+    marginal, factors, ordering, dims, scale = private.model_factors(model_trace, guide_trace)
     names = {
         id(site["packed"]["log_prob"]): name for name, site in _sample_sites(model_trace).items()
     }
@@ -305,7 +305,7 @@ def _weight(dice: Dice, ordinal: Any, dims: str) -> tuple[float, Tensor | None]:
     Returns:
         A factor, and the guide's probability of what it enumerates; None where that is nothing.
     """
-    factors = dice._get_log_factors(ordinal)
+    factors = private.log_factors(dice, ordinal)
     scale = math.exp(sum(f for f in factors if not isinstance(f, Tensor)))
     tensors: list[Any] = [f for f in factors if isinstance(f, Tensor)]
     if not tensors:

@@ -9,6 +9,7 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 
+from pyro_ssvae import private
 from pyro_ssvae.labels.onehots import OneHots
 
 
@@ -46,7 +47,7 @@ class LogDirichlet(TorchDistribution):
     def rsample(self, sample_shape: Size = Size()) -> Tensor:
         c = self.concentration.double().expand(self._extended_shape(sample_shape))
         # G U^(1/c) is Gamma(c) for G ~ Gamma(c + 1), and its logarithm does not underflow.
-        log_gamma = torch._standard_gamma(c + 1).log() - torch.empty_like(c).exponential_() / c
+        log_gamma = private.standard_gamma(c + 1).log() - torch.empty_like(c).exponential_() / c
         return log_gamma.log_softmax(-1).to(self.concentration.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -1,0 +1,85 @@
+"""What the library stands on that Pyro and torch do not call public: all of it, in one place.
+
+A new version of either may move any of this. ``tests/test_private.py`` then says what broke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from pyro.infer.traceenum_elbo import _compute_model_factors
+from pyro.infer.util import Dice
+from pyro.poutine import Trace
+from torch import Tensor
+
+
+def model_factors(model_trace: Trace, guide_trace: Trace) -> tuple[Any, Any, Any, Any, Any]:
+    """The log-probabilities of a model's sites, told apart by what is summed over.
+
+    Returns:
+        The costs outside of every sum by their plates, the factors within one by their plates, the
+        plates of every site, the dimensions that are summed over, and a common scale.
+    """
+    return _compute_model_factors(model_trace, guide_trace)
+
+
+def log_factors(dice: Dice, plates: Any) -> list[Any]:
+    """The logarithms, numbers or packed tensors, of what a cost in these plates is weighed by."""
+    return dice._get_log_factors(plates)
+
+
+def compiled_by_inductor(
+    graph: torch.fx.GraphModule, tensors: Sequence[Tensor]
+) -> Callable[..., Sequence[Tensor]]:
+    """A graph compiled for tensors like these; its noise is drawn from torch's own generators."""
+    # With inductor's own generator the noise would be another than the eager program's.
+    with torch.no_grad(), torch._inductor.config.patch(fallback_random=True):
+        return torch._inductor.standalone_compile(
+            graph, list(tensors), dynamic_shapes="from_example_inputs"
+        )
+
+
+def fused_adam(
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    counts: list[Tensor],
+    *,
+    found_inf: Tensor,
+    **options: Any,
+) -> None:
+    """Torch's fused Adam on these tensors, in place; ``found_inf`` of 1 has it do nothing."""
+    torch._fused_adam_(
+        parameters, gradients, means, squares, [], counts, amsgrad=False, found_inf=found_inf,
+        **options,
+    )
+
+
+def largest(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The largest absolute value of each tensor, NaN where it has one."""
+    return list(torch._foreach_norm(list(tensors), torch.inf))
+
+
+def standard_gamma(concentration: Tensor) -> Tensor:
+    """Samples of Gamma(concentration, 1), with their gradients."""
+    return torch._standard_gamma(concentration)
+
+
+@contextmanager
+def skipping(optimizer: torch.optim.Optimizer, found_inf: Tensor) -> Iterator[None]:
+    """Have a fused optimizer do nothing within if ``found_inf`` is 1, as torch's GradScaler does.
+    """
+    optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del optimizer.found_inf  # type: ignore[attr-defined]
+
+
+def can_skip(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether :func:`skipping` works for an optimizer."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
