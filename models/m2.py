@@ -24,7 +24,7 @@ class M2(PyroModule):
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        class_probs: p(y), K numbers above 0. With None it is uniform.
+        class_probs: The class probabilities p(y), K numbers above 0. With None they are uniform.
         learn_prior: Whether to train p(y), from ``class_probs`` on.
         likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.

@@ -31,11 +31,11 @@ def batches(
     each is seen equally often, and more than once in a batch that is larger than their number.
 
     Args:
-        split: the data, on the device where the batches are wanted.
-        labelled: L, the number of labelled examples in a batch, at most :data:`MOST_LABELLED`.
-        unlabelled: U, the number of unlabelled examples in a batch, of any size.
-        seed: of the order.
-        epoch: number of the epoch; the same (seed, epoch) gives the same batches.
+        split: The split, on the device where the batches are wanted.
+        labelled: The number of labelled examples in a batch, L, at most :data:`MOST_LABELLED`.
+        unlabelled: The number of unlabelled examples in a batch, U.
+        seed: The seed of the order.
+        epoch: The number of the epoch. The same seed and epoch give the same batches.
     """
     seen, unseen = order(split, labelled, unlabelled, seed=seed, epoch=epoch)
     for some, others in zip(seen.split(labelled), unseen.split(unlabelled)):

@@ -53,10 +53,11 @@ class Recorded:
     """A function of tensors recorded as a CUDA graph.
 
     Args:
-        function: of tensors that stay on the GPU throughout.
-        tensors: its arguments, of which copies are kept, but for those in ``state``.
-        state: the tensors that it changes in place, arguments or not; left as they are here.
-        generators: that the function draws from, beside torch's own.
+        function: A function of tensors that stay on the GPU throughout.
+        tensors: The function's arguments. Copies of them are kept, but for those in ``state``.
+        state: The tensors that the function changes in place, arguments or not. They are as before
+            when it is recorded.
+        generators: The generators that the function draws from, beside torch's own.
 
     Raises:
         CaptureError: if the GPU cannot record it, whatever the cause. State and generators are as

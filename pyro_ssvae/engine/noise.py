@@ -27,8 +27,11 @@ class Noise:
     """A draw that depends on no value of another tensor.
 
     Attributes:
-        shape, dtype, device: of what is drawn.
-        draw: the method of a tensor that fills it, with these arguments.
+        shape: The shape of what is drawn.
+        dtype: The type of what is drawn.
+        device: The device that it is drawn on.
+        draw: The name of the method of a tensor that fills it.
+        arguments: The arguments of that method.
     """
 
     shape: torch.Size

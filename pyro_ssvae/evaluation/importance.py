@@ -91,8 +91,8 @@ class Weights(NamedTuple):
     """Log-weights of samples of the guide, (samples, N), in nats.
 
     Attributes:
-        joint: log p(x, y, latents) - log q(latents | x).
-        image: log p(x | latents).
+        joint: The values of log p(x, y, latents) - log q(latents | x).
+        image: The values of log p(x | latents).
     """
 
     joint: Tensor

@@ -51,8 +51,8 @@ def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | N
     """Latent variables drawn from the model: p(x | them) over (N, D), and y (N, K) or None.
 
     Args:
-        model: the model.
-        x: (N, D), of which only shape, type and device count.
+        model: The model to draw from.
+        x: The examples, (N, D), of which only shape, type and device count.
     """
     with torch.no_grad():
         nodes = _trace(poutine.uncondition(model), x, None).nodes
@@ -145,9 +145,9 @@ def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distrib
     A site that comes before a given one is sampled from its prior, not inferred.
 
     Args:
-        model: the model; its own x takes no part in what it generates.
-        x: (N, D), of which only shape, type and device count.
-        given: values of sites, such as ``y`` one-hot (N, K) and ``z`` (N, J).
+        model: The model. Its own x takes no part in what it generates.
+        x: The examples, (N, D), of which only shape, type and device count.
+        given: The values of sites by name, such as ``y`` one-hot (N, K) and ``z`` (N, J).
     """
     program = poutine.condition(poutine.uncondition(model), data=given)
     with torch.no_grad():

@@ -22,7 +22,7 @@ class LogDirichlet(TorchDistribution):
     in the type of the concentration.
 
     Args:
-        concentration: (..., K), above 0.
+        concentration: The concentration of each class, (..., K), above 0.
     """
 
     arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
@@ -83,7 +83,7 @@ class Label(OneHots):
     E log p(y | pi).
 
     Args:
-        log_pi: (..., K).
+        log_pi: The logarithms of the class probabilities, (..., K).
     """
 
     def __init__(

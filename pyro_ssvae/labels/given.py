@@ -20,9 +20,10 @@ def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """KL[p(y) || q(y)] from given labels to inferred ones, (N,), a sum over the labels.
 
     Args:
-        q: what ``guide.classify`` returns.
-        y: (N, S) one-hot, the block of an unknown label NaN; unknown labels count nothing.
-        smoothing: this share of p(y) is spread evenly over the classes.
+        q: The inferred labels, as ``guide.classify`` returns them.
+        y: The given labels, one-hot (N, S). The block of an unknown label is NaN, and counts
+            nothing.
+        smoothing: The share of p(y) that is spread evenly over the classes.
     """
     if smoothing == 0:
         return -expected_log_prob(y, q.logits)

@@ -17,14 +17,14 @@ class LabelInference(nn.Module):
     """How a guide infers labels that are not given, from what its classifier says.
 
     Args:
-        how: ``"enumerated"`` sums over all combinations of classes exactly; ``"relaxed"`` and
-            ``"straight-through"`` take one sample that gradients pass through, at a cost that does
-            not depend on their number, with the categorical KL divergence. The relaxed
-            reconstruction is that of a soft label, so the bound is approximate; a trained guide
-            is evaluated with samples of the categorical itself.
-        temperature: of the relaxation.
-        top: classes of a single label that are summed over in training, the likeliest ones, see
-            :class:`TopClasses`; None is all.
+        how: The way to infer them. ``"enumerated"`` sums over all combinations of classes exactly.
+            ``"relaxed"`` and ``"straight-through"`` take one sample that gradients pass through, at
+            a cost that does not depend on their number, with the categorical KL divergence. The
+            relaxed reconstruction is that of a soft label, so the bound is approximate. A trained
+            guide is evaluated with samples of the categorical itself.
+        temperature: The temperature of the relaxation.
+        top: The number of classes of a single label that are summed over in training, the likeliest
+            ones, see :class:`TopClasses`. With None all are.
     """
 
     def __init__(self, how: Inference, temperature: float, top: int | None = None) -> None:

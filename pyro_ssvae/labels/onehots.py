@@ -29,7 +29,8 @@ class OneHots(TorchDistribution):
     ``log p`` under it. The block of a label that is NaN, unknown, counts nothing.
 
     Args:
-        logits: (..., S), normalised here, block by block.
+        logits: The unnormalised log-probabilities (..., S). They are normalised here, block by
+            block.
         sizes: The number of classes of each label. They sum to S. With None there is a single label
             of S classes.
     """

@@ -16,10 +16,10 @@ class LabelPrior(nn.Module):
     """p(y) over one-hot labels: uniform, fixed or learned.
 
     Args:
-        sizes: classes of each label.
-        probs: probabilities of the classes of all labels, one label after the other; None is
-            uniform.
-        learned: train them, from ``probs`` on.
+        sizes: The number of classes of each label.
+        probs: The probabilities of the classes of all labels, one label after the other. With None
+            they are uniform.
+        learned: Whether to train them, from ``probs`` on.
     """
 
     def __init__(

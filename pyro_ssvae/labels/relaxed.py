@@ -23,9 +23,10 @@ class RelaxedOneHots(TorchDistribution):
     bounds nothing.
 
     Args:
-        labels: the labels, :class:`OneHots` or ``OneHotCategorical``.
-        temperature: of the relaxation; towards 0 samples become one-hot, gradients noisy.
-        hard: one-hot samples with the gradient of relaxed ones ("straight-through").
+        labels: The labels to relax, :class:`OneHots` or Pyro's ``OneHotCategorical``.
+        temperature: The temperature of the relaxation. Towards 0 samples become one-hot, and
+            gradients noisy.
+        hard: Whether samples are one-hot, with the gradient of relaxed ones ("straight-through").
     """
 
     arg_constraints: dict[str, Any] = {}

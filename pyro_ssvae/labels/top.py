@@ -21,8 +21,8 @@ class TopClasses(TorchDistribution):
     gives to the others.
 
     Args:
-        logits: (..., K).
-        top: k, cut at K.
+        logits: The unnormalised log-probabilities of the classes, (..., K).
+        top: The number of classes to keep, k. More than K are K.
     """
 
     arg_constraints = {"logits": constraints.real_vector}

@@ -24,9 +24,9 @@ class Flow(nn.Module):
     ``guide.encoder = nn.Flow(guide.encoder, transforms)``.
 
     Args:
-        base: a network that returns a distribution over vectors.
-        transforms: of Pyro, such as ``AffineCoupling``, or of zuko, such as
-            ``zuko.flows.MaskedAutoregressiveTransform(J)``; applied in this order.
+        base: A network that returns a distribution over vectors.
+        transforms: The transforms, applied in this order: Pyro's, such as ``AffineCoupling``, or
+            zuko's, such as ``zuko.flows.MaskedAutoregressiveTransform(J)``.
     """
 
     def __init__(self, base: nn.Module, transforms: Sequence[Any]) -> None:

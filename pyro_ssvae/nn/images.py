@@ -19,8 +19,8 @@ class ConvolutionalClassifier(nn.Module):
     layer of 128.
 
     Args:
-        shape: (height, width) of the images, with height * width = D.
-        classes: K.
+        shape: The (height, width) of the images, with height * width = D.
+        classes: The number of classes, K.
     """
 
     def __init__(self, shape: tuple[int, int], classes: int) -> None:
@@ -54,8 +54,8 @@ class Jitter(nn.Module):
     tenth of scale, of aspect and of shear. In evaluation images are left as they are.
 
     Args:
-        shape: (height, width) of the images.
-        strength: that all of these are multiplied with; 0 moves nothing.
+        shape: The (height, width) of the images.
+        strength: The number that all of these are multiplied with. With 0 nothing is moved.
     """
 
     def __init__(self, shape: tuple[int, int], strength: float = 1.0) -> None:

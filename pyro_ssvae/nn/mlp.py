@@ -25,9 +25,9 @@ class MLP(nn.Module):
     ``(N, D)`` in the hidden layer, so nothing is tiled and x's part is computed once for all K.
 
     Args:
-        in_dims: size of the input's last dimension, or one size for each of several inputs.
-        hidden: sizes of the hidden layers; ``()`` gives a linear map.
-        out_dim: size of the output's last dimension.
+        in_dims: The size of the input's last dimension, or one size for each of several inputs.
+        hidden: The sizes of the hidden layers. ``()`` gives a linear map.
+        out_dim: The size of the output's last dimension.
         activation: The class of the nonlinearity between layers.
         batch_norm: Whether a :class:`BatchNorm` stands before each activation.
 

@@ -22,10 +22,10 @@ def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, 
     """Every figure of a classifier that the data allow, by name.
 
     Args:
-        probs: (N, sum(sizes)) class probabilities of the examples.
-        x: (N, D) the examples.
-        y: (N, sum(sizes)) one-hot labels.
-        dataset: where they are from.
+        probs: The class probabilities of the examples, (N, sum(sizes)).
+        x: The examples, (N, D).
+        y: Their one-hot labels, (N, sum(sizes)).
+        dataset: The data set that they are from.
     """
     names, sizes = class_names(dataset), dataset.sizes
     calibrated = reliability(probs, y, sizes)

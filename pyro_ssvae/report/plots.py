@@ -43,9 +43,9 @@ def figures(
     """Every figure of :data:`FIGURES` that the pair and its data allow, by name.
 
     Args:
-        objective: the trained pair.
-        split: its data; the figures show the test part.
-        history: rows of :meth:`pyro_ssvae.Epoch.row`.
+        objective: The trained pair.
+        split: The data of the pair, whose test part the figures show.
+        history: The rows of the epochs, see :meth:`pyro_ssvae.Epoch.row`.
     """
     model, guide = objective.model, objective.guide
     x, y = split.part("test")
@@ -153,10 +153,10 @@ def latent(
 
     Args:
         guide: The guide.
-        x: (N, D) examples.
-        y: (N, sum(sizes)) one-hot labels.
-        sizes: The sizes of the blocks of y; None is a single one, of K classes.
-        names: The names of the K classes; None numbers them.
+        x: The examples, (N, D).
+        y: Their one-hot labels, (N, sum(sizes)).
+        sizes: The sizes of the blocks of y. None stands for a single block of K classes.
+        names: The names of the K classes. With None they are numbered.
     """
     z = query.posterior_mean(guide, x, _likeliest(guide, x, sizes)).cpu().numpy()
     by, groups = "true class", y.argmax(-1).cpu().numpy()
