@@ -82,7 +82,9 @@ def draw() -> Figure:
     """The rooms, floor by floor, with an arrow for each import that no other path explains."""
     below = rooms()
     floor = floors(below)
-    rows = [[room for room in sorted(floor) if floor[room] == i] for i in range(max(floor.values()) + 1)]
+    rows = [
+        [room for room in sorted(floor) if floor[room] == i] for i in range(max(floor.values()) + 1)
+    ]
     figure = Figure(figsize=(9, 0.9 * len(rows) + 0.4), layout="constrained")
     axes = figure.subplots()
     place = {}

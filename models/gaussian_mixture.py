@@ -62,8 +62,8 @@ class GaussianMixture(PyroModule):
 
     def posterior(self, x: Tensor) -> OneHots:
         """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
-        each = torch.eye(self.y_dim, dtype=x.dtype, device=x.device).unsqueeze(1)  # (K, 1, K)
-        log_joint = self.logits.log_softmax(-1) + self.component(each).log_prob(x).T
+        classes = torch.eye(self.y_dim, dtype=x.dtype, device=x.device).unsqueeze(1)  # (K, 1, K)
+        log_joint = self.logits.log_softmax(-1) + self.component(classes).log_prob(x).T
         return OneHots(log_joint)
 
     def component(self, y: Tensor) -> dist.Distribution:

@@ -38,9 +38,9 @@ def batches(
         epoch: The number of the epoch. The same seed and epoch give the same batches.
     """
     seen, unseen = order(split, labelled, unlabelled, seed=seed, epoch=epoch)
-    for some, others in zip(seen.split(labelled), unseen.split(unlabelled)):
-        x, y = split.examples(some)
-        yield Batch(x, y, split.dataset.x[others])
+    for with_label, without in zip(seen.split(labelled), unseen.split(unlabelled)):
+        x, y = split.examples(with_label)
+        yield Batch(x, y, split.dataset.x[without])
 
 
 def order(

@@ -84,8 +84,8 @@ def evaluate(
                 points = query.point_masses(guide, x[:1])
                 result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
             if classes:
-                some = query.some(x, CLASSIFIED), query.some(y, CLASSIFIED)
-                result |= _generative_accuracies(model, guide, *some, bar)
+                examples = query.sample_of(x, CLASSIFIED), query.sample_of(y, CLASSIFIED)
+                result |= _generative_accuracies(model, guide, *examples, bar)
                 result["class_samples"] = CLASS_SAMPLES
             if "z" in has:
                 result["mutual_information"] = mutual_information(guide, x)
@@ -114,10 +114,10 @@ def _generative_accuracies(
 ) -> dict[str, float]:
     probs: dict[str, list[Tensor]] = {}
     for rows in x.split(STEP):
-        for name, found in class_posteriors(model, guide, rows, y.shape[-1]).items():
-            probs.setdefault(name, []).append(found)
+        for name, of_rows in class_posteriors(model, guide, rows, y.shape[-1]).items():
+            probs.setdefault(name, []).append(of_rows)
         bar.advance()
-    return {f"accuracy_{name}": accuracy(torch.cat(found), y) for name, found in probs.items()}
+    return {f"accuracy_{name}": accuracy(torch.cat(parts), y) for name, parts in probs.items()}
 
 
 def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -> bool:

@@ -68,7 +68,7 @@ def class_posteriors(
         softmax of E_q(z | x, y) log p(x | y, z). The latter is left out where it is the same for
         all classes: neither the decoder nor what it decodes depends on y then, as in VaDE.
     """
-    found = []
+    log_joints = []
     with torch.no_grad():
         for part in x.split(max(1, ROWS // samples)):
             seed = int(torch.randint(2**31, ()))
@@ -79,8 +79,8 @@ def class_posteriors(
                     torch.manual_seed(seed)
                     weights = log_weights(model, guide, part, y, samples=samples)
                 of_class.append(torch.stack([each.mean(0) for each in weights]))
-            found.append(torch.stack(of_class, -1))
-    joint, image = torch.cat(found, 1)  # (N, K) each
+            log_joints.append(torch.stack(of_class, -1))
+    joint, image = torch.cat(log_joints, 1)  # (N, K) each
     result = {"elbo": joint.softmax(-1)}
     if (image != image[:, :1]).any():
         result["reconstruction"] = image.softmax(-1)

@@ -142,5 +142,5 @@ def _mean_of_sums(
     blocks = _blocks(probs, y, sizes)
     # where, not nansum: NaN probabilities are to show.
     terms = torch.stack([torch.where(known, score(p, t), 0.0) for p, t, known in blocks], dim=1)
-    some = torch.stack([known for _, _, known in blocks], dim=1).any(dim=1)
-    return terms.sum(dim=1)[some].double().mean().item()
+    labelled = torch.stack([known for _, _, known in blocks], dim=1).any(dim=1)
+    return terms.sum(dim=1)[labelled].double().mean().item()

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pyro_ssvae.data import Split
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluation_mode
-from pyro_ssvae.inference.query import some
+from pyro_ssvae.inference.query import sample_of
 
 CHUNK = 250  # examples looked at at a time
 EXAMPLES = 5_000  # at most, of each probe
@@ -40,7 +40,7 @@ def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
         if "z" in query.point_masses(guide, x[:1]):
             return None
         components = query.posterior(guide, x[:1]).log_weights.numel()
-        x = some(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
+        x = sample_of(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
         log_weights, fn = query.posterior(guide, x)
         fn = _without_common_maps(fn, x)
         log_weights = log_weights.flatten(0, -2)  # (C, n)
@@ -50,9 +50,9 @@ def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
         log_densities = _log_densities(fn)
         total = 0.0
         for rows in own.split(max(1, AT_ONCE // log_weights.numel())):
-            each = (log_densities(z[rows]) + log_weights).logsumexp(1)  # log q(z_i | x_j)
-            mixture = each.logsumexp(1) - math.log(len(x))
-            total += (each[range(len(rows)), rows] - mixture).sum().item()
+            log_q = (log_densities(z[rows]) + log_weights).logsumexp(1)  # log q(z_i | x_j)
+            mixture = log_q.logsumexp(1) - math.log(len(x))
+            total += (log_q[range(len(rows)), rows] - mixture).sum().item()
         return total / len(x)
 
 
@@ -64,11 +64,11 @@ def active_units(guide: Callable[..., Any], x: Tensor) -> float:
     the covariance of two estimates of it: where they are means of samples, the variance of one
     would be that of the samples too.
     """
-    parts = some(x, EXAMPLES).split(CHUNK)
+    parts = sample_of(x, EXAMPLES).split(CHUNK)
     with evaluation_mode(guide):
         means = [torch.cat([query.posterior_mean(guide, rows) for rows in parts]) for _ in "12"]
-    one, other = (mean - mean.mean(0) for mean in means)
-    return float(((one * other).mean(0) > ACTIVE).sum())
+    first, second = (mean - mean.mean(0) for mean in means)
+    return float(((first * second).mean(0) > ACTIVE).sum())
 
 
 def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> float | None:
@@ -88,7 +88,7 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    x_train, y_train = split.examples(some(split.unlabelled, EXAMPLES))
+    x_train, y_train = split.examples(sample_of(split.unlabelled, EXAMPLES))
     x, y = split.part(part)
     if len(y_train.argmax(-1).unique()) < 2:
         return None

@@ -113,8 +113,8 @@ def _probabilities(classifiers: Sequence[Any], x: Tensor, sizes: Sequence[int]) 
     blocks = []
     for classifier, size in zip(classifiers, sizes):
         probs = torch.zeros(len(x), size, dtype=torch.double)
-        came = torch.from_numpy(classifier.predict_proba(x.cpu().numpy()))
-        probs[:, classifier.classes_] = came.double()
+        predicted = torch.from_numpy(classifier.predict_proba(x.cpu().numpy()))
+        probs[:, classifier.classes_] = predicted.double()
         # LabelSpreading gives NaN to an example that no label has reached.
         blocks.append(probs.nan_to_num(nan=1.0 / size))
     return torch.cat(blocks, dim=1)

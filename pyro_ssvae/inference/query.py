@@ -121,8 +121,8 @@ def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
         try:
             means = components.mean
         except NotImplementedError:
-            each = -(-MEAN_SAMPLES // log_weights.shape[-2])
-            means = components.sample((each,)).mean(0)
+            samples = -(-MEAN_SAMPLES // log_weights.shape[-2])
+            means = components.sample((samples,)).mean(0)
         return (log_weights.exp().unsqueeze(-1) * means).flatten(0, -3).sum(0)
 
 
@@ -133,7 +133,7 @@ def base(fn: Any) -> Any:
     return fn
 
 
-def some(rows: Tensor, number: int) -> Tensor:
+def sample_of(rows: Tensor, number: int) -> Tensor:
     """At most so many of the rows, chosen at random, always the same ones, in their order."""
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))[:number]
     return rows[chosen.sort().values.to(rows.device)]

@@ -95,8 +95,8 @@ class OneHots(TorchDistribution):
         if len(classes) == 1:
             values = classes[0]
         else:
-            each = (torch.arange(size, device=self.logits.device) for size in self.sizes)
-            index = torch.cartesian_prod(*each).unbind(-1)
+            numbers = (torch.arange(size, device=self.logits.device) for size in self.sizes)
+            index = torch.cartesian_prod(*numbers).unbind(-1)
             values = torch.cat([eye[i] for eye, i in zip(classes, index)], dim=-1)
         values = values.reshape(number, *(1,) * len(self.batch_shape), -1)
         return values.expand(number, *self.batch_shape, -1) if expand else values

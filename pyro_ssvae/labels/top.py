@@ -53,5 +53,5 @@ class TopClasses(TorchDistribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """The k classes of each row, the likeliest first, one-hot (k, ..., K)."""
-        each = torch.eye(self.event_shape[0], dtype=self.logits.dtype, device=self.logits.device)
-        return each[self.classes].movedim(-2, 0)
+        one_hot = torch.eye(self.event_shape[0], dtype=self.logits.dtype, device=self.logits.device)
+        return one_hot[self.classes].movedim(-2, 0)

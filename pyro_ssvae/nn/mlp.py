@@ -71,16 +71,16 @@ class MLP(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Inputs of shapes ``(..., in_dims[i])`` to an output of shape ``(..., out_dim)``."""
-        came = tuple(x.shape[-1] if x.dim() else 0 for x in inputs)
-        if came != self.in_dims:
+        sizes = tuple(x.shape[-1] if x.dim() else 0 for x in inputs)
+        if sizes != self.in_dims:
             raise InputError(
-                f"expected inputs of size {self.in_dims} in their last dimension, got {came}"
+                f"expected inputs of size {self.in_dims} in their last dimension, got {sizes}"
                 f" (shapes {[tuple(x.shape) for x in inputs]})"
             )
-        first, *others = (linear(x) for linear, x in zip(self.first, inputs))
-        for part in others:
-            first = first + part
-        return self.rest(first)
+        hidden, *further = (linear(x) for linear, x in zip(self.first, inputs))
+        for part in further:
+            hidden = hidden + part
+        return self.rest(hidden)
 
 
 class BatchNorm(nn.BatchNorm1d):

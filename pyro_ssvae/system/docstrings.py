@@ -19,8 +19,8 @@ def arguments(documented: Any) -> dict[str, str]:
     """
     result: dict[str, str] = {}
     described = inspect.getmro(documented) if inspect.isclass(documented) else (documented,)
-    for each in reversed(described):
-        result |= _described(inspect.cleandoc(each.__doc__ or ""))
+    for base in reversed(described):
+        result |= _described(inspect.cleandoc(base.__doc__ or ""))
     return result
 
 
