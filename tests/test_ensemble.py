@@ -17,6 +17,7 @@ from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.engine.graphs import compiled
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.ensemble import Ensemble, check_replicas
 from pyro_ssvae.training.loop import Epoch
 
@@ -258,19 +259,17 @@ def test_a_frozen_part_makes_another_program(digits) -> None:
         check_replicas(replicas, [digits.split(labels=20)] * 2)
 
 
-class Noisy(guides.M2):
-    """q(y, z | x), with a term of noise whose shape is that of a tensor."""
-
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        h = self.classifier.logits(u)
-        noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
-        return {"noisy": (1.0, (noise * h).mean())}
+def noise_like_a_tensor(model, guide, batch, epoch) -> torch.Tensor:
+    h = guide.classifier.logits(batch.u)
+    noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
+    return (noise * h).mean()
 
 
 def noisy(seed: int) -> Objective:
     torch.manual_seed(seed)
     model = models.M2(64, 10, z_dim=3, hidden=(6,))
-    return Objective(model, Noisy(model, hidden=(6,)))
+    guide = guides.M2(model, hidden=(6,))
+    return Objective(model, guide, terms={"noisy": Term(noise_like_a_tensor)})
 
 
 @pytest.mark.parametrize("make", [
@@ -291,9 +290,7 @@ class AtTheEdge(guides.M2):
     def __init__(self, model: models.M2, edge: float, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.tensor([edge]))
-
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        return {"edge": (1.0, self.edge.sqrt().sum())}
+        self.terms = {"edge": Term(lambda model, guide, batch, epoch: guide.edge.sqrt().sum())}
 
 
 def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(splits) -> None:

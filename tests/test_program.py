@@ -10,6 +10,7 @@ from torch import Tensor
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.loop import adam
 from pyro_ssvae.training.updates import Moment, Updates, update
 
@@ -178,9 +179,7 @@ class AtTheEdge(guides.M2):
     def __init__(self, model: models.M2, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(2))
-
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        return {"edge": (1.0, self.edge.sqrt().sum())}
+        self.terms = {"edge": Term(lambda model, guide, batch, epoch: guide.edge.sqrt().sum())}
 
 
 @pytest.mark.parametrize("make", [adam, lambda o: torch.optim.SGD(o.parameters(), lr=0.1)])
