@@ -29,6 +29,7 @@ from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.noise import lifted
 from pyro_ssvae.inference import reverse
+from pyro_ssvae.inference.terms import evaluated
 
 N, D, K, J, BOUND = 5, 6, 3, 2, 1.5
 torch.manual_seed(0)

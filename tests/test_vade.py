@@ -20,6 +20,7 @@ from torch import Tensor
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.agreement import inconsistency, misalignment
+from pyro_ssvae.inference.terms import evaluated
 
 N, K, J, SHAPE = 5, 3, 2, (4, 6)
 D = SHAPE[0] * SHAPE[1]
