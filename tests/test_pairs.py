@@ -60,6 +60,22 @@ def test_model_and_guide_take_x_and_an_optional_y(name) -> None:
         assert parameters["y"].default is None
 
 
+def test_what_a_pair_may_have_is_as_the_contract_says(name, split) -> None:
+    objective = build(name, split)
+    model, guide = objective.model, objective.guide
+    x, y = rows(split)
+    if classifies(guide):
+        assert list(inspect.signature(guide.classify).parameters) == ["x"]
+    if fits_classifier(guide):
+        inspect.signature(guide.fit_classifier).bind(x, y, sizes=(10,))
+    if (prior := prior_of(model)) is not None:
+        assert prior(x).probs.shape == y.shape[1:] and prior.largest_kl > 0
+    for term, part in terms_of(guide).items():
+        assert isinstance(part, Part) and objective.weights[term] == part.weight
+    for player in turns_of(guide):
+        assert list(getattr(guide, player).parameters())
+
+
 def test_docstrings_begin_with_the_factorisation_and_then_the_source(name) -> None:
     pair = zoo.pair(name)
     for program, letter in ((pair.model, "p"), (pair.guide, "q")):
