@@ -186,16 +186,26 @@ def test_a_function_that_gives_no_scalar_is_named(pair, function, message) -> No
 
 
 @dataclass
-class NotHashable:
-    """A function that cannot be hashed."""
+class NotFrozen:
+    """A function that cannot be hashed, for it may change."""
 
-    factor: float = 1.0
+    factor: float
 
     def __call__(self, *arguments) -> Tensor:
-        return torch.ones(())
+        return torch.full((), self.factor)
 
 
-@pytest.mark.parametrize("function", [3.0, None, NotHashable()])
+@dataclass(frozen=True)
+class HoldsAList:
+    """A function that cannot be hashed, for what it holds may change."""
+
+    factors: list[float]
+
+    def __call__(self, *arguments) -> Tensor:
+        return torch.tensor(self.factors).sum()
+
+
+@pytest.mark.parametrize("function", [3.0, None, NotFrozen(1.0), HoldsAList([1.0])])
 def test_what_is_no_function_is_no_term(function) -> None:
     with pytest.raises(InputError, match="expected a function of the model, the guide, the batch"):
         Term(function)

@@ -6,7 +6,7 @@ name, which its weight has in ``Objective.weights`` too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -80,10 +80,11 @@ class Term(Part):
     function: Function
 
     def __post_init__(self) -> None:
-        if not (callable(self.function) and isinstance(self.function, Hashable)):
+        if not (callable(self.function) and _hashable(self.function)):
             raise InputError(
                 "expected a function of the model, the guide, the batch and the epoch that can be"
-                f" hashed, got {self.function!r}; a dataclass is hashable where it is frozen"
+                f" hashed, got {self.function!r}; a dataclass is hashable where it is frozen and"
+                " holds no list or dictionary"
             )
 
 
@@ -153,6 +154,14 @@ def evaluated(
             computed[term.function] = term.function(model, guide, batch, epoch)
         result[name] = _scalar(name, computed[term.function])
     return result
+
+
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _scalar(name: str, values: Values) -> Tensor:
