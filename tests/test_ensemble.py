@@ -194,7 +194,7 @@ def test_replicas_that_are_different_programs_are_refused(options, message, digi
 
 
 @pytest.mark.parametrize("one, other, message", [
-    ({}, {"capacity_z": 2.0}, r"got guide.terms = .* and .*Capacity\(schedule=.*nats=2.0"),
+    ({}, {"capacity_z": 2.0}, r"got guide.terms = .* and .*Capacity\(site=.z., nats=2.0"),
     ({"capacity_z": 1.0}, {"capacity_z": 2.0}, r"nats=1.0.* in replica 0 and .*nats=2.0"),
     ({"capacity_z": 1.0}, {"capacity_z": 1.0, "ramp": 3.0}, r"epochs=0.0.* and .*epochs=3.0"),
     ({}, {"interpolation": 1.0}, "got the weight of interpolation = zero in replica 0 and positiv"),

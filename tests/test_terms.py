@@ -56,7 +56,7 @@ def test_a_term_is_given_the_pair_the_batch_and_the_epoch(pair) -> None:
 
 @pytest.mark.parametrize("epoch, share", [(0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (math.inf, 1.0)])
 def test_a_schedule_gives_the_share_of_the_weight(pair, epoch, share) -> None:
-    term = Term(seven, weight=2.0, schedule=Ramp(4.0))
+    term = Term(seven, 2.0, Ramp(4.0))
     objective = Objective(*pair, labelled=0.0, unlabelled=0.0, terms={"mine": term})
     total, terms = objective(BATCH, epoch)
     assert total == 14 * share and terms == {"mine": 7.0}

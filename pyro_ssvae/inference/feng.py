@@ -13,7 +13,7 @@ from pyro_ssvae.contract import classifies, prior_of
 from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.inference.terms import Bound, Rewriting, Scalar
+from pyro_ssvae.inference.terms import Bound, Rewriting, Scalar, Schedule
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Swap(Rewriting):
     up to the entropy of q(y | x). Its weight is the share of the place that it takes, 1 in the
     paper. It needs ``model.prior`` and ``guide.classify``.
     """
+
+    weight: float = 1.0
+    schedule: Schedule | None = None
 
     def check(self, name: str, model: Any, guide: Any) -> None:
         """Raise :class:`InputError` if there is no p(y) or no q(y | x)."""
@@ -65,7 +68,9 @@ class Capacity(Rewriting):
 
     site: str
     nats: float
-    last: ClassVar[bool] = True  # of the divergence that a swap has put in
+    weight: float = 1.0
+    schedule: Schedule | None = None
+    last: ClassVar[bool] = True  # it weighs the divergence that a swap has put in
 
     def __post_init__(self) -> None:
         not_negative(**{f"capacity_{self.site}": self.nats})

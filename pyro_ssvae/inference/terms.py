@@ -45,9 +45,8 @@ class Ramp:
         return min(1.0, epoch / self.epochs)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Part:
-    """A part of a loss.
+    """A part of a loss, a frozen dataclass.
 
     Attributes:
         weight: The weight that the part begins with. From then on ``Objective.weights`` has it.
@@ -55,8 +54,8 @@ class Part:
             that of :class:`Ramp`. None stands for 1 throughout.
     """
 
-    weight: float = 1.0
-    schedule: Schedule | None = None
+    weight: float
+    schedule: Schedule | None
 
     def scheduled(self, value: Scalar, epoch: Scalar) -> Scalar:
         """The share of a value after so many epochs."""
@@ -75,9 +74,13 @@ class Term(Part):
             scalar, or scalars by name, where several terms share work: terms of one function call
             it once, and each takes the value under its own name. Functions are compared by ``==``
             and must be hashable.
+        weight: As for every :class:`Part`.
+        schedule: As for every :class:`Part`.
     """
 
     function: Function
+    weight: float = 1.0
+    schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
         if not (callable(self.function) and _hashable(self.function)):
@@ -98,7 +101,6 @@ class Bound(NamedTuple):
     epoch: Scalar
 
 
-@dataclass(frozen=True)
 class Rewriting(Part):
     """A part that changes what sites contribute to a bound.
 
