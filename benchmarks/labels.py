@@ -26,8 +26,8 @@ def milliseconds(labels: int, label_inference: str) -> float:
     """Median time of an update."""
     torch.manual_seed(0)
     model = models.Factored(64, (2,) * labels, z_dim=16, hidden=(128,))
-    guide = guides.Factored(model, hidden=(128,), label_inference=label_inference)
-    objective = Objective(model, guide, alpha=1.0, swap=True)
+    guide = guides.Factored(model, hidden=(128,), label_inference=label_inference, swap=1.0)
+    objective = Objective(model, guide, alpha=1.0)
     optimizer = adam(objective)
     present = torch.nn.functional.one_hot(torch.randint(2, (100, labels)), 2).flatten(1).float()
     batch = Batch(torch.rand(100, 64), present, torch.rand(100, 64))

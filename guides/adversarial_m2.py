@@ -5,8 +5,10 @@ from typing import Literal
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import one_of, positive
 from pyro_ssvae.guides.m2 import M2
+from pyro_ssvae.inference.terms import Scalar, Term
 from pyro_ssvae.labels import Inference
 
 
@@ -50,19 +52,23 @@ class AdversarialM2(M2):
         )
         one_of("game", game, ("reversal", "alternating"))
         positive(adversary=adversary)
-        self.weight, self.game = adversary, game
+        self.game = game
         self.adversary = nn.OneHots(model.z_dim, hidden, model.y_dim)
-
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """The adversary's loss E_q(z | x, y)[-log f(y | z)] on labelled data, and its weight.
-
-        It is no part of a bound: the two players pull it in opposite directions. What the encoder
-        gets is its gradient reversed.
-        """
-        z = nn.reverse_gradient(self.encoder(x, y).rsample())
-        return {"adversary": (self.weight, -self.adversary(z).log_prob(y).mean())}
+        self.terms = {"adversary": Term(adversary_loss, weight=adversary)}
 
     @property
     def turns(self) -> list[str]:
         """Submodules that move in a turn of their own, before all others."""
         return ["adversary"] if self.game == "alternating" else []
+
+
+def adversary_loss(
+    model: models.AdversarialM2, guide: AdversarialM2, batch: Batch, epoch: Scalar
+) -> Tensor:
+    """The adversary's loss E_q(z | x, y)[-log f(y | z)] on labelled data.
+
+    It is no part of a bound: the two players pull it in opposite directions. What the encoder gets
+    is its gradient reversed.
+    """
+    z = nn.reverse_gradient(guide.encoder(batch.x, batch.y).rsample())
+    return -guide.adversary(z).log_prob(batch.y).mean()

@@ -5,8 +5,10 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference import interpolation as shot
+from pyro_ssvae.inference.feng import Capacity, Swap
+from pyro_ssvae.inference.terms import Part, Ramp, Term
 from pyro_ssvae.labels import Inference, LabelInference, OneHots, completed
 
 
@@ -17,8 +19,7 @@ class Factored(PyroModule):
 
     Unknown labels are relaxed, at a cost linear in their number, or enumerated jointly, at one
     exponential in it: eq. 11 either way. Where an example has several labels, those that are given
-    are points, and others may be missing. Eq. 13 for known labels is the objective's ``swap``,
-    eq. 16 its ``capacity_z`` and ``capacity_y``.
+    are points, and others may be missing.
 
     Args:
         model: The model whose sizes this guide takes.
@@ -30,6 +31,14 @@ class Factored(PyroModule):
         interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
             :func:`pyro_ssvae.inference.interpolation.distances`.
         interpolation_z: The weight of the moments of z in it.
+        swap: The share of -log p(y) of given labels that KL[q(y | x) || p(y)] takes the place of,
+            1 in eq. 13, see :class:`pyro_ssvae.inference.feng.Swap`.
+        capacity_z: The nats that the mean KL divergence of z is drawn to, as in eq. 16, see
+            :class:`pyro_ssvae.inference.feng.Capacity`. None leaves the divergence in its place.
+        capacity_y: The same for y.
+        gamma_z: The weight of |KL - capacity| of z. With 0 there is no capacity.
+        gamma_y: The weight of |KL - capacity| of y. With 0 there is no capacity.
+        ramp: The number of epochs over which the capacities grow linearly from 0.
     """
 
     def __init__(
@@ -42,12 +51,17 @@ class Factored(PyroModule):
         temperature: float = 0.67,
         interpolation: float = 0.0,
         interpolation_z: float = 0.0,
+        swap: float = 0.0,
+        capacity_z: float | None = None,
+        capacity_y: float | None = None,
+        gamma_z: float = 1.0,
+        gamma_y: float = 1.0,
+        ramp: float = 0.0,
     ) -> None:
         super().__init__("guide")
         weights = {"interpolation": interpolation, "interpolation_z": interpolation_z}
+        not_negative(**weights, swap=swap, gamma_z=gamma_z, gamma_y=gamma_y, ramp=ramp)
         for name, weight in weights.items():
-            if not weight >= 0:
-                raise InputError(f"expected {name} >= 0, got {weight}")
             if weight and flows:
                 raise InputError(
                     f"{name}={weight} and flows={flows}: neighbours are found by KL divergences,"
@@ -56,7 +70,14 @@ class Factored(PyroModule):
         self.classifier = nn.OneHots(model.x_dim, hidden, model.y_dims)
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
         self.labels = LabelInference(label_inference, temperature)
-        self.interpolation, self.interpolation_z = interpolation, interpolation_z
+        self.terms: dict[str, Part] = {
+            name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
+        }
+        self.terms["swap"] = Swap(weight=swap)
+        for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
+            if nats is not None:
+                capacity = Capacity(site, nats, weight=gamma, schedule=Ramp(ramp))
+                self.terms[f"capacity_{site}"] = capacity
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
@@ -72,12 +93,3 @@ class Factored(PyroModule):
     def classify(self, x: Tensor) -> OneHots:
         """prod_j q(y_j | x) over one-hot vectors (N, sum(y_dims)), from x: (N, D)."""
         return self.classifier(x)
-
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """The two parts of the interpolation loss, labelled and unlabelled data's, by weight."""
-        weights = {"interpolation": self.interpolation, "interpolation_z": self.interpolation_z}
-        if not any(weights.values()):
-            return {}
-        both = zip(shot.distances(self, x, y), shot.distances(self, u))
-        values = dict(zip(weights, (labelled + unlabelled for labelled, unlabelled in both)))
-        return {name: (weight, values[name]) for name, weight in weights.items() if weight}

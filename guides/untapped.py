@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.distributions import Distribution
 from pyro.distributions.transforms import AffineTransform, SigmoidTransform
@@ -9,8 +7,10 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import InputError, one_of, positive
-from pyro_ssvae.inference import reverse
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.errors import not_negative
+from pyro_ssvae.inference.reverse import Gradient, ReverseBound
+from pyro_ssvae.inference.terms import Scalar, Term
 from pyro_ssvae.labels import Inference, LabelInference
 
 
@@ -49,20 +49,15 @@ class Untapped(PyroModule):
         unfeatured: int = 100,
         certainty: float = 0.95,
         reverse: float = 1.0,
-        gradient: Literal["relaxed", "sleep"] = "relaxed",
+        gradient: Gradient = "relaxed",
         image: float = 0.1,
     ) -> None:
         super().__init__("guide")
-        one_of("gradient", gradient, ("relaxed", "sleep"))
-        positive(unfeatured=unfeatured, certainty=certainty)
-        if min(reverse, image) < 0 or certainty > 1:
-            raise InputError(
-                "expected reverse >= 0, image >= 0 and certainty <= 1, got"
-                f" {reverse}, {image} and {certainty}"
-            )
-        self.model = (model,)  # in a tuple, for its parameters are not the guide's
-        self.unfeatured, self.certainty, self.gradient = unfeatured, certainty, gradient
-        self.reverse, self.image = reverse, image
+        not_negative(reverse=reverse, image=image)
+        self.terms = {
+            "reverse": Term(ReverseBound(unfeatured, certainty, gradient), weight=reverse),
+            "image": Term(squared_error, weight=image),
+        }
         self.classifier = nn.OneHots(model.x_dim, hidden, (model.y_dim,))  # of soft labels too
         into_cube = [SigmoidTransform(), AffineTransform(-model.bound, 2 * model.bound)]
         normal = nn.Normal((model.x_dim, model.y_dim), hidden, model.z_dim)
@@ -80,19 +75,8 @@ class Untapped(PyroModule):
         """q(y | x) over one-hot (N, K), from x: (N, D)."""
         return self.classifier(x)
 
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Minus the reverse bound, eq. 17, and the squared error of labelled images.
 
-        The first bounds log q(y, z), another model's evidence; the second is the paper's
-        discriminative loss of x, and part of no bound.
-        """
-        model, terms = self.model[0], {}
-        if self.reverse > 0:
-            free_y = reverse.soft_labels(self.unfeatured, model.y_dim, self.certainty, x)
-            free_z = model.cube(x).sample((self.unfeatured,))
-            bound = reverse.negative_elbo(model, self, free_y, free_z, x, self.gradient)
-            terms["reverse"] = self.reverse, bound
-        if self.image > 0:
-            decoded = model.decoder(self.encoder(x, y).rsample(), y).mean
-            terms["image"] = self.image, (x - decoded).square().sum(-1).mean()
-        return terms
+def squared_error(model: models.Untapped, guide: Untapped, batch: Batch, epoch: Scalar) -> Tensor:
+    """The squared error of labelled images, the paper's discriminative loss of x: no bound."""
+    z = guide.encoder(batch.x, batch.y).rsample()
+    return (batch.x - model.decoder(z, batch.y).mean).square().sum(-1).mean()

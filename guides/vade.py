@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import math
-
 import pyro
-import torch
 from pyro.distributions import Distribution
 from pyro.nn import PyroModule
 from torch import Tensor
 from torch.nn import ReLU
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import InputError
-from pyro_ssvae.inference.agreement import inconsistency, misalignment
+from pyro_ssvae.errors import not_negative
+from pyro_ssvae.inference.agreement import Agreement
+from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.labels import Inference, LabelInference
 from pyro_ssvae.nn import ConvolutionalClassifier, Jitter
 
@@ -56,9 +54,7 @@ class VaDE(PyroModule):
         flows: int = 0,
     ) -> None:
         super().__init__("guide")
-        for name, weight in {"consistency": consistency, "alignment": alignment}.items():
-            if not (weight >= 0 and math.isfinite(weight)):
-                raise InputError(f"expected a finite {name} >= 0, got {weight}")
+        not_negative(consistency=consistency, alignment=alignment)
         shape = model.image_shape
         self.jitter = None if shape is None else Jitter(shape, jitter)
         self.classifier = (
@@ -67,8 +63,13 @@ class VaDE(PyroModule):
         )
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows, activation=ReLU)
         self.labels = LabelInference(label_inference, temperature, top_classes)
-        self.consistency = consistency if self.jitter is not None and jitter > 0 else 0.0
-        self.alignment = alignment
+        if self.jitter is None or jitter == 0:
+            consistency = 0.0  # all views are one
+        views = Agreement(views=2 if consistency > 0 else 1)
+        self.terms = {
+            "consistency": Term(Agreement(views=2), weight=consistency),
+            "alignment": Term(views, weight=alignment),
+        }
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
@@ -80,15 +81,3 @@ class VaDE(PyroModule):
     def classify(self, x: Tensor) -> Distribution:
         """q(y | t(x)) over one-hot (N, K), from x: (N, D); t moves nothing in evaluation."""
         return self.classifier(x if self.jitter is None else self.jitter(x))
-
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """The inconsistency and the misalignment of q(y | t(u)), u (N, D), with their weights."""
-        terms: dict[str, tuple[float, Tensor]] = {}
-        if self.consistency > 0:
-            views = [self.classify(u).logits for _ in range(2)]
-            terms["consistency"] = self.consistency, inconsistency(*views)
-        elif self.alignment > 0:
-            views = [self.classify(u).logits]
-        if self.alignment > 0:
-            terms["alignment"] = self.alignment, misalignment(torch.cat(views))
-        return terms

@@ -31,7 +31,7 @@ class Factored(PyroModule):
     """
 
     # Eq. 13 is alpha = 1 without smoothing; both were chosen on validation data.
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "smoothing": 0.1, "swap": True}
+    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "smoothing": 0.1, "swap": 1.0}
 
     def __init__(
         self,

@@ -51,6 +51,13 @@ def positive(**numbers: float) -> None:
             raise InputError(f"expected {name} > 0, got {number}")
 
 
+def not_negative(**numbers: float) -> None:
+    """Raise :class:`InputError` unless every named number is finite and at least zero."""
+    for name, number in numbers.items():
+        if not (number >= 0 and math.isfinite(number)):
+            raise InputError(f"expected a finite {name} >= 0, got {number}")
+
+
 def named_folder(folder: str | Path) -> Path:
     """The folder's path; :class:`InputError` where it is empty, which would be the current one."""
     if not str(folder):

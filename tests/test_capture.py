@@ -22,7 +22,9 @@ from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.graphs import Function, Recorded
 from pyro_ssvae.engine.program import CaptureError, trace
 from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.inference.terms import Classification, Ramp, Term
 from pyro_ssvae.training.loop import WORTH_UPDATES, adam, worth_capturing
 from pyro_ssvae.training.updates import Moment, Updates
 
@@ -315,14 +317,16 @@ def clearer(module, inputs, output: pyro.distributions.Distribution):
 
 
 @pytest.mark.parametrize("name, options, change", [
-    ("factored", {"interpolation": 1.0}, lambda o: setattr(o.guide, "interpolation", 3.0)),
+    ("factored", {"interpolation": 1.0}, lambda o: o.weights.update(interpolation_z=3.0)),
+    ("factored", {"capacity_z": 1.0}, lambda o: o.terms.update(capacity_z=Capacity("z", 5.0))),
+    ("factored", {"capacity_z": 1.0},
+     lambda o: o.terms.update(capacity_z=Capacity("z", 1.0, schedule=Ramp(3.0)))),
     ("factored", {}, lambda o: setattr(o.guide.labels, "temperature", 0.1)),
-    ("vade", {}, lambda o: setattr(o.guide, "consistency", 0.5)),
+    ("vade", {}, lambda o: o.weights.update(consistency=0.0)),
     ("vade", {}, lambda o: setattr(o.guide.jitter, "strength", 0.1)),
-    ("m2", {"alpha": 1.0}, lambda o: setattr(o, "smoothing", 0.3)),
-    ("m2", {"alpha": 0.0}, lambda o: setattr(o, "alpha", 2.0)),
+    ("m2", {"alpha": 1.0}, lambda o: o.terms.update(classification=Term(Classification(0.3)))),
+    ("m2", {"alpha": 0.0}, lambda o: o.weights.update(classification=2.0)),
     ("m2", {"warmup": 2.0}, lambda o: setattr(o, "warmup", 20.0)),
-    ("m2", {"capacity_z": 1.0}, lambda o: o.capacity.update(z=5.0)),
     ("m2", {"likelihood": "normal", "sigma": 1.0},
      lambda o: setattr(o.model.decoder, "sigma", 2.0)),
     ("m2", {}, lambda o: setattr(o.guide, "encoder", build_encoder())),
@@ -359,6 +363,33 @@ def uncompiled(made: list[Captured]):
     return capture
 
 
+@pytest.mark.parametrize("name, options, weight", [
+    ("factored", {"interpolation": 1.0}, "interpolation"), ("factored", {}, "swap"),
+    ("factored", {"capacity_z": 1.0}, "capacity_z"), ("vade", {}, "consistency"),
+    ("vade", {}, "alignment"), ("untapped", {}, "reverse"), ("adversarialm2", {}, "adversary"),
+])
+def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
+    name, options, weight, split
+) -> None:
+    batch = next(batches(split, 10, 20))
+    objective = build(name, split, **options)
+    with pyro.validation_enabled(False):
+        updates = Updates(objective, sgd(objective), capture=True)
+        updates.captured = captured = Captured(
+            objective, updates.optimizer, batch, compile=False
+        )
+        updates(batch, Moment(0, 0, 2))
+        losses = []
+        for value in (objective.weights[weight], 3 * objective.weights[weight]):
+            objective.weights[weight] = value
+            torch.manual_seed(2)
+            losses.append(eager(objective, batch, 1.0)[0])
+        torch.manual_seed(2)
+        found = updates(batch, Moment(0, 1, 2))
+    assert found["loss"] == losses[1] != losses[0]
+    assert updates.captured is captured
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
     objective = build(name, split)
@@ -367,8 +398,7 @@ def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
     captured = Captured(objective, optimizer, batch, compile=False)
     captured(batch, 1.0)
     optimizer.param_groups[0]["lr"] = 1e-4
-    for weight in ("labelled", "unlabelled", "alpha", "beta"):
-        setattr(objective, weight, 0.7 * getattr(objective, weight))
+    objective.weights.update({name: 0.7 * w for name, w in objective.weights.items()})
     with pyro.validation_enabled(False), evaluating(objective):
         objective(batch, 2.0)
     assert captured.lasts()

@@ -19,7 +19,7 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_ssvae import InputError, guides, models
-from pyro_ssvae.inference.elbo import Term, TraceEnumKL_ELBO
+from pyro_ssvae.inference.elbo import SiteTerm, TraceEnumKL_ELBO
 
 N, K = 4, 3
 X = torch.tensor([0.3, -1.2, 2.0, 0.7], dtype=torch.float64)
@@ -506,7 +506,7 @@ def test_a_program_that_is_masked_altogether_loses_nothing(analytic) -> None:
     assert loss == 0 and not any(gradient.any() for gradient in gradients.values())
 
 
-def terms(program: Program, seed: int = 0, **options: Any) -> dict[str, Term]:
+def terms(program: Program, seed: int = 0, **options: Any) -> dict[str, SiteTerm]:
     pyro.clear_param_store()
     torch.manual_seed(seed)
     elbo = TraceEnumKL_ELBO(max_plate_nesting=program.nesting, **options)
@@ -600,8 +600,8 @@ def test_the_term_of_a_normal_is_minus_its_kl_divergence() -> None:
     found = terms(Program(model, guide))
     expected = -normal_kl(loc, scale, torch.tensor(1.0), torch.tensor(2.0)).sum()
     assert_close(found["z"].value, expected)
-    assert found["z"] == Term(found["z"].value, latent=True, discrete=False, analytic=True)
-    assert found["x"] == Term(found["x"].value, latent=False, discrete=False, analytic=False)
+    assert found["z"] == SiteTerm(found["z"].value, latent=True, discrete=False, analytic=True)
+    assert found["x"] == SiteTerm(found["x"].value, latent=False, discrete=False, analytic=False)
 
 
 def test_the_term_of_a_dirichlet_is_minus_its_kl_divergence() -> None:
@@ -783,7 +783,7 @@ def test_the_term_of_relaxed_labels_is_that_of_the_classes(how) -> None:
     found = terms(Program(lambda: model(x), lambda: guide(x)))["y"]
     log_q = log_softmax(guide.classifier.logits(x))
     assert_close(found.value, -(log_q.exp() * (log_q + torch.tensor(K).log())).sum())
-    assert found == Term(found.value, latent=True, discrete=True, analytic=True)
+    assert found == SiteTerm(found.value, latent=True, discrete=True, analytic=True)
 
 
 # Weights.

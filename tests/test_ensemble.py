@@ -17,6 +17,7 @@ from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.engine.graphs import compiled
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.terms import Classification, Term
 from pyro_ssvae.training.ensemble import Ensemble, check_replicas
 from pyro_ssvae.training.loop import Epoch
 
@@ -85,16 +86,17 @@ def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("scalar, values", [
-    ("alpha", (0.5, 5.0)), ("labelled", (0.1, 2.0)), ("unlabelled", (0.2, 3.0)),
-    ("beta", (0.0, 2.0)), ("gamma_z", (1.0, 3.0)),
+@pytest.mark.parametrize("name, options, scalar, values", [
+    ("m2", {}, "alpha", (0.5, 5.0)), ("m2", {"alpha": 1.0}, "labelled", (0.1, 2.0)),
+    ("m2", {"alpha": 1.0}, "unlabelled", (0.2, 3.0)), ("m2", {"alpha": 1.0}, "beta", (0.0, 2.0)),
+    ("factored", {"capacity_z": 1.0}, "gamma_z", (1.0, 3.0)), ("factored", {}, "swap", (0.2, 1.0)),
+    ("factored", {}, "interpolation", (0.5, 4.0)), ("adversarialm2", {}, "adversary", (0.5, 4.0)),
 ])
-def test_replicas_may_differ_in_weights_of_the_objective(scalar, values, digits, splits) -> None:
-    options = {"capacity_z": 1.0} if scalar == "gamma_z" else {"alpha": 1.0}
-    replicas = [build("m2", digits, **options | {scalar: value}) for value in values]
+def test_replicas_may_differ_in_any_weight(name, options, scalar, values, digits, splits) -> None:
+    replicas = [build(name, digits, **options | {scalar: value}) for value in values]
     together(replicas, splits[0], seeds=[5, 5])
     for replica, value in zip(replicas, values):
-        solo = build("m2", digits, **options | {scalar: value})
+        solo = build(name, digits, **options | {scalar: value})
         alone(solo, splits[0], seed=5)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
     assert not torch.equal(*(next(replica.parameters()) for replica in replicas))
@@ -121,8 +123,9 @@ def test_schedules_go_on_as_alone_and_over_the_smaller_last_batch(digits, splits
 
 
 @pytest.mark.parametrize("change", [
-    lambda o: setattr(o, "alpha", 5.0), lambda o: setattr(o, "smoothing", 0.3),
-    lambda o: setattr(o, "warmup", 9.0), lambda o: setattr(o, "alpha", 0.0),
+    lambda o: o.weights.update(classification=5.0),
+    lambda o: o.terms.update(classification=Term(Classification(0.3))),
+    lambda o: setattr(o, "warmup", 9.0), lambda o: o.weights.update(classification=0.0),
 ], ids=["a weight", "a setting", "a schedule", "a term less"])
 def test_what_is_changed_between_epochs_has_effect(change, digits, splits) -> None:
     replicas = [build("m2", digits, alpha=1.0, warmup=3.0) for _ in range(REPLICAS)]
@@ -180,13 +183,24 @@ def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digi
 
 @pytest.mark.parametrize("options, message", [
     ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 6 in replica 0 and 7"),
-    ({"smoothing": 0.1}, r"got smoothing = 0.0 in replica 0 and 0.1 in replica 1"),
+    ({"smoothing": 0.1}, r"got terms = .*smoothing=0.0.* in replica 0 and .*smoothing=0.1"),
     ({"warmup": 2.0}, r"got warmup = 0.0 in replica 0 and 2.0 in replica 1"),
-    ({"capacity_z": 2.0}, r"got capacity = \{\} in replica 0 and \{'z': 2.0\} in replica 1"),
-    ({"alpha": 0.0}, r"got alpha = positive in replica 0 and zero in replica 1"),
+    ({"alpha": 0.0}, r"got the weight of classification = positive in replica 0 and zero in"),
 ])
 def test_replicas_that_are_different_programs_are_refused(options, message, digits, splits) -> None:
     replicas = [build("m2", digits), build("m2", digits, **options)]
+    with pytest.raises(InputError, match=message):
+        together(replicas, splits)
+
+
+@pytest.mark.parametrize("one, other, message", [
+    ({}, {"capacity_z": 2.0}, r"got guide.terms = .* and .*Capacity\(site=.z., nats=2.0"),
+    ({"capacity_z": 1.0}, {"capacity_z": 2.0}, r"nats=1.0.* in replica 0 and .*nats=2.0"),
+    ({"capacity_z": 1.0}, {"capacity_z": 1.0, "ramp": 3.0}, r"epochs=0.0.* and .*epochs=3.0"),
+    ({}, {"interpolation": 1.0}, "got the weight of interpolation = zero in replica 0 and positiv"),
+])
+def test_replicas_with_different_parts_are_refused(one, other, message, digits, splits) -> None:
+    replicas = [build("factored", digits, **options) for options in (one, other)]
     with pytest.raises(InputError, match=message):
         together(replicas, splits)
 
@@ -258,19 +272,17 @@ def test_a_frozen_part_makes_another_program(digits) -> None:
         check_replicas(replicas, [digits.split(labels=20)] * 2)
 
 
-class Noisy(guides.M2):
-    """q(y, z | x), with a term of noise whose shape is that of a tensor."""
-
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        h = self.classifier.logits(u)
-        noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
-        return {"noisy": (1.0, (noise * h).mean())}
+def noise_like_a_tensor(model, guide, batch, epoch) -> torch.Tensor:
+    h = guide.classifier.logits(batch.u)
+    noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
+    return (noise * h).mean()
 
 
 def noisy(seed: int) -> Objective:
     torch.manual_seed(seed)
     model = models.M2(64, 10, z_dim=3, hidden=(6,))
-    return Objective(model, Noisy(model, hidden=(6,)))
+    guide = guides.M2(model, hidden=(6,))
+    return Objective(model, guide, terms={"noisy": Term(noise_like_a_tensor)})
 
 
 @pytest.mark.parametrize("make", [
@@ -291,9 +303,7 @@ class AtTheEdge(guides.M2):
     def __init__(self, model: models.M2, edge: float, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.tensor([edge]))
-
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        return {"edge": (1.0, self.edge.sqrt().sum())}
+        self.terms = {"edge": Term(lambda model, guide, batch, epoch: guide.edge.sqrt().sum())}
 
 
 def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(splits) -> None:

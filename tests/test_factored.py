@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.interpolation import distances
+from pyro_ssvae.inference.terms import evaluated
 
 N, D, J = 5, 6, 2
 SIZES = (2, 3, 4)
@@ -206,9 +207,9 @@ def equation_13(model, guide, x: Tensor, y: Tensor, eps: Tensor, smoothing: floa
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_labelled_objective_is_equation_13_with_swap_and_alpha_1(smoothing) -> None:
-    model, guide = build()
+    model, guide = build(swap=1.0)
     objective = Objective(
-        model, Fixed(guide, z=EPS), unlabelled=0.0, alpha=1.0, swap=True, smoothing=smoothing
+        model, Fixed(guide, z=EPS), unlabelled=0.0, alpha=1.0, smoothing=smoothing
     )
     derived = objective(Batch(X, Y, U)).total
     assert_same(derived, equation_13(model, guide, X, Y, EPS, smoothing).mean(), model, guide)
@@ -219,11 +220,11 @@ def test_labelled_objective_is_equation_13_with_swap_and_alpha_1(smoothing) -> N
 
 @pytest.mark.parametrize("epoch, share", [(math.inf, 1.0), (2.0, 0.5)])
 def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None:
-    model, guide = build(label_inference="enumerated")
-    objective = Objective(
-        model, Fixed(guide, z=EPS), alpha=1.0, swap=True, capacity_z=3.0, capacity_y=0.7,
-        gamma_z=2.0, gamma_y=5.0, ramp=4.0,
+    model, guide = build(
+        label_inference="enumerated", swap=1.0, capacity_z=3.0, capacity_y=0.7, gamma_z=2.0,
+        gamma_y=5.0, ramp=4.0,
     )
+    objective = Objective(model, Fixed(guide, z=EPS), alpha=1.0)
     derived = objective(Batch(X, Y, X), epoch).total
     by_hand = torch.zeros((), dtype=torch.double)
     for labelled in (True, False):
@@ -242,11 +243,10 @@ def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None
 
 
 def test_the_capacity_of_the_labels_is_at_most_the_sum_of_log_k() -> None:
-    model, guide = build(label_inference="enumerated")
-    largest, fixed = math.log(2 * 3 * 4), with_noise(guide, z=EPS)
-    bounds = [
-        Objective(model, fixed, capacity_y=c).bound(X) for c in (largest, 100.0, largest - 0.5)
-    ]
+    largest, bounds = math.log(2 * 3 * 4), []
+    for capacity in (largest, 100.0, largest - 0.5):
+        model, guide = build(label_inference="enumerated", capacity_y=capacity)
+        bounds.append(Objective(model, Fixed(guide, z=EPS)).bound(X))
     torch.testing.assert_close(bounds[0], bounds[1])
     torch.testing.assert_close(bounds[0] - bounds[2], torch.tensor(0.5).double())
 
@@ -261,7 +261,7 @@ TOY = (2, 3)
 def toy(seed: int, spread: float) -> tuple[models.Factored, guides.Factored, Tensor]:
     torch.manual_seed(seed)
     model = models.Factored(3, TOY, z_dim=1, hidden=()).double()
-    guide = guides.Factored(model, hidden=(), label_inference="enumerated").double()
+    guide = guides.Factored(model, hidden=(), label_inference="enumerated", swap=1.0).double()
     for parameter in [*model.parameters(), *guide.parameters()]:
         nn.init.normal_(parameter, std=spread)
     return model, guide, torch.bernoulli(torch.full((3,), 0.5, dtype=torch.double))
@@ -282,7 +282,7 @@ def labelled_exactly(model, guide, x: Tensor, y: Tensor) -> Tensor:
     weights = n * WEIGHTS  # the objective is a mean over rows
     objective = Objective(
         Fixed(model, weights), Fixed(guide, weights, z=NODES[:, None]),
-        alpha=1.0, swap=True, unlabelled=0.0, kl="sampled",
+        alpha=1.0, unlabelled=0.0, kl="sampled",
     )
     rows = x.expand(n, -1)
     return -objective(Batch(rows, y.expand(n, -1), rows)).total
@@ -419,7 +419,7 @@ def test_unknown_labels_have_no_part_in_the_classification_loss(smoothing) -> No
 
 
 def test_swap_with_unknown_labels_takes_the_classifiers_kl_of_all() -> None:
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference="enumerated", swap=1.0)
     given, fixed = HIDDEN["some"], Fixed(guide, z=EPS)
     log_q = log_q_each(guide, X, SIZES)
     known = torch.zeros(N, dtype=torch.double)
@@ -428,7 +428,7 @@ def test_swap_with_unknown_labels_takes_the_classifiers_kl_of_all() -> None:
         kl_y = kl_categorical(q, -math.log(k))
         known = known + torch.where(y.isnan().any(-1), kl_y, math.log(k))
     plain = negative_elbo(model, fixed, X, given)
-    derived = Objective(model, fixed, swap=True).bound(X, given)
+    derived = Objective(model, fixed).bound(X, given)
     assert_same(derived, plain + (kl_labels(log_q) - known).mean(), model, guide)
 
 
@@ -477,14 +477,13 @@ def test_interpolation_mixes_labelled_and_unlabelled_data_with_nearest_posterior
     model, guide = build(interpolation=3.0, interpolation_z=0.5)
     nn.init.normal_(guide.encoder.network.first[0].weight)  # posteriors that differ
     y = Y if hidden is None else HIDDEN[hidden]
+    terms = {name: guide.terms[name] for name in ("interpolation", "interpolation_z")}
     torch.manual_seed(7)
-    terms = guide.named_terms(X, y, U)
+    values = evaluated(terms, model, guide, Batch(X, y, U), 0.0)
     torch.manual_seed(7)
     by_hand = [sum(pair) for pair in zip(interpolated(guide, X, y), interpolated(guide, U, None))]
-    assert {name: weight for name, (weight, _) in terms.items()} == {
-        "interpolation": 3.0, "interpolation_z": 0.5,
-    }
-    for (_, value), expected in zip(terms.values(), by_hand, strict=True):
+    assert [term.weight for term in terms.values()] == [3.0, 0.5]
+    for value, expected in zip(values.values(), by_hand, strict=True):
         assert_same(value, expected, model, guide)
 
 
@@ -527,6 +526,15 @@ def test_interpolation_is_added_to_the_total_with_its_weights() -> None:
     torch.testing.assert_close(total.detach(), expected)
 
 
+def test_both_parts_of_the_interpolation_share_the_mixed_examples() -> None:
+    model, guide = build(interpolation=1.0, interpolation_z=1.0)
+    seen = []
+    guide.encoder.register_forward_hook(lambda *_: seen.append(1))
+    objective = Objective(model, guide, labelled=0.0, unlabelled=0.0, alpha=1.0)
+    objective(Batch(X, Y, U))
+    assert len(seen) == 4  # of labelled and unlabelled examples, as they are and mixed
+
+
 @pytest.mark.parametrize("weights", [{}, {"interpolation": 1.0}, {"interpolation_z": 1.0}])
 def test_a_part_of_the_interpolation_without_weight_is_left_out(weights) -> None:
     terms = Objective(*build(**weights))(Batch(X, Y, U)).terms
@@ -546,8 +554,13 @@ def test_a_number_of_classes_is_one_label() -> None:
 @pytest.mark.parametrize("options, message", [
     ({"interpolation": 1.0, "flows": 2}, "interpolation=1.0 and flows=2: .* use flows=0"),
     ({"interpolation_z": 1.0, "flows": 2}, "interpolation_z=1.0 and flows=2: .* use flows=0"),
-    ({"interpolation": -1.0}, "expected interpolation >= 0, got -1.0"),
-    ({"interpolation_z": math.nan}, "expected interpolation_z >= 0, got nan"),
+    ({"interpolation": -1.0}, "expected a finite interpolation >= 0, got -1.0"),
+    ({"interpolation_z": math.nan}, "expected a finite interpolation_z >= 0, got nan"),
+    ({"swap": -1.0}, "expected a finite swap >= 0, got -1.0"),
+    ({"capacity_z": -1.0}, "expected a finite capacity_z >= 0, got -1.0"),
+    ({"capacity_y": math.inf}, "expected a finite capacity_y >= 0, got inf"),
+    ({"gamma_y": -2.0}, "expected a finite gamma_y >= 0, got -2.0"),
+    ({"ramp": math.nan}, "expected a finite ramp >= 0, got nan"),
     ({"label_inference": "enumerate"}, "unknown label_inference 'enumerate': .*mean 'enumerated'"),
     ({"temperature": 0.0}, "expected temperature > 0, got 0.0"),
 ])

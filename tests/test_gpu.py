@@ -12,6 +12,7 @@ from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, guides,
 from pyro_ssvae.data import Split, batches, load
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import zoo
+from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.ensemble import Ensemble
 from pyro_ssvae.training.loop import adam
 from pyro_ssvae.training.pause import Pause
@@ -137,9 +138,7 @@ class AtTheEdge(guides.M2):
     def __init__(self, model: models.M2, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(2))
-
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        return {"edge": (1.0, self.edge.sqrt().sum())}
+        self.terms = {"edge": Term(lambda model, guide, batch, epoch: guide.edge.sqrt().sum())}
 
 
 @pytest.mark.parametrize("capture", [True, False])

@@ -28,6 +28,8 @@ from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
+from pyro_ssvae.inference.feng import Capacity, Swap
+from pyro_ssvae.inference.terms import Ramp
 
 N, D, K, J = 6, 7, 4, 3
 
@@ -316,25 +318,36 @@ def test_smoothing_spreads_the_label_in_the_classification_loss(pair, images, sm
 
 def test_swap_takes_the_classifiers_kl_for_minus_log_p_y(pair, images) -> None:
     derived, (_, log_q), (image, kl_z), _ = objective_parts(
-        pair, images, unlabelled=0.0, swap=True
+        pair, images, unlabelled=0.0, terms={"swap": Swap()}
     )
     by_hand = -image + kl_z + kl_categorical(log_q, -math.log(K)).mean()
     assert_same(derived, by_hand, *pair)
 
 
+def test_the_weight_of_a_swap_is_the_share_of_the_place_that_it_takes(pair, images) -> None:
+    derived, (_, log_q), (image, kl_z), _ = objective_parts(
+        pair, images, unlabelled=0.0, terms={"swap": Swap(weight=0.25)}
+    )
+    kl_y = 0.75 * math.log(K) + 0.25 * kl_categorical(log_q, -math.log(K)).mean()
+    assert_same(derived, -image + kl_z + kl_y, *pair)
+
+
 def test_swap_leaves_the_unlabelled_bound_as_it_is(pair, images) -> None:
     derived, _, _, (image, kl_z, kl_y) = objective_parts(
-        pair, images, labelled=1e-300, unlabelled=1.0, swap=True
+        pair, images, labelled=1e-300, unlabelled=1.0, terms={"swap": Swap()}
     )
     assert_same(derived, -image + kl_z + kl_y, *pair)
 
 
 def test_capacities_stand_within_the_modulus_of_the_batchs_mean(pair, images) -> None:
-    derived, _, (image, kl_z), (image_u, kl_z_u, kl_y_u) = objective_parts(
-        pair, images, capacity_z=kl_z_capacity(pair, images), capacity_y=0.5,
-        gamma_z=3.0, gamma_y=2.0,
-    )
     capacity = kl_z_capacity(pair, images)
+    terms = {
+        "capacity_z": Capacity("z", capacity, weight=3.0),
+        "capacity_y": Capacity("y", 0.5, weight=2.0),
+    }
+    derived, _, (image, kl_z), (image_u, kl_z_u, kl_y_u) = objective_parts(
+        pair, images, terms=terms
+    )
     labelled = -image + math.log(K) + 3 * (kl_z - capacity).abs()
     unlabelled = -image_u + 3 * (kl_z_u - capacity).abs() + 2 * (kl_y_u - 0.5).abs()
     assert_same(derived, labelled + unlabelled, *pair)
@@ -346,12 +359,35 @@ def kl_z_capacity(pair, images) -> float:
     return (0.8 * kl_z.mean() + 0.2 * kl_z.max()).item()
 
 
+@pytest.mark.parametrize("order", [("swap", "capacity_y"), ("capacity_y", "swap")])
+def test_a_capacity_weighs_what_a_swap_has_put_in_whatever_their_order(pair, images, order) -> None:
+    parts = {"swap": Swap(), "capacity_y": Capacity("y", 0.5, weight=2.0)}
+    derived, (_, log_q), (image, kl_z), _ = objective_parts(
+        pair, images, unlabelled=0.0, terms={name: parts[name] for name in order}
+    )
+    kl_y = kl_categorical(log_q, -math.log(K)).mean()
+    assert_same(derived, -image + kl_z + 2 * (kl_y - 0.5).abs(), *pair)
+
+
+def test_a_capacity_of_weight_zero_leaves_the_divergence_in_its_place(pair, images) -> None:
+    capacity = Capacity("z", 2.0, weight=0.0)
+    derived, _, (image, kl_z), _ = objective_parts(
+        pair, images, unlabelled=0.0, terms={"capacity_z": capacity}
+    )
+    assert_same(derived, -image + kl_z + math.log(K), *pair)
+
+
+def capacities(z: float, y: float, ramp: Ramp | None = None) -> dict[str, Capacity]:
+    nats = {"z": z, "y": y}
+    return {f"capacity_{site}": Capacity(site, c, schedule=ramp) for site, c in nats.items()}
+
+
 @pytest.mark.parametrize("epoch, share", [(0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0)])
 def test_capacities_grow_linearly_over_the_ramp(pair, images, epoch, share) -> None:
     model, guide = pair
     fixed = with_noise(guide, z=torch.zeros(K, N, J).double())
-    plain = Objective(model, fixed, capacity_z=2.0 * share, capacity_y=0.4 * share)
-    ramped = Objective(model, fixed, capacity_z=2.0, capacity_y=0.4, ramp=4.0)
+    plain = Objective(model, fixed, terms=capacities(2.0 * share, 0.4 * share))
+    ramped = Objective(model, fixed, terms=capacities(2.0, 0.4, Ramp(4.0)))
     assert_same(ramped.bound(images, None, epoch), plain.bound(images), model, guide)
 
 
@@ -359,7 +395,7 @@ def test_the_capacity_of_y_is_at_most_log_k(pair, images) -> None:
     model, guide = pair
     fixed = with_noise(guide, z=torch.zeros(K, N, J).double())
     bounds = [
-        Objective(model, fixed, capacity_y=c).bound(images)
+        Objective(model, fixed, terms={"capacity_y": Capacity("y", c)}).bound(images)
         for c in (math.log(K), 5.0, math.log(K) - 0.1)
     ]
     torch.testing.assert_close(bounds[0], bounds[1])
@@ -370,12 +406,11 @@ def test_the_capacity_of_y_is_at_most_log_k(pair, images) -> None:
     ({"smoothing": 1.0}, r"expected smoothing in \[0, 1\), got 1.0"),
     ({"smoothing": -0.1}, r"expected smoothing in \[0, 1\), got -0.1"),
     ({"smoothing": math.nan}, r"expected smoothing in \[0, 1\), got nan"),
-    ({"capacity_z": -1.0}, "expected a finite capacity_z >= 0, got -1.0"),
-    ({"capacity_y": math.inf}, "expected a finite capacity_y >= 0, got inf"),
-    ({"gamma_y": -2.0}, "expected a finite gamma_y >= 0, got -2.0"),
-    ({"ramp": math.nan}, "expected a finite ramp >= 0, got nan"),
-    ({"capacity_z": 2.0, "beta": 0.5}, "capacity_z=2.0 and beta=0.5, warmup=0.0: both weigh"),
-    ({"capacity_z": 2.0, "warmup": 3.0}, "capacity_z=2.0 and beta=1.0, warmup=3.0: both weigh"),
+    ({"terms": {"mine": Capacity("y", 1.0, weight=-2.0)}}, "a finite mine >= 0, got -2.0"),
+    ({"terms": {"mine": Capacity("z", 2.0)}, "beta": 0.5},
+     "mine=2.0 and beta=0.5, warmup=0.0: both weigh the KL divergence of z"),
+    ({"terms": {"mine": Capacity("z", 2.0)}, "warmup": 3.0},
+     "mine=2.0 and beta=1.0, warmup=3.0: both weigh the KL divergence of z"),
     ({"kl": "exact"}, "unknown kl 'exact': expected one of analytic, sampled"),
 ])
 def test_options_that_contradict_each_other_are_named(pair, options, message) -> None:
@@ -383,27 +418,40 @@ def test_options_that_contradict_each_other_are_named(pair, options, message) ->
         Objective(*pair, **options)
 
 
+@pytest.mark.parametrize("site, nats", [("z", -1.0), ("y", math.inf), ("z", math.nan)])
+def test_a_capacity_is_a_finite_number_of_nats(site, nats) -> None:
+    with pytest.raises(InputError, match=f"expected a finite capacity_{site} >= 0, got {nats}"):
+        Capacity(site, nats)
+
+
+def test_beta_and_a_capacity_of_the_label_weigh_two_things(pair) -> None:
+    objective = Objective(*pair, beta=0.5, terms={"capacity_y": Capacity("y", 1.0)})
+    assert objective.weights["beta"] == 0.5
+
+
 @pytest.mark.parametrize("flows, kl", [(1, "analytic"), (0, "sampled")])
 def test_a_capacity_needs_the_kl_in_closed_form(images, flows, kl) -> None:
     model = models.M2(D, K, z_dim=J, hidden=()).double()
     objective = Objective(
-        model, guides.M2(model, hidden=(), flows=flows).double(), capacity_z=2.0, kl=kl
+        model, guides.M2(model, hidden=(), flows=flows).double(), kl=kl,
+        terms={"capacity_z": Capacity("z", 2.0)},
     )
-    with pytest.raises(InputError, match=f"capacity_z=2.0 and kl='{kl}': .* in closed form"):
+    with pytest.raises(InputError, match="a capacity of 2.0 nats: .* of z in closed form"):
         objective.bound(images)
 
 
 def test_a_capacity_of_a_site_that_the_pair_does_not_have_is_named(images) -> None:
     vae = models.VAE(D, z_dim=J, hidden=()).double()
-    objective = Objective(vae, guides.VAE(vae, hidden=()).double(), capacity_y=1.0)
-    with pytest.raises(InputError, match="capacity_y=1.0: the pair has no latent y"):
+    guide = guides.VAE(vae, hidden=()).double()
+    objective = Objective(vae, guide, terms={"capacity_y": Capacity("y", 1.0)})
+    with pytest.raises(InputError, match="the pair has no latent y of its own, only x, z"):
         objective.bound(images)
 
 
 def test_swap_needs_a_prior_and_a_classifier() -> None:
     model = models.VAE(D)
-    with pytest.raises(InputError, match=r"swap=True .* VAE has no p\(y\) of its own"):
-        Objective(model, guides.VAE(model), swap=True)
+    with pytest.raises(InputError, match=r"swap=1.0 .* VAE has no p\(y\) of its own"):
+        Objective(model, guides.VAE(model), terms={"swap": Swap()})
 
 
 # An exact toy: one latent dimension, linear networks, integrals by Gauss-Hermite quadrature.

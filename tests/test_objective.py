@@ -3,11 +3,13 @@ import math
 import pyro
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.evaluation.evaluate import elbo_parts
+from pyro_ssvae.inference.feng import Capacity, Swap
+from pyro_ssvae.inference.terms import Term
 
 
 @pytest.fixture
@@ -43,6 +45,39 @@ def test_a_term_of_weight_zero_is_left_out(pair, batch, weight) -> None:
     terms = Objective(*pair, **weights)(batch).terms
     assert {"alpha": "classification"}.get(weight, weight) not in terms
     assert len(terms) == 2
+
+
+def test_the_weights_are_one_flat_dictionary(pair) -> None:
+    terms = {"mine": Term(one, weight=3.0), "capacity_z": Capacity("z", 5.0, weight=4.0)}
+    objective = Objective(*pair, labelled=0.5, alpha=2.0, terms=terms)
+    assert objective.weights == {
+        "labelled": 0.5, "unlabelled": 1.0, "beta": 1.0, "classification": 2.0, "mine": 3.0,
+        "capacity_z": 4.0,
+    }
+
+
+def test_a_weight_that_is_changed_has_its_effect(pair, batch) -> None:
+    objective = Objective(*pair, terms={"mine": Term(one, weight=0.0)})
+    assert "mine" not in objective(batch).terms
+    objective.weights.update(labelled=0.0, unlabelled=0.0, mine=7.0)
+    total, terms = objective(batch)
+    assert terms.keys() == {"mine"} and total == 7
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_a_weight_is_changed_to_a_finite_number_of_at_least_zero(pair, value) -> None:
+    objective = Objective(*pair)
+    with pytest.raises(InputError, match=f"expected a finite beta >= 0, got {value}"):
+        objective.weights["beta"] = value
+    assert objective.weights["beta"] == 1.0
+
+
+def test_a_weight_that_there_is_not_is_refused(pair) -> None:
+    objective = Objective(*pair)
+    with pytest.raises(InputError, match="unknown weight 'labeled': .*did you mean 'labelled'"):
+        objective.weights["labeled"] = 2.0
+    with pytest.raises(InputError, match="got a deletion of beta: set it to 0"):
+        objective.weights.pop("beta")
 
 
 def test_weights_do_not_depend_on_the_size_of_a_batch(pair, batch) -> None:
@@ -89,7 +124,7 @@ def test_classification_loss_needs_a_classifier() -> None:
 
 
 @pytest.mark.parametrize(
-    "weight", ["labelled", "unlabelled", "alpha", "beta", "warmup", "gamma_z", "gamma_y", "ramp"]
+    "weight", ["labelled", "unlabelled", "alpha", "beta", "warmup"]
 )
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 def test_weights_are_finite_and_not_negative(pair, weight, value) -> None:
@@ -97,9 +132,20 @@ def test_weights_are_finite_and_not_negative(pair, weight, value) -> None:
         Objective(*pair, **{weight: value})
 
 
-def test_something_must_have_weight(pair) -> None:
+def test_something_must_have_weight(pair, batch) -> None:
+    nothing = {"labelled": 0.0, "unlabelled": 0.0, "alpha": 0.0}
+    parts = {"swap": Swap(), "capacity_y": Capacity("y", 1.0), "mine": Term(one, weight=0.0)}
+    with pytest.raises(InputError, match="expected a positive weight among labelled, unlabelled"):
+        Objective(*pair, **nothing, terms=parts)
+    objective = Objective(*pair, **nothing, terms={"mine": Term(one)})
+    assert objective(batch).total == 1
+    objective.weights["mine"] = 0.0
     with pytest.raises(InputError, match="expected a positive weight among"):
-        Objective(*pair, labelled=0, unlabelled=0, alpha=0)
+        objective(batch)
+
+
+def one(model, guide, batch: Batch, epoch) -> Tensor:
+    return torch.ones(())
 
 
 def test_shared_parameters_are_counted_once() -> None:

@@ -11,10 +11,19 @@ from pyro.infer import SVI, TraceEnum_ELBO
 from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, fit, negative_elbo
+from pyro_ssvae.contract import (
+    Batch,
+    classifies,
+    fits_classifier,
+    prior_of,
+    terms_of,
+    turns_of,
+)
 from pyro_ssvae.data import Split, load
 from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.experiments import zoo
 from pyro_ssvae.inference import query
+from pyro_ssvae.inference.terms import Part, Term, evaluated
 
 pytestmark = pytest.mark.parametrize("name", zoo.names())
 
@@ -51,6 +60,22 @@ def test_model_and_guide_take_x_and_an_optional_y(name) -> None:
         assert parameters["y"].default is None
 
 
+def test_what_a_pair_may_have_is_as_the_contract_says(name, split) -> None:
+    objective = build(name, split)
+    model, guide = objective.model, objective.guide
+    x, y = rows(split)
+    if classifies(guide):
+        assert list(inspect.signature(guide.classify).parameters) == ["x"]
+    if fits_classifier(guide):
+        inspect.signature(guide.fit_classifier).bind(x, y, sizes=(10,))
+    if (prior := prior_of(model)) is not None:
+        assert prior(x).probs.shape == y.shape[1:] and prior.largest_kl > 0
+    for term, part in terms_of(guide).items():
+        assert isinstance(part, Part) and objective.weights[term] == part.weight
+    for player in turns_of(guide):
+        assert list(getattr(guide, player).parameters())
+
+
 def test_docstrings_begin_with_the_factorisation_and_then_the_source(name) -> None:
     pair = zoo.pair(name)
     for program, letter in ((pair.model, "p"), (pair.guide, "q")):
@@ -79,7 +104,7 @@ def test_sizes_that_are_not_positive_are_refused(name) -> None:
 
 def test_the_classification_loss_reaches_every_network_that_classify_reads(name, split) -> None:
     guide = build(name, split).guide
-    if not hasattr(guide, "classify") or hasattr(guide, "fit_classifier"):
+    if not classifies(guide) or fits_classifier(guide):
         return  # there is no loss to reach it
     x, y = rows(split)
 
@@ -141,16 +166,17 @@ def test_one_fit_step_moves_every_parameter(name, split) -> None:
     assert moved(objective, before) == before.keys()
 
 
-def of_named_terms_alone(objective: Objective, x: Tensor, y: Tensor) -> set[str]:
-    """Parameters that a named term trains and no bound: an adversary's."""
-    if not hasattr(objective.guide, "named_terms"):
-        return set()
+def of_terms_alone(objective: Objective, x: Tensor, y: Tensor) -> set[str]:
+    """Parameters that a term of the guide trains and no bound: an adversary's."""
     names, parameters = zip(*objective.named_parameters())
+    parts = terms_of(objective.guide)
+    terms = {name: part for name, part in parts.items() if isinstance(part, Term) and part.weight}
+    values = evaluated(terms, objective.model, objective.guide, Batch(x, y, x), 0.0).values()
     bound = objective.bound(x, y) + objective.bound(x)
-    terms = objective.guide.named_terms(x, y, x)
-    named = torch.stack([value for _, value in terms.values()]).sum() if terms else bound
     of_bound = torch.autograd.grad(bound, parameters, allow_unused=True, retain_graph=True)
-    of_terms = torch.autograd.grad(named, parameters, allow_unused=True)
+    if not values:
+        return set()
+    of_terms = torch.autograd.grad(sum(values), parameters, allow_unused=True)
     return {n for n, b, t in zip(names, of_bound, of_terms) if b is None and t is not None}
 
 
@@ -159,7 +185,7 @@ def test_plain_svi_moves_every_parameter(name, split) -> None:
     model, guide = objective.model, objective.guide
     x, y = rows(split)
     before = snapshot(objective)
-    others = of_named_terms_alone(objective, x, y)
+    others = of_terms_alone(objective, x, y)
     with pyro.get_param_store().scope():
         svi = SVI(
             model, guide, pyro.optim.Adam({"lr": 1e-2}),
@@ -187,7 +213,7 @@ def test_classifier_gives_probabilities_of_the_classes(name, split) -> None:
     objective = build(name, split)
     guide = objective.guide
     x, y = rows(split)
-    if not hasattr(guide, "classify"):
+    if not classifies(guide):
         assert "y" not in query.sites(objective.model, x, y)
         return
     fit_classifier(guide, split)

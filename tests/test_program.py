@@ -1,6 +1,7 @@
 """A traced update is the eager one: loss, gradients and Adam's step."""
 
 import copy
+from dataclasses import replace
 
 import pyro
 import pytest
@@ -10,6 +11,9 @@ from torch import Tensor
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.program import trace
+from pyro_ssvae.inference.feng import Capacity, Swap
+from pyro_ssvae.inference.terms import Ramp, Term
 from pyro_ssvae.training.loop import adam
 from pyro_ssvae.training.updates import Moment, Updates, update
 
@@ -128,12 +132,25 @@ def test_tracing_changes_nothing() -> None:
     assert all(not average.any() for s in optimizer.state.values() for average in s.values())
 
 
-@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "alpha", "beta"])
-def test_weights_are_inputs(weight) -> None:
-    objective = m2()
+def edge_of_unlabelled(model, guide, batch: Batch, epoch) -> Tensor:
+    return guide.classify(batch.u).logits.square().mean()
+
+
+PARTS = {
+    "mine": Term(edge_of_unlabelled, weight=2.0, schedule=Ramp(3.0)), "swap": Swap(weight=0.7),
+    "capacity_z": Capacity("z", 1.5, schedule=Ramp(2.0)), "capacity_y": Capacity("y", 0.5),
+}
+
+
+@pytest.mark.parametrize("weight", ["labelled", "unlabelled", "classification", "beta", *PARTS])
+def test_every_weight_is_an_input(weight) -> None:
+    objective = m2(terms={n: p for n, p in PARTS.items() if (weight, n) != ("beta", "capacity_z")})
     captured = Captured(objective, adam(objective), a_batch(), compile=False)
-    setattr(objective, weight, 0.25)
-    assert captured.fits(a_batch())
+    torch.manual_seed(3)
+    with pyro.validation_enabled(False):
+        unchanged = copy.deepcopy(objective)(a_batch(), 1.0).total
+    objective.weights[weight] = 0.25
+    assert captured.fits(a_batch()) and captured.lasts()
     before = copy.deepcopy(objective)
     torch.manual_seed(3)
     found = captured(a_batch(), 1.0)
@@ -141,13 +158,23 @@ def test_weights_are_inputs(weight) -> None:
     with pyro.validation_enabled(False):
         expected = before(a_batch(), 1.0)
     torch.testing.assert_close(found.total, expected.total.detach())
+    assert (found.total - unchanged).abs() > 1e-3
+
+
+def test_a_part_of_weight_zero_is_not_in_the_program() -> None:
+    def operations(**options) -> int:
+        objective = m2(**options)
+        return len(trace(objective, a_batch()).graph.graph.nodes)
+
+    without = {name: replace(part, weight=0.0) for name, part in PARTS.items()}
+    assert operations(terms=without) == operations() < operations(terms=PARTS)
 
 
 def test_a_term_that_comes_or_goes_needs_another_program() -> None:
     objective = m2()
     captured = Captured(objective, adam(objective), a_batch(), compile=False)
-    objective.alpha = 0.0
-    assert not captured.fits(a_batch())
+    objective.weights["classification"] = 0.0
+    assert not captured.fits(a_batch()) and not captured.lasts()
 
 
 def test_the_learning_rate_is_read_at_every_update() -> None:
@@ -178,9 +205,7 @@ class AtTheEdge(guides.M2):
     def __init__(self, model: models.M2, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(2))
-
-    def named_terms(self, x: Tensor, y: Tensor, u: Tensor) -> dict[str, tuple[float, Tensor]]:
-        return {"edge": (1.0, self.edge.sqrt().sum())}
+        self.terms = {"edge": Term(lambda model, guide, batch, epoch: guide.edge.sqrt().sum())}
 
 
 @pytest.mark.parametrize("make", [adam, lambda o: torch.optim.SGD(o.parameters(), lr=0.1)])

@@ -19,6 +19,7 @@ from pyro_ssvae import (
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, from_arrays, load
 from pyro_ssvae.inference.objective import Loss
+from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.loop import adam, noise_seed, validate
 from pyro_ssvae.training.schedule import learning_rate
 
@@ -187,10 +188,12 @@ class OftenAtTheEdge(guides.M2):
     def __init__(self, model: models.M2, **options) -> None:
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(()))
+        self.terms = {"edge": Term(often_infinite)}
 
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        inside = torch.rand(()) < 0.5
-        return {"edge": (1.0, torch.where(inside, 0.0, self.edge).sqrt())}
+
+def often_infinite(model, guide, batch, epoch) -> torch.Tensor:
+    inside = torch.rand(()) < 0.5
+    return torch.where(inside, 0.0, guide.edge).sqrt()
 
 
 def often_at_the_edge() -> Objective:

@@ -20,6 +20,7 @@ from torch import Tensor
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.agreement import inconsistency, misalignment
+from pyro_ssvae.inference.terms import evaluated
 
 N, K, J, SHAPE = 5, 3, 2, (4, 6)
 D = SHAPE[0] * SHAPE[1]
@@ -83,7 +84,8 @@ def log_probs(rows: int = 6) -> Tensor:
 
 def test_other_vectors_have_no_jitter_and_no_consistency() -> None:
     model, guide = build(None, consistency=5.0, alignment=2.0)
-    assert guide.named_terms(X, Y, X).keys() == {"alignment"}
+    terms = Objective(model, guide)(Batch(X, Y, X)).terms
+    assert terms.keys() == {"labelled", "unlabelled", "alignment"}
     assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
 
 
@@ -127,9 +129,9 @@ def test_a_class_that_has_swallowed_another_is_taken_back_at_its_border() -> Non
 
 
 def test_both_terms_speak_of_two_views_of_the_unlabelled_images() -> None:
-    _, guide = build(SHAPE, consistency=3.0, alignment=4.0)
+    model, guide = build(SHAPE, consistency=3.0, alignment=4.0)
     torch.manual_seed(2)
-    terms = guide.named_terms(1 - X, Y, X)
+    terms = evaluated(guide.terms, model, guide, Batch(1 - X, Y, X), 0.0)
     torch.manual_seed(2)
     one, other = (guide.classify(X).logits for _ in range(2))
     expected = {
@@ -139,11 +141,24 @@ def test_both_terms_speak_of_two_views_of_the_unlabelled_images() -> None:
     assert not torch.equal(one, other)
     assert terms.keys() == expected.keys()
     for name, (weight, value) in expected.items():
-        assert terms[name][0] == weight
-        torch.testing.assert_close(terms[name][1], value)
+        assert guide.terms[name].weight == weight
+        torch.testing.assert_close(terms[name], value)
 
 
-def test_they_are_named_terms_of_the_objective_with_their_weights() -> None:
+@pytest.mark.parametrize("options, views", [
+    ({"consistency": 3.0, "alignment": 4.0}, 2), ({"consistency": 3.0}, 2),
+    ({"consistency": 0.0, "alignment": 4.0}, 1), ({"consistency": 0.0}, 0),
+    ({"consistency": 3.0, "alignment": 4.0, "jitter": 0.0}, 1),
+])
+def test_they_share_their_views_and_take_no_more_than_they_need(options, views) -> None:
+    model, guide = build(SHAPE, **options)
+    seen = []
+    guide.classifier.register_forward_hook(lambda *_: seen.append(1))
+    Objective(model, guide, labelled=1.0, unlabelled=0.0)(Batch(X, Y, X))
+    assert len(seen) == views
+
+
+def test_they_are_terms_of_the_objective_with_their_weights() -> None:
     model, guide = build(SHAPE, consistency=3.0, alignment=4.0)
     total, terms = Objective(model, guide, alpha=2.0)(Batch(X, Y, X))
     expected = (

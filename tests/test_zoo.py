@@ -65,7 +65,7 @@ def test_options_are_those_of_model_guide_objective_and_optimizer() -> None:
     assert owners.items() >= {
         "z_dim": "model", "hidden": "model", "learn_prior": "model", "likelihood": "model",
         "flows": "guide", "label_inference": "guide", "alpha": "objective", "beta": "objective",
-        "capacity_z": "objective", "lr": "training",
+        "smoothing": "objective", "lr": "training",
     }.items()
     assert set(owners.values()) == {"model", "guide", "objective", "training"}
 
@@ -250,7 +250,10 @@ def test_hidden_layers_are_those_asked_for(digits: data.Dataset) -> None:
 def test_the_objective_is_built_with_the_weights_asked_for(digits: data.Dataset) -> None:
     weights = {"labelled": 0.1, "unlabelled": 0.2, "alpha": 0.3, "beta": 0.4, "warmup": 5.0}
     objective = zoo.build("m2", digits, zoo.resolve("m2", digits, weights))
-    assert {name: getattr(objective, name) for name in weights} == weights
+    assert objective.weights == {
+        "labelled": 0.1, "unlabelled": 0.2, "classification": 0.3, "beta": 0.4,
+    }
+    assert objective.warmup == 5.0
 
 
 @pytest.mark.parametrize("name", [name.lower() for name in models.__all__])

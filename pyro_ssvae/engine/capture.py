@@ -72,7 +72,7 @@ class Captured:
         A loss or a gradient that is not finite moves nothing. Without :attr:`adam` the gradients
         are set.
         """
-        weights = (getattr(self.objective, name) for name in self.program.weights)
+        weights = (self.objective.weights[name] for name in self.program.weights)
         self.numbers(epoch, *weights, self.optimizer.param_groups[0]["lr"])
         outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
         outcome, gradients, _ = self.program.split(outputs)
@@ -89,7 +89,8 @@ class Captured:
         """Whether all is as it was captured that is no input: it takes a millisecond or two.
 
         What a program is made of is not read again while it is replayed: settings such as the
-        weight of a guide's term, the parameters that are trained, the optimizer and its state.
+        temperature of a guide's labels, the parameters that are trained, the optimizer and its
+        state.
         """
         return self.constants == self._constants()
 

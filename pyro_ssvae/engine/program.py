@@ -20,8 +20,6 @@ from pyro_ssvae.engine.precision import Precision, matrix_products
 from pyro_ssvae.engine.settings import settings
 from pyro_ssvae.inference.objective import Loss, Objective
 
-TERMS = ("labelled", "unlabelled", "alpha")  # weights of terms, that are absent at zero
-
 
 class CaptureError(RuntimeError):
     """An objective cannot be captured; the message says why."""
@@ -98,8 +96,11 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
 
 
 def inputs(objective: Objective) -> list[str]:
-    """The weights of the objective that are inputs of its program; without a term, none is."""
-    return [w for w in TERMS if getattr(objective, w) > 0] + ["beta", "gamma_z", "gamma_y"]
+    """The names of the weights that are inputs of the objective's program.
+
+    A part of weight zero is not in the program. Beta weighs what is there in any case.
+    """
+    return [name for name in objective.weights if name == "beta" or objective.counts(name)]
 
 
 def constants(objective: Objective) -> dict[str, Any]:
@@ -107,9 +108,13 @@ def constants(objective: Objective) -> dict[str, Any]:
 
     A program is the same for objectives with equal ones, and for an objective while they last.
     """
+    result = settings(objective)
+    del result["weights"]
     given = inputs(objective)
-    result = {name: value for name, value in settings(objective).items() if name not in given}
-    return result | {name: "positive" if name in given else "zero" for name in TERMS}
+    return result | {
+        f"the weight of {name}": "positive" if name in given else "zero"
+        for name in objective.weights if name != "beta"
+    }
 
 
 def scalars(number: int, like: Tensor) -> list[Tensor]:
@@ -144,7 +149,7 @@ class _Gradients:
         values = [value.detach().requires_grad_() for value in given[:len(self.learnt)]]
         others = dict(zip(state, [*values, *given[len(self.learnt):]]))
         with (
-            _attributes(self.objective, dict(zip(self.weights, weights))),
+            _weights_replaced(self.objective, dict(zip(self.weights, weights))),
             _tensors_replaced(self.objective, others),
         ):
             loss = self.objective(Batch(x, y, u), epoch)
@@ -185,13 +190,13 @@ class _LastSite(Messenger):
 
 
 @contextmanager
-def _attributes(objective: Objective, values: Mapping[str, Tensor]) -> Iterator[None]:
-    before = {name: getattr(objective, name) for name in values}
+def _weights_replaced(objective: Objective, values: Mapping[str, Tensor]) -> Iterator[None]:
+    before = objective.weights
     try:
-        vars(objective).update(values)
+        vars(objective)["weights"] = {**before, **values}
         yield
     finally:
-        vars(objective).update(before)
+        vars(objective)["weights"] = before
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from pyro_ssvae.inference.terms import Part
 
 PLAIN = (
     bool, int, float, complex, str, bytes, type(None), type(...), torch.dtype, torch.device,
@@ -58,8 +60,9 @@ def settings(module: nn.Module) -> dict[str, Any]:
 
     Settings are all attributes of the module and of its submodules: numbers, strings, functions,
     tensors that are neither parameters nor buffers, lists and dictionaries of these, and objects
-    by their own attributes. Of parameters and buffers they have the shape and the type. What
-    cannot be compared, such as a compiled object, equals itself alone.
+    by their own attributes. Of parameters and buffers they have the shape and the type, of the
+    parts of a loss all but the weight. What cannot be compared, such as a compiled object, equals
+    itself alone.
     """
     return _Describe(module).module(module)
 
@@ -162,6 +165,10 @@ class _Describe:
         if not hasattr(value, "__dict__"):
             return Described(f"{label} that cannot be compared", Itself(value))
         held = self.module(value) if isinstance(value, nn.Module) else self._attributes(value)
+        if isinstance(value, Part):
+            del held["weight"]
+        if is_dataclass(value):
+            label = f"{kind.__qualname__}({', '.join(f'{k}={v!r}' for k, v in held.items())})"
         return Described(label, (self(kind), held))
 
     def _attributes(self, value: Any) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from pyro_ssvae.contract import classifies, fits_classifier
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
@@ -73,7 +74,7 @@ def evaluate(
         bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and one_label
         steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED)) + 3
         with Progress(f"evaluating on {part}", steps, "steps", show=progress) as bar:
-            if hasattr(guide, "classify"):
+            if classifies(guide):
                 result |= scores(class_probabilities(guide, x), y, split.dataset.sizes)
             if "x" in has:
                 result |= elbo_parts(model, guide, x)
@@ -130,8 +131,8 @@ def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -
 
 def fit_classifier(guide: Any, split: Split) -> None:
     """Fit the classifier of a guide that has one apart from its weights, as M1, to the labels."""
-    if hasattr(guide, "fit_classifier"):
-        with evaluating(guide):
+    if fits_classifier(guide):
+        with evaluating(cast(nn.Module, guide)):
             guide.fit_classifier(*split.part("labelled"), sizes=split.dataset.sizes)
 
 

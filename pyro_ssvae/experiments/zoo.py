@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae import guides, models
+from pyro_ssvae.contract import classifies
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError, enough_memory, one_of, unknown
 from pyro_ssvae.inference.objective import Objective
@@ -71,7 +72,7 @@ class Pair:
 
     def takes(self, option: str) -> bool:
         """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
-        return option in self.options and (option != "alpha" or hasattr(self.guide, "classify"))
+        return option in self.options and (option != "alpha" or classifies(self.guide))
 
     @cached_property
     def options(self) -> dict[str, Option]:

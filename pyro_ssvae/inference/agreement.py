@@ -3,8 +3,42 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import Tensor
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference.terms import Scalar
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The terms ``consistency`` and ``alignment`` of predictions on unlabelled examples.
+
+    The first is the :func:`inconsistency` of two views, the second the :func:`misalignment` of all
+    views. A view is a call of ``guide.classify``, of which each may see the examples in another
+    way.
+
+    Attributes:
+        views: The number of views, 1 or 2. With 1 there is no ``consistency``.
+    """
+
+    views: int = 2
+
+    def __post_init__(self) -> None:
+        if self.views not in (1, 2):
+            raise InputError(f"expected views to be 1 or 2, got {self.views}")
+
+    def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> dict[str, Tensor]:
+        """Both terms of a batch's unlabelled examples, scalars."""
+        views = [guide.classify(batch.u).logits for _ in range(self.views)]
+        alignment = misalignment(torch.cat(views))
+        if self.views == 1:
+            return {"alignment": alignment}
+        return {"consistency": inconsistency(*views), "alignment": alignment}
 
 
 def inconsistency(one: Tensor, other: Tensor) -> Tensor:

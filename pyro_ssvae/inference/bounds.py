@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pyro_ssvae.inference.elbo import Term, TraceEnumKL_ELBO
+from pyro_ssvae.inference.elbo import SiteTerm, TraceEnumKL_ELBO
 from pyro_ssvae.inference.programs import private_params
 
 KL = Literal["analytic", "sampled"]
@@ -22,7 +22,7 @@ def elbo_terms(
     y: Tensor | None = None,
     *,
     kl: KL = "analytic",
-) -> dict[str, Term]:
+) -> dict[str, SiteTerm]:
     """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
 
     Discrete sites marked for enumeration are summed over exactly, the others sampled once.

@@ -29,7 +29,7 @@ Site = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Term:
+class SiteTerm:
     """What one site contributes to the ELBO, E_q[log p(site | ...) - log q(site | ...)].
 
     Attributes:
@@ -48,7 +48,7 @@ class Term:
     discrete: bool = False
     analytic: bool = False
 
-    def __add__(self, other: Term) -> Term:
+    def __add__(self, other: SiteTerm) -> SiteTerm:
         analytic = self.analytic and other.analytic
         return replace(self, value=self.value + other.value, analytic=analytic)
 
@@ -95,7 +95,7 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         self.kl_weights = dict(kl_weights or {})
         self.analytic = analytic
 
-    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> dict[str, Term]:
+    def terms(self, model: Any, guide: Any, *args: Any, **kwargs: Any) -> dict[str, SiteTerm]:
         """The sites' terms by name, of which the ELBO is the sum.
 
         Sites that are summed over in the model, log sum_y p(y) p(x | y), have one term together,
@@ -107,7 +107,7 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
             args: The positional arguments of both programs.
             kwargs: The keyword arguments of both programs.
         """
-        result: dict[str, Term] = {}
+        result: dict[str, SiteTerm] = {}
         for traces in self._get_traces(model, guide, args, kwargs):
             for name, term in self._terms_of(traces).items():
                 result[name] = result[name] + term if name in result else term
@@ -153,14 +153,14 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         self._check_names(names)
         return torch.stack(losses).sum().item()
 
-    def _terms_of(self, traces: tuple[Trace, Trace]) -> dict[str, Term]:
+    def _terms_of(self, traces: tuple[Trace, Trace]) -> dict[str, SiteTerm]:
         """What a trace of model and guide contributes to the terms."""
         return {
             name: replace(term, value=term.value / self.num_particles)
             for name, term in _terms(*traces, analytic=self.analytic)
         }
 
-    def _weighted_loss(self, terms: Mapping[str, Term]) -> Tensor:
+    def _weighted_loss(self, terms: Mapping[str, SiteTerm]) -> Tensor:
         weighted = [
             term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
             for name, term in terms.items()
@@ -175,7 +175,9 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
                 )
 
 
-def _terms(model_trace: Trace, guide_trace: Trace, *, analytic: bool) -> Iterator[tuple[str, Term]]:
+def _terms(
+    model_trace: Trace, guide_trace: Trace, *, analytic: bool
+) -> Iterator[tuple[str, SiteTerm]]:
     """The terms of one sample of the guide: E over its enumerated sites, by Dice."""
     guide_sites = _sample_sites(guide_trace)
     closed = {}
@@ -197,12 +199,12 @@ def _terms(model_trace: Trace, guide_trace: Trace, *, analytic: bool) -> Iterato
         ]).sum()
         inferred = guide_sites.get(name)
         if inferred is None or inferred["is_observed"]:
-            yield name, Term(value)
+            yield name, SiteTerm(value)
         else:
             infer, fn = inferred["infer"], _base(model_trace.nodes.get(name, inferred)["fn"])
             summed = infer.get("enumerate") is not None and infer.get("num_samples") is None
             discrete, exact = fn.has_enumerate_support, name in closed or summed
-            yield name, Term(value, True, discrete=discrete, analytic=exact)
+            yield name, SiteTerm(value, True, discrete=discrete, analytic=exact)
 
 
 def _sample_sites(trace: Trace) -> dict[str, Site]:

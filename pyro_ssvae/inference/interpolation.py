@@ -8,7 +8,19 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.inference.terms import Scalar
 from pyro_ssvae.labels import OneHots, completed
+
+
+def interpolation(model: Any, guide: Any, batch: Batch, epoch: Scalar) -> dict[str, Tensor]:
+    """The terms ``interpolation`` and ``interpolation_z``: :func:`distances` of labels and of z.
+
+    Each is the sum of those of labelled and of unlabelled examples. They share the mixed examples.
+    """
+    labelled, unlabelled = distances(guide, batch.x, batch.y), distances(guide, batch.u)
+    labels, moments = (a + b for a, b in zip(labelled, unlabelled))
+    return {"interpolation": labels, "interpolation_z": moments}
 
 
 def distances(guide: Any, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 
-from pyro_ssvae.contract import Batch
-from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.contract import Batch, classifies, fits_classifier, terms_of, turns_of
+from pyro_ssvae.errors import InputError, not_negative, one_of
 from pyro_ssvae.inference.bounds import KL, elbo_terms
-from pyro_ssvae.inference.elbo import Term
+from pyro_ssvae.inference.elbo import SiteTerm
+from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.labels import label_divergence
+from pyro_ssvae.inference.terms import (
+    Bound,
+    Classification,
+    Part,
+    Ramp,
+    Rewriting,
+    Scalar,
+    Term,
+    evaluated,
+)
+from pyro_ssvae.inference.weights import Weights
+
+OWN = ("labelled", "unlabelled", "classification", "beta", "loss")  # names that no part may have
 
 
 class Loss(NamedTuple):
@@ -23,8 +37,8 @@ class Loss(NamedTuple):
     Attributes:
         total: scalar, the weighted sum of the terms.
         terms: scalars by name, unweighted and detached: minus the mean ``labelled`` and
-            ``unlabelled`` bound, the ``classification`` loss, and the guide's named terms; those
-            of weight zero are absent.
+            ``unlabelled`` bound, the ``classification`` loss, and the pair's and the user's terms;
+            those of weight zero are absent.
     """
 
     total: Tensor
@@ -42,9 +56,9 @@ class Objective(nn.Module):
     n_labelled / n_unlabelled there, and ``alpha`` their alpha times that. Equal weights 1 and 1
     are what comes of sums over batches of 100 + 100, as in Jurasinski (2019), appendix D.
 
-    What a pair needs beside its bounds is named: a guide may have a method
-    ``named_terms(x, y, u)`` that returns ``{name: (weight, value)}``, added to the total. Such a
-    term is no part of an ELBO, and its docstring says why.
+    What a loss has beside is named, and a :class:`pyro_ssvae.inference.terms.Term` each: a guide
+    brings its own in ``guide.terms``. Parts that change what a site contributes to the bounds, as
+    those of :mod:`pyro_ssvae.inference.feng`, are given in the same way.
 
     Args:
         model: A Pyro program ``model(x, y=None)``: a module that owns its parameters, with its data
@@ -57,26 +71,20 @@ class Objective(nn.Module):
             ``guide.classify``.
         smoothing: The share of a given label that the classification loss spreads evenly over all
             classes, in [0, 1). The loss is then KL[p(y) || q(y | x)] from the smoothed label p(y).
-        swap: Whether KL[q(y | x) || p(y)] takes the place of -log p(y) in the labelled bound: with
-            ``alpha=1``, Feng (2019), eq. 13. It stands on q(y | x) being near the given label and
-            bounds nothing: it can exceed log p(x) by up to the entropy of q(y | x). It needs
-            ``model.prior`` and ``guide.classify``.
         beta: The weight of the KL divergence of continuous latent sites. Other than 1, the ELBO is
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
         warmup: The number of epochs over which ``beta`` is approached linearly from 0.
-        capacity_z: The nats that the mean KL divergence of z is drawn to: its place in the bound
-            is taken by ``gamma_z * |KL - capacity_z|``. Feng (2019), eq. 16. It is no ELBO, for the
-            batch's mean stands within the modulus. Where the KL divergence depends on a sampled
-            parent, as that of z on ADGM's a, it is an estimate from one sample, and
-            E|KL - capacity| is more than |E KL - capacity|: the spread of the KL divergence over
-            the samples is pressed as well.
-        capacity_y: The same for y, with ``gamma_y``. It is cut at the largest divergence from
-            ``model.prior`` that there is, log K for each uniform label.
-        gamma_z: The weight of z's modulus.
-        gamma_y: The weight of y's modulus.
-        ramp: The number of epochs over which the capacities grow linearly from 0.
         kl: The way to take KL divergences: ``"analytic"`` in closed form where there is one,
             ``"sampled"`` from the sample that the rest of the bound uses.
+        terms: The parts of the loss beside these, by name. One of the guide's with the same name
+            is replaced.
+
+    Attributes:
+        weights: The weight of every part by name: ``labelled``, ``unlabelled``, ``beta``,
+            ``classification``, which is ``alpha``, and those of ``terms``. One that is changed has
+            its effect from the next update on. A part of weight zero is left out, but for
+            ``beta``.
+        terms: The parts by name: the ``classification`` loss, the guide's, and those given.
 
     Raises:
         InputError: if a weight is negative or not finite, all are zero, or two options contradict
@@ -92,172 +100,149 @@ class Objective(nn.Module):
         unlabelled: float = 1.0,
         alpha: float = 0.0,
         smoothing: float = 0.0,
-        swap: bool = False,
         beta: float = 1.0,
         warmup: float = 0.0,
-        capacity_z: float | None = None,
-        capacity_y: float | None = None,
-        gamma_z: float = 1.0,
-        gamma_y: float = 1.0,
-        ramp: float = 0.0,
         kl: KL = "analytic",
+        terms: Mapping[str, Part] | None = None,
     ) -> None:
         super().__init__()
+        not_negative(
+            labelled=labelled, unlabelled=unlabelled, alpha=alpha, beta=beta, warmup=warmup
+        )
+        one_of("kl", kl, ("analytic", "sampled"))
         self.model: Any = model
         self.guide: Any = guide
-        self.labelled, self.unlabelled, self.alpha = labelled, unlabelled, alpha
-        self.smoothing, self.swap, self.kl = smoothing, swap, kl
-        self.beta, self.warmup, self.ramp = beta, warmup, ramp
-        self.gamma_z, self.gamma_y = gamma_z, gamma_y
-        self.capacity = {
-            name: nats for name, nats in {"z": capacity_z, "y": capacity_y}.items()
-            if nats is not None
-        }
-        self._check_weights()
+        self.warmup, self.kl = warmup, kl
+        classification = Term(Classification(smoothing), weight=alpha)
+        self.terms = {"classification": classification, **_parts(guide, terms or {})}
+        self.weights = Weights({
+            "labelled": labelled, "unlabelled": unlabelled, "beta": beta,
+            **{name: part.weight for name, part in self.terms.items()},
+        })
         self._check_pair()
+        self._check_something_counts()
 
-    def forward(self, batch: Batch, epoch: float | Tensor = math.inf) -> Loss:
+    def forward(self, batch: Batch, epoch: Scalar = math.inf) -> Loss:
         """The loss of a batch.
 
         Args:
             batch: labelled images (L, D) with one-hot labels (L, K), unlabelled images (U, D).
             epoch: epochs done so far, a fraction within one, a number or a scalar tensor; it
-                drives warm-up and ramp.
+                drives warm-up and schedules.
 
         Raises:
-            InputError: if the shapes disagree, or a capacity is set for a site that has no KL
-                divergence in closed form.
+            InputError: if the shapes disagree, a term gives no scalar, or a capacity is set for a
+                site that has no KL divergence in closed form.
         """
         _check(batch)
-        x, y, u = batch
-        weighted: dict[str, tuple[float, Tensor]] = {}
-        if _active(self.labelled):
-            weighted["labelled"] = self.labelled, self.bound(x, y, epoch)
-        if _active(self.unlabelled):
-            weighted["unlabelled"] = self.unlabelled, self.bound(u, None, epoch)
-        if _active(self.alpha):
-            weighted["classification"] = self.alpha, self.classification(x, y)
-        if hasattr(self.guide, "named_terms"):
-            with private_params():
-                weighted |= self.guide.named_terms(x, y, u)
-        total = torch.stack([weight * value for weight, value in weighted.values()]).sum()
-        return Loss(total, {name: value.detach() for name, (_, value) in weighted.items()})
+        self._check_something_counts()
+        losses: dict[str, Tensor] = {}
+        if self.counts("labelled"):
+            losses["labelled"] = self.bound(batch.x, batch.y, epoch)
+        if self.counts("unlabelled"):
+            losses["unlabelled"] = self.bound(batch.u, None, epoch)
+        beside = {
+            name: part for name, part in self.terms.items()
+            if isinstance(part, Term) and self.counts(name)
+        }
+        with private_params():
+            losses |= evaluated(beside, self.model, self.guide, batch, epoch)
+        total = reduce(add, (self._weight(name, epoch) * loss for name, loss in losses.items()))
+        return Loss(total, {name: loss.detach() for name, loss in losses.items()})
 
-    def bound(
-        self, x: Tensor, y: Tensor | None = None, epoch: float | Tensor = math.inf
-    ) -> Tensor:
+    def bound(self, x: Tensor, y: Tensor | None = None, epoch: Scalar = math.inf) -> Tensor:
         """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights."""
-        terms = elbo_terms(self.model, self.guide, x, y, kl=self.kl)
-        if self.swap and y is not None:
-            terms["y"] = Term(-self._classifier_kl(x), latent=True, discrete=True, analytic=True)
-        beta, share = self.kl_weight(epoch), _share(epoch, self.ramp)
-        parts = []
-        for name, term in terms.items():
-            if term.latent and name in self.capacity:
-                gap = -term.value - share * self._capacity(name, term)
-                parts.append(getattr(self, f"gamma_{name}") * gap.abs())
-            elif term.latent and not term.discrete:
-                parts.append(-beta * term.value)
-            else:
-                parts.append(-term.value)
-        for name in self.capacity.keys() - terms.keys():
-            raise InputError(f"capacity_{name}={self.capacity[name]}: the pair has no latent"
-                             f" {name}; leave it at None")
-        return torch.stack(parts).sum()
+        asked = Bound(self.model, self.guide, x, y, epoch)
+        sites: Mapping[str, SiteTerm] = elbo_terms(self.model, self.guide, x, y, kl=self.kl)
+        for name, part in self._rewritings():
+            sites = part(sites, asked, self.weights[name])
+        beta = self.kl_weight(epoch)
+        return -reduce(add, (
+            beta * site.value if site.latent and not site.discrete else site.value
+            for site in sites.values()
+        ))
 
     def turns(self) -> list[list[nn.Parameter]]:
         """The parameters that an update moves together, turn by turn: all at once for most pairs.
 
         A guide may name submodules in ``turns`` that move before all else, as an adversary does.
         """
-        names = getattr(self.guide, "turns", ())
-        first = [p for name in names for p in getattr(self.guide, name).parameters()]
+        first = [p for name in turns_of(self.guide) for p in getattr(self.guide, name).parameters()]
         known = {id(p) for p in first}
         rest = [p for p in self.parameters() if id(p) not in known]
         return [turn for turn in (first, rest) if turn]
 
-    def kl_weight(self, epoch: float | Tensor) -> float | Tensor:
+    def kl_weight(self, epoch: Scalar) -> Scalar:
         """Beta after ``epoch`` epochs of the warm-up."""
-        return self.beta * _share(epoch, self.warmup)
+        beta = self.weights["beta"]
+        return beta * Ramp(self.warmup)(epoch) if self.warmup else beta
 
-    def classification(self, x: Tensor, y: Tensor) -> Tensor:
-        """KL[p(y) || q(y | x)], a mean over the batch: the term of eq. 9 that no bound has.
+    def counts(self, name: str) -> bool:
+        """Whether a part has a weight other than zero."""
+        # One that a graph takes as an input has no value while it is traced, and is not zero.
+        weight: Scalar = self.weights[name]
+        return isinstance(weight, Tensor) or weight > 0
 
-        q(y | x) is what ``guide.classify`` returns, p(y) the given label, smoothed if so asked;
-        for a label that is not smoothed this is -log q(y | x).
-        """
-        with private_params():
-            return label_divergence(self.guide.classify(x), y, self.smoothing).mean()
+    def _weight(self, name: str, epoch: Scalar) -> Scalar:
+        weight = self.weights[name]
+        return self.terms[name].scheduled(weight, epoch) if name in self.terms else weight
 
-    def _classifier_kl(self, x: Tensor) -> Tensor:
-        with private_params():
-            return kl_divergence(self.guide.classify(x), self.model.prior(x)).mean()
-
-    def _capacity(self, name: str, term: Term) -> float:
-        if not term.analytic:
-            raise InputError(
-                f"capacity_{name}={self.capacity[name]} and kl={self.kl!r}: |KL - capacity| needs"
-                f" the KL divergence of {name} in closed form, and this pair's guide, prior and"
-                " options have none; use kl='analytic' without a flow, or beta instead"
-            )
-        if name == "y" and hasattr(self.model, "prior"):
-            return min(self.capacity[name], self.model.prior.largest_kl)
-        return self.capacity[name]
-
-    def _check_weights(self) -> None:
-        weights = {
-            name: getattr(self, name)
-            for name in (
-                "labelled", "unlabelled", "alpha", "beta", "warmup", "gamma_z", "gamma_y", "ramp",
-            )
-        }
-        weights |= {f"capacity_{name}": nats for name, nats in self.capacity.items()}
-        for name, weight in weights.items():
-            if not (weight >= 0 and math.isfinite(weight)):
-                raise InputError(f"expected a finite {name} >= 0, got {weight}")
-        if not 0 <= self.smoothing < 1:
-            raise InputError(f"expected smoothing in [0, 1), got {self.smoothing}")
-        if self.labelled == self.unlabelled == self.alpha == 0:
-            raise InputError(
-                "expected a positive weight among labelled, unlabelled and alpha, got none"
-            )
-        one_of("kl", self.kl, ("analytic", "sampled"))
-        if "z" in self.capacity and (self.beta != 1 or self.warmup > 0):
-            raise InputError(
-                f"capacity_z={self.capacity['z']} and beta={self.beta}, warmup={self.warmup}: both"
-                " weigh the KL divergence of z; with a capacity use gamma_z and ramp"
-            )
+    def _rewritings(self) -> list[tuple[str, Rewriting]]:
+        parts = [
+            (name, part) for name, part in self.terms.items()
+            if isinstance(part, Rewriting) and self.counts(name)
+        ]
+        return sorted(parts, key=lambda named: named[1].last)
 
     def _check_pair(self) -> None:
-        name = type(self.guide).__name__
-        if self.alpha > 0 and not hasattr(self.guide, "classify"):
+        guide, alpha = type(self.guide).__name__, self.weights["classification"]
+        if alpha > 0 and not classifies(self.guide):
             raise InputError(
-                f"alpha={self.alpha} weighs the classification loss, and {name}'s guide"
+                f"alpha={alpha} weighs the classification loss, and {guide}'s guide"
                 " has no classify: use alpha=0"
             )
-        if self.alpha > 0 and hasattr(self.guide, "fit_classifier"):
+        if alpha > 0 and fits_classifier(self.guide):
             raise InputError(
-                f"alpha={self.alpha} weighs the classification loss, and {name}'s classifier is"
+                f"alpha={alpha} weighs the classification loss, and {guide}'s classifier is"
                 " fitted after training, without gradients: use alpha=0"
             )
-        if self.swap and not (hasattr(self.model, "prior") and hasattr(self.guide, "classify")):
+        for name, part in self.terms.items():
+            if self.counts(name):
+                part.check(name, self.model, self.guide)
+        for name, part in self._rewritings():
+            if isinstance(part, Capacity) and part.site != "y":
+                self._check_beta(name, part)
+
+    def _check_beta(self, name: str, capacity: Capacity) -> None:
+        if self.weights["beta"] != 1 or self.warmup > 0:
             raise InputError(
-                f"swap=True takes KL[q(y | x) || p(y)], and {name} has no p(y) of its own, or no"
-                " classifier: use swap=False"
+                f"{name}={capacity.nats} and beta={self.weights['beta']}, warmup={self.warmup}:"
+                f" both weigh the KL divergence of {capacity.site}; with a capacity use its own"
+                " weight and schedule"
+            )
+
+    def _check_something_counts(self) -> None:
+        losses = {"labelled", "unlabelled"} | {
+            name for name, part in self.terms.items() if isinstance(part, Term)
+        }
+        if not any(map(self.counts, losses)):
+            raise InputError(
+                "expected a positive weight among labelled, unlabelled, alpha and the terms of the"
+                " loss, got none"
             )
 
 
-def _active(weight: float | Tensor) -> bool:
-    # A weight that a captured update takes as an input has no value while it is traced.
-    return isinstance(weight, Tensor) or weight > 0
-
-
-def _share(epoch: float | Tensor, epochs: float) -> float | Tensor:
-    if epochs == 0:
-        return 1.0
-    if isinstance(epoch, Tensor):
-        return (epoch / epochs).clamp(max=1.0)
-    return min(1.0, epoch / epochs)
+def _parts(guide: nn.Module, given: Mapping[str, Part]) -> dict[str, Part]:
+    """The guide's parts, or those given in their place, and the others given."""
+    parts: dict[str, Any] = {**terms_of(guide), **given}
+    for name, part in parts.items():
+        if name in OWN:
+            raise InputError(f"a term named {name!r}: the loss has a part of this name; use another"
+                             " name")
+        if not isinstance(part, Part):
+            raise InputError(f"expected a Term under the name {name!r}, got {part!r}: use"
+                             " Term(function, weight=...)")
+    return parts
 
 
 def _check(batch: Batch) -> None:

@@ -10,6 +10,7 @@ front of the guide's program, and p(x | y, z), the model's program given y and z
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyro
@@ -19,10 +20,42 @@ from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from pyro_ssvae.errors import one_of
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.errors import InputError, one_of, positive
 from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
+from pyro_ssvae.inference.terms import Scalar
 
 Gradient = Literal["relaxed", "sleep"]
+
+
+@dataclass(frozen=True)
+class ReverseBound:
+    """Minus the reverse bound, eq. 17, of labels without images: a term of a loss.
+
+    It bounds log q(y, z), another model's evidence. It asks the model for ``y_dim``, K, and for
+    ``cube``, the distribution p(z).
+
+    Attributes:
+        unfeatured: The number of labels.
+        certainty: The probability of a label's own class.
+        gradient: As for :func:`negative_elbo`.
+    """
+
+    unfeatured: int
+    certainty: float
+    gradient: Gradient = "relaxed"
+
+    def __post_init__(self) -> None:
+        one_of("gradient", self.gradient, ("relaxed", "sleep"))
+        positive(unfeatured=self.unfeatured, certainty=self.certainty)
+        if self.certainty > 1:
+            raise InputError(f"expected certainty <= 1, got {self.certainty}")
+
+    def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
+        """Minus the bound of labels that are drawn anew; of the batch it takes the type alone."""
+        y = soft_labels(self.unfeatured, model.y_dim, self.certainty, batch.x)
+        z = model.cube(batch.x).sample((self.unfeatured,))
+        return negative_elbo(model, guide, y, z, batch.x, self.gradient)
 
 
 class StraightThrough(dist.Bernoulli):

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
+from pyro_ssvae.contract import classifies
 from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation.evaluate import class_probabilities, fit_classifier
 from pyro_ssvae.inference import query
@@ -62,7 +63,7 @@ def figures(
         if "z" in has:
             names = None if several else class_names(split.dataset)
             result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes, names)
-        if hasattr(guide, "classify"):
+        if classifies(guide):
             probs = class_probabilities(guide, x)
             result |= classifier_plots.figures(probs, x, y, split.dataset)
     return result
@@ -188,7 +189,7 @@ def _likeliest(guide: Any, x: Tensor, sizes: Sequence[int] | None = None) -> Ten
 
     None where the guide does not classify.
     """
-    if not hasattr(guide, "classify"):
+    if not classifies(guide):
         return None
     probs = class_probabilities(guide, x)
     blocks = probs.split(list(sizes or probs.shape[-1:]), dim=-1)

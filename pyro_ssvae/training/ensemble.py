@@ -56,11 +56,10 @@ def fit_ensemble(
 ) -> Iterator[list[Epoch]]:
     """Train replicas of one pair together, one epoch of all for each item taken from it.
 
-    Replicas may differ in their weights to begin with, in their split of one data set, in their
-    seed, and in the numbers ``labelled``, ``unlabelled``, ``alpha``, ``beta``, ``gamma_z``,
-    ``gamma_y`` and ``lr``; the first three are zero in all of them or in none. Each is trained as
-    :func:`pyro_ssvae.fit` would train it alone, with the same noise: equal up to the rounding of
-    batched products.
+    Replicas may differ in their parameters to begin with, in their split of one data set, in their
+    seed, in ``lr`` and in any of ``Objective.weights``, of which each but ``beta`` is zero in all
+    of them or in none. Each is trained as :func:`pyro_ssvae.fit` would train it alone, with the
+    same noise: equal up to the rounding of batched products.
 
     Args:
         objectives: the replicas, of one device; their weights are written after every epoch.
@@ -173,7 +172,7 @@ class Ensemble:
             self.constants = now
             self.functions.clear()  # what was captured is another program
         self.weights = [
-            self.rates.new_tensor([getattr(o, name) for o in self.objectives])
+            self.rates.new_tensor([o.weights[name] for o in self.objectives])
             for name in inputs(first)
         ]
         for generator, seed in zip(self.generators, seeds):

@@ -17,6 +17,7 @@ import pyro
 import torch
 from torch import Tensor
 
+from pyro_ssvae.contract import classifies
 from pyro_ssvae.data import Split, batches, steps_per_epoch
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
@@ -265,7 +266,7 @@ def validate(objective: Objective, split: Split) -> dict[str, float]:
     result: dict[str, float] = {}
     with evaluating(objective):
         fit_classifier(guide, split)
-        if hasattr(guide, "classify"):
+        if classifies(guide):
             probs = class_probabilities(guide, x)
             sizes = split.dataset.sizes
             result |= {"accuracy": accuracy(probs, y, sizes), "nll": nll(probs, y, sizes)}

@@ -40,8 +40,8 @@ class Updates:
         capture: compute losses and gradients by a captured graph. Batches of another shape than
             the first, such as an epoch's last one, are computed eagerly, and so are all where
             nothing can be captured: one warning says why. An objective whose parameters move in
-            several turns is not captured. What has changed by the beginning of an epoch, such as
-            a weight of the guide, is captured anew.
+            several turns is not captured. A weight that is changed has effect at once. What else
+            has changed by the beginning of an epoch, such as a temperature, is captured anew.
         precision: of matrix products, ``"fp32"`` or ``"bf16"``.
         guard: what is told of losses and gradients that are not finite.
     """

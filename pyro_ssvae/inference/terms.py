@@ -1,0 +1,180 @@
+"""The parts of a loss: terms beside the bounds, and what becomes of the bounds' own.
+
+A guide brings parts in ``guide.terms``, a user in ``Objective(..., terms={...})``, each under a
+name, which its weight has in ``Objective.weights`` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.errors import InputError, not_negative
+from pyro_ssvae.inference.elbo import SiteTerm
+from pyro_ssvae.labels import label_divergence
+
+Scalar = float | Tensor  # a captured graph takes numbers as scalar tensors
+Schedule = Callable[[Scalar], Scalar]
+Values = Tensor | Mapping[str, Tensor]
+Function = Callable[[Any, Any, Batch, Scalar], Values]
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A share that grows linearly from 0 to 1, as epochs go by.
+
+    Attributes:
+        epochs: The number of epochs that it takes. With 0 the share is 1 from the beginning.
+    """
+
+    epochs: float
+
+    def __post_init__(self) -> None:
+        not_negative(epochs=self.epochs)
+
+    def __call__(self, epoch: Scalar) -> Scalar:
+        """The share after so many epochs, a number or a scalar tensor."""
+        if self.epochs == 0:
+            return 1.0
+        if isinstance(epoch, Tensor):
+            return (epoch / self.epochs).clamp(max=1.0)
+        return min(1.0, epoch / self.epochs)
+
+
+class Part:
+    """A part of a loss, a frozen dataclass.
+
+    Attributes:
+        weight: The weight that the part begins with. From then on ``Objective.weights`` has it.
+        schedule: The share of the weight after so many epochs, a number or a scalar tensor, as
+            that of :class:`Ramp`. None stands for 1 throughout.
+    """
+
+    weight: float
+    schedule: Schedule | None
+
+    def scheduled(self, value: Scalar, epoch: Scalar) -> Scalar:
+        """The share of a value after so many epochs."""
+        return value if self.schedule is None else value * self.schedule(epoch)
+
+    def check(self, name: str, model: Any, guide: Any) -> None:
+        """Raise :class:`InputError`, which calls the part by its name, if the pair lacks a need."""
+
+
+@dataclass(frozen=True)
+class Term(Part):
+    """A named part of the loss that is no part of an ELBO: its docstring says why.
+
+    Attributes:
+        function: A function of the model, the guide, the batch and the epochs done. It returns a
+            scalar, or scalars by name, where several terms share work: terms of one function call
+            it once, and each takes the value under its own name. Functions are compared by ``==``
+            and must be hashable.
+        weight: As for every :class:`Part`.
+        schedule: As for every :class:`Part`.
+    """
+
+    function: Function
+    weight: float = 1.0
+    schedule: Schedule | None = None
+
+    def __post_init__(self) -> None:
+        if not (callable(self.function) and _hashable(self.function)):
+            raise InputError(
+                "expected a function of the model, the guide, the batch and the epoch that can be"
+                f" hashed, got {self.function!r}; a dataclass is hashable where it is frozen and"
+                " holds no list or dictionary"
+            )
+
+
+class Bound(NamedTuple):
+    """What a bound is of: a pair, x (N, D) with y (N, K) or None, and the epochs done."""
+
+    model: Any
+    guide: Any
+    x: Tensor
+    y: Tensor | None
+    epoch: Scalar
+
+
+class Rewriting(Part):
+    """A part that changes what sites contribute to a bound.
+
+    It is given the terms whose sum the bound is, so that nothing is computed twice.
+    """
+
+    last: ClassVar[bool] = False  # whether it comes after all whose ``last`` is False
+
+    def __call__(
+        self, sites: Mapping[str, SiteTerm], bound: Bound, weight: Scalar
+    ) -> Mapping[str, SiteTerm]:
+        """The terms of the sites, changed with this weight; for every bound, with labels or not.
+
+        ``beta`` weighs those that are latent and not discrete.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Classification:
+    """KL[p(y) || q(y | x)], a mean over the batch: the term of Kingma's eq. 9 that no bound has.
+
+    q(y | x) is what ``guide.classify`` returns, p(y) the given label, smoothed if so asked; for a
+    label that is not smoothed this is -log q(y | x).
+
+    Attributes:
+        smoothing: The share of a given label that is spread evenly over all classes, in [0, 1).
+    """
+
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing < 1:
+            raise InputError(f"expected smoothing in [0, 1), got {self.smoothing}")
+
+    def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
+        """The loss of a batch's labelled examples, a scalar."""
+        return label_divergence(guide.classify(batch.x), batch.y, self.smoothing).mean()
+
+
+def evaluated(
+    terms: Mapping[str, Term], model: Any, guide: Any, batch: Batch, epoch: Scalar
+) -> dict[str, Tensor]:
+    """The values of terms by name, without their weights; one call for those of one function.
+
+    Raises:
+        InputError: if a function gives no scalar under the name of its term.
+    """
+    computed: dict[Function, Values] = {}
+    result = {}
+    for name, term in terms.items():
+        if term.function not in computed:
+            computed[term.function] = term.function(model, guide, batch, epoch)
+        result[name] = _scalar(name, computed[term.function])
+    return result
+
+
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _scalar(name: str, values: Values) -> Tensor:
+    if isinstance(values, Mapping):
+        if name not in values:
+            raise InputError(
+                f"the function of the term {name!r} gives {', '.join(map(repr, values))}: name the"
+                " term as one of these, or have the function return a scalar"
+            )
+        values = values[name]
+    if not isinstance(values, Tensor) or values.shape != ():
+        came = tuple(values.shape) if isinstance(values, Tensor) else values
+        raise InputError(f"expected a scalar tensor of the term {name!r}, got {came}")
+    return values
