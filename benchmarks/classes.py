@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 NUMBERS = (5, 10, 20, 50, 100, 200)
 TOP = 3
@@ -32,12 +33,12 @@ def milliseconds(classes: int) -> tuple[float, float]:
     for top in (None, TOP):
         model = models.M2(64, classes, z_dim=16, hidden=(128,))
         objective = Objective(model, guides.M2(model, hidden=(128,), top_classes=top), alpha=10.0)
-        ways.append((objective, adam(objective)))
+        ways.append(Eager(objective, adam(objective)))
     times: list[list[float]] = [[], []]
     for _ in range(REPEATS + 3):
-        for (objective, optimizer), of_way in zip(ways, times):
+        for step, of_way in zip(ways, times):
             began = time.perf_counter()
-            update(objective, optimizer, batch, Moment(0, 0, 1))
+            step(batch, Moment(0, 0, 1))
             of_way.append(1e3 * (time.perf_counter() - began))
     every, likeliest = times
     return statistics.median(every[3:]), statistics.median(likeliest[3:])

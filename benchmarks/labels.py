@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 NUMBERS = (1, 2, 4, 6, 8, 10, 12, 14)
 ENUMERATED = 10  # labels up to which all combinations are summed over
@@ -28,13 +29,13 @@ def milliseconds(labels: int, label_inference: str) -> float:
     model = models.Factored(64, (2,) * labels, z_dim=16, hidden=(128,))
     guide = guides.Factored(model, hidden=(128,), label_inference=label_inference, swap=1.0)
     objective = Objective(model, guide, alpha=1.0)
-    optimizer = adam(objective)
+    step = Eager(objective, adam(objective))
     present = torch.nn.functional.one_hot(torch.randint(2, (100, labels)), 2).flatten(1).float()
     batch = Batch(torch.rand(100, 64), present, torch.rand(100, 64))
     times = []
     for _ in range(REPEATS + 3):
         began = time.perf_counter()
-        update(objective, optimizer, batch, Moment(0, 0, 1))
+        step(batch, Moment(0, 0, 1))
         times.append(1e3 * (time.perf_counter() - began))
     return statistics.median(times[3:])
 

@@ -16,9 +16,11 @@ from measure import alternating, machine, ratios
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.experiments.runs import choose_device
+from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.ensemble import Ensemble
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, Updates
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 DEVICE = choose_device("auto")
 NUMBERS = (1, 2, 4, 8, 16) if DEVICE.type == "cpu" else (1, 4, 16, 64)
@@ -48,12 +50,12 @@ def measured(replicas: int) -> dict[str, list[float]]:
     ensemble = Ensemble([objective() for _ in range(replicas)], [1e-3] * replicas)
     ensemble.begin(range(replicas))
     solo = objective()
-    updates = Updates(solo, adam(solo), capture=True)
+    step = Capturing(Eager(solo, adam(solo)))
     one = Batch(*(part[0] for part in batch))
 
     def one_by_one() -> None:
         for _ in range(replicas):
-            updates(one, NOW)
+            step(one, NOW)
 
     ways = {"together": partial(ensemble, batch, NOW), "one by one": one_by_one}
     calls = {name: partial(waited, way) for name, way in ways.items()}

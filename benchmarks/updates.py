@@ -26,8 +26,10 @@ from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.system.files import replacing, write_text
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, Updates
+from pyro_ssvae.training.capturing import Capturing
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 WORKLOADS = (
     Workload("thesis", x_dim=784, hidden=500, z_dim=50, classes=10),
@@ -86,11 +88,12 @@ def ours(
     model = models.M2(workload.x_dim, workload.classes, z_dim=workload.z_dim, hidden=hidden)
     guide = guides.M2(model, hidden=hidden, top_classes=top_classes)
     objective = Objective(model, guide, alpha=peers.ALPHA)
-    updates = Updates(objective, adam(objective, peers.LR), capture=capture, precision=precision)
+    eager = Eager(objective, adam(objective, peers.LR), precision=precision)
+    update = Capturing(eager) if capture else eager
 
     def step(batch: Batch) -> object:
         with pyro.validation_enabled(False):
-            return updates(batch, Moment(0, 0, 1))
+            return update(batch, Moment(0, 0, 1))
 
     return step
 

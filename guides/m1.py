@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,13 @@ from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots
+
+
+class Fitted(NamedTuple):
+    """A classifier of a label that has so many classes."""
+
+    classifier: Any
+    classes: int
 
 
 class M1(VAE):
@@ -41,8 +48,7 @@ class M1(VAE):
         super().__init__(model, hidden=hidden, flows=flows)
         one_of("classifier", classifier, ("logistic", "neighbour"))
         self.kind = classifier
-        self.classifiers: list[Any] = []  # one for each label
-        self.sizes: tuple[int, ...] = ()  # their numbers of classes
+        self._fitted: list[Fitted] = []  # one for each label
 
     def fit_classifier(
         self, x: Tensor, y: Tensor, classifier: Any = None, sizes: Sequence[int] | None = None
@@ -68,30 +74,31 @@ class M1(VAE):
 
         from pyro_ssvae.evaluation.references import fit_label
 
-        self.sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
+        sizes = (y.shape[-1],) if sizes is None else tuple(sizes)
         if classifier is None:
             logistic = self.kind == "logistic"
             classifier = LogisticRegression(max_iter=1_000) if logistic else KNeighborsClassifier(1)
         pipeline = make_pipeline(StandardScaler(), classifier)
-        features, self.classifiers = self._features(x), []
-        for block in y.cpu().split(self.sizes, dim=-1):
+        features, self._fitted = self._features(x), []
+        for block in y.cpu().split(sizes, dim=-1):
             known = ~block.isnan().any(-1)
             labels = block[known].argmax(-1).numpy()
-            if len(self.sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
+            if len(sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
                 raise InputError(f"M1: expected labels of at least 2 classes, got {seen}")
             each = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
-            self.classifiers.append(each)
+            self._fitted.append(Fitted(each, block.shape[-1]))
 
     def classify(self, x: Tensor) -> OneHots:
         """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
-        if not self.classifiers:
+        if not self._fitted:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)
-        probs = x.new_zeros(len(x), sum(self.sizes))
-        for block, classifier in zip(probs.split(self.sizes, dim=-1), self.classifiers):
+        sizes = [fitted.classes for fitted in self._fitted]
+        probs = x.new_zeros(len(x), sum(sizes))
+        for block, (classifier, _) in zip(probs.split(sizes, dim=-1), self._fitted):
             found = torch.from_numpy(classifier.predict_proba(features)).to(x)
             block[:, classifier.classes_] = found  # a class without a label has probability 0
-        return OneHots(probs.log(), self.sizes)
+        return OneHots(probs.log(), sizes)
 
     def _features(self, x: Tensor) -> Any:
         return query.posterior_mean(self, x).cpu().numpy()

@@ -15,23 +15,25 @@ if TYPE_CHECKING:
     from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
     from pyro_ssvae.inference.objective import Loss, Objective
     from pyro_ssvae.training.aggressive import AggressiveInference
-    from pyro_ssvae.training.ensemble import fit_ensemble
-    from pyro_ssvae.training.loop import EarlyStopping, Epoch, fit
+    from pyro_ssvae.training.epoch import Epoch
+    from pyro_ssvae.training.fit import fit, fit_ensemble
+    from pyro_ssvae.training.loop import Training
+    from pyro_ssvae.training.stopping import EarlyStopping
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
-    "Objective", "TraceEnumKL_ELBO", "data", "evaluate", "fit", "fit_ensemble", "guides", "models",
-    "negative_elbo", "nn",
+    "Objective", "TraceEnumKL_ELBO", "Training", "data", "evaluate", "fit", "fit_ensemble",
+    "guides", "models", "negative_elbo", "nn",
 ]
 
 _HOMES = {
-    "AggressiveInference": "training.aggressive", "EarlyStopping": "training.loop",
-    "Epoch": "training.loop", "InputError": "errors", "Loss": "inference.objective",
+    "AggressiveInference": "training.aggressive", "EarlyStopping": "training.stopping",
+    "Epoch": "training.epoch", "InputError": "errors", "Loss": "inference.objective",
     "NonFiniteLossError": "errors", "Objective": "inference.objective",
     "TraceEnumKL_ELBO": "inference.elbo", "evaluate": "evaluation.evaluate",
-    "fit": "training.loop", "fit_ensemble": "training.ensemble",
+    "Training": "training.loop", "fit": "training.fit", "fit_ensemble": "training.fit",
     "negative_elbo": "inference.bounds",
 }
 

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.steps import Eager
 
 N, D, K, J = 5, 6, 3, 2
 torch.manual_seed(0)
@@ -131,7 +132,7 @@ def test_an_alternating_update_is_two_steps_and_the_second_sees_the_first(monkey
         return forward(*args)
 
     monkeypatch.setattr(objective, "forward", seeded)
-    update(objective, torch.optim.SGD(objective.parameters(), lr=0.1), Batch(X, Y, U), NOW)
+    Eager(objective, torch.optim.SGD(objective.parameters(), lr=0.1))(Batch(X, Y, U), NOW)
     assert next(seeds, None) is None
     for name, value in objective.state_dict().items():
         torch.testing.assert_close(value, by_hand[name], rtol=1e-10, atol=1e-12)
@@ -142,7 +143,7 @@ def test_an_update_moves_every_parameter(game) -> None:
     objective = Objective(*build(game=game), alpha=1.0)
     start = {k: v.clone() for k, v in objective.state_dict().items()}
     optimizer = torch.optim.Adam(objective.parameters())
-    losses = update(objective, optimizer, Batch(X, Y, U), NOW)
+    losses = Eager(objective, optimizer)(Batch(X, Y, U), NOW)
     assert losses.keys() == {"loss", "labelled", "unlabelled", "classification", "adversary"}
     assert not any(torch.equal(v, start[k]) for k, v in objective.state_dict().items())
 
@@ -156,7 +157,7 @@ def test_against_a_trained_adversary_the_latent_loses_the_class() -> None:
     for players in (first, rest):
         optimizer = torch.optim.Adam(players, lr=0.05)
         for _ in range(40):
-            update(objective, optimizer, Batch(X, Y, U), NOW, [players])
+            Eager(objective, optimizer)(Batch(X, Y, U), NOW, [players])
         with torch.no_grad():
             losses.append(sum(adversary_loss(guide).item() for _ in range(20)) / 20)
     assert losses[0] < 0.9 < losses[1]

@@ -15,8 +15,9 @@ from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.training import aggressive as module
 from pyro_ssvae.training.aggressive import AggressiveInference, fresh_batches, train_guide
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 NOW = Moment(0, 0, 1)
 SIZES = {"batch_labelled": 5, "batch_unlabelled": 40}
@@ -142,6 +143,9 @@ class Scripted(nn.Module):
         self.model, self.guide = nn.Linear(1, 1), nn.Linear(1, 1)
         self.losses, self.batches = losses, []
 
+    def turns(self) -> list[list[nn.Parameter]]:
+        return [list(self.parameters())]
+
     def forward(self, batch: Batch, epoch: float) -> Loss:
         self.batches.append(batch)
         zero = sum(0 * p.sum() for p in self.parameters())
@@ -150,7 +154,7 @@ class Scripted(nn.Module):
 
 def steps(losses: Iterator[float]) -> int:
     objective = Scripted(losses)
-    train_guide(objective, adam(objective), None, itertools.repeat(None), NOW)
+    train_guide(Eager(objective, adam(objective)), None, itertools.repeat(None), NOW)
     return len(objective.batches)
 
 
@@ -172,7 +176,7 @@ def test_the_inner_loop_ends_after_a_hundred_steps() -> None:
 def test_the_inner_loop_begins_with_the_batch_and_goes_on_with_fresh_ones() -> None:
     objective = Scripted(iter([1.0] * 20))
     fresh = (f"fresh {i}" for i in itertools.count())
-    train_guide(objective, adam(objective), "batch", fresh, NOW)
+    train_guide(Eager(objective, adam(objective)), "batch", fresh, NOW)
     assert objective.batches == ["batch", *(f"fresh {i}" for i in range(19))]
 
 
@@ -182,7 +186,7 @@ def test_what_guide_and_model_share_is_the_models(few_steps) -> None:
     objective = Objective(model, guides.LatentClassifier(model, hidden=(5,)))
     batch = Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
     before, encoder = values(objective.model), values(objective.guide.encoder)
-    train_guide(objective, adam(objective), batch, itertools.repeat(batch), NOW)
+    train_guide(Eager(objective, adam(objective)), batch, itertools.repeat(batch), NOW)
     assert same(before, values(objective.model))
     assert all_others(encoder, values(objective.guide.encoder))
 
@@ -224,7 +228,7 @@ def test_the_guide_moves_in_inner_steps_and_the_model_in_outer_ones(split, monke
         return taken
 
     monkeypatch.setattr(module, "INNER_STEPS", 2)
-    monkeypatch.setattr("pyro_ssvae.training.loop.train_guide", watched)
+    monkeypatch.setattr("pyro_ssvae.training.aggressive.train_guide", watched)
     done = next(fit(objective, split, aggressive=AggressiveInference(), **SIZES))
     seen.append((values(objective.model), values(objective.guide)))
     assert len(seen) == 2 * done.updates + 1 > 3
@@ -246,16 +250,14 @@ def test_an_epoch_tells_the_mutual_information(split, few_steps) -> None:
 def test_after_its_end_training_is_plain(split, monkeypatch, few_steps) -> None:
     told(monkeypatch, 1.0, 0.5, 2.0, 3.0)
     objective, aggressive = m2(), AggressiveInference(patience=1)
-    optimizer = adam(objective)
-    list(fit(objective, split, epochs=2, optimizer=optimizer, aggressive=aggressive, **SIZES))
+    training = fit(objective, split, epochs=4, aggressive=aggressive, **SIZES)
+    next(training), next(training)
     assert not aggressive.active
     plain = m2()
     plain.load_state_dict(objective.state_dict())
-    again = adam(plain)
-    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    list(fit(objective, split, epochs=4, start=2, optimizer=optimizer, aggressive=aggressive,
-             **SIZES))
-    list(fit(plain, split, epochs=4, start=2, optimizer=again, **SIZES))
+    plainly = fit(plain, split, epochs=4, **SIZES)
+    plainly.load_state_dict(copy.deepcopy(training.state_dict()))
+    list(training), list(plainly)
     assert same(values(objective), values(plain))
 
 
@@ -268,15 +270,13 @@ def test_going_on_from_an_epoch_is_exact(split, monkeypatch, few_steps, stop) ->
     options = {"epochs": 5, "seed": 3, **SIZES}
     list(fit(through, split, aggressive=AggressiveInference(2), **options))
     told(monkeypatch, *nats)
-    aggressive, optimizer = AggressiveInference(2), adam(stopped)
-    list(fit(stopped, split, optimizer=optimizer, aggressive=aggressive,
-             **{**options, "epochs": stop}))
+    training = fit(stopped, split, aggressive=AggressiveInference(2), **options)
+    list(itertools.islice(training, stop))
     resumed.load_state_dict(stopped.state_dict())
-    again, state = adam(resumed), AggressiveInference(2)
-    again.load_state_dict(optimizer.state_dict())
-    state.load_state_dict(aggressive.state_dict())
+    again = fit(resumed, split, aggressive=AggressiveInference(2), **options)
+    again.load_state_dict(copy.deepcopy(training.state_dict()))
     torch.rand(17)  # what happens in between does not matter
-    list(fit(resumed, split, start=stop, optimizer=again, aggressive=state, **options))
+    list(again)
     assert same(values(through), values(resumed))
     assert not same(values(through), values(stopped))
 

@@ -26,7 +26,7 @@ from pyro_ssvae import data
 from pyro_ssvae.cli import main
 from pyro_ssvae.experiments import runs, zoo
 from pyro_ssvae.system.files import locked
-from pyro_ssvae.training import updates
+from pyro_ssvae.training.steps import Eager
 
 SMALL = ("--set", "hidden=16", "--set", "z_dim=2", "--device", "cpu")
 MODULE = (sys.executable, "-m", "pyro_ssvae")
@@ -443,7 +443,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_any_training(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setattr(
-        "pyro_ssvae.training.updates.update", lambda *_, **__: pytest.fail("it trains")
+        "pyro_ssvae.training.steps.Eager.__call__", lambda *_, **__: pytest.fail("it trains")
     )
     assert "file" in refusal(call(command, "m2", "--out", tmp_path / "file" / "out"))
 
@@ -542,13 +542,13 @@ def test_a_signal_ends_a_command_with_one_line_that_says_how_to_go_on(
     number: int, command: tuple[str, ...], folder: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    update = updates.update
+    update = Eager.__call__
 
     def signalled(*args: Any, **options: Any) -> Any:
         os.kill(os.getpid(), number)
         return update(*args, **options)
 
-    monkeypatch.setattr(updates, "update", signalled)
+    monkeypatch.setattr(Eager, "__call__", signalled)
     out = tmp_path / "my run"
     words = [*command, "--epochs", "2", *SMALL, "--out", str(out)]
     result = call(*words, "--overwrite")

@@ -1,10 +1,13 @@
 """Replicas trained together are each trained as alone: same batches, same noise, same weights."""
 
 import copy
+import io
+import itertools
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,14 +15,25 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.utils import cpp_extension
 
-from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, fit_ensemble, guides, models
+from pyro_ssvae import (
+    EarlyStopping,
+    InputError,
+    NonFiniteLossError,
+    Objective,
+    Training,
+    fit,
+    fit_ensemble,
+    guides,
+    models,
+)
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.engine.graphs import compiled
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.experiments import zoo
 from pyro_ssvae.inference.terms import Classification, Term
-from pyro_ssvae.training.ensemble import Ensemble, check_replicas
-from pyro_ssvae.training.loop import Epoch
+from pyro_ssvae.training.ensemble import Ensemble
+from pyro_ssvae.training.epoch import Epoch
+from pyro_ssvae.training.replicas import check_replicas
 
 DIFFERENT_NOISE = {"untapped"}  # drawn from what the model gives: see the last test
 REPLICAS = 2
@@ -334,6 +348,185 @@ def test_a_replicas_skipped_updates_are_its_own(splits) -> None:
     assert all(value.isfinite().all() for value in replicas[1].state_dict().values())
 
 
+def saved(training: Training, replicas: Sequence[Objective]) -> tuple[dict, list[dict]]:
+    """What a file holds of a training and its weights."""
+    file = io.BytesIO()
+    torch.save((training.state_dict(), [replica.state_dict() for replica in replicas]), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+def gone_on(file: tuple[dict, list[dict]], splits, **options) -> tuple[list, list[Objective]]:
+    """The epochs that follow on what was saved, and the replicas that they train."""
+    state, weights = file
+    replicas = [build("m2", splits[0].dataset, 9, alpha=1.0) for _ in weights]
+    for replica, values in zip(replicas, weights):
+        replica.load_state_dict(values)
+    training = fit_ensemble(replicas, splits, **options)
+    training.load_state_dict(state)
+    torch.rand(17)  # what happens in between does not matter
+    return without_time(training), replicas
+
+
+def without_time(epochs: Iterable[list[Epoch | None]]) -> list[list[Epoch | None]]:
+    return [[epoch and replace(epoch, seconds=0.0) for epoch in each] for each in epochs]
+
+
+def momentum(parameters: Iterable[torch.Tensor]) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
+
+
+GOING_ON = [
+    {}, {"decay": True}, {"lr": [1e-3, 1e-2]}, {"optimizer": momentum},
+    {"optimizer": partial(torch.optim.Adam, lr=1e-2), "decay": True},
+    {"stopping": EarlyStopping(1), "lr": [1e-2, 0.1]}, {"precision": "bf16"},
+]
+THREE = {"epochs": 3, "compile": False, "seeds": [3, 4], "batch_labelled": 10,
+         "batch_unlabelled": 400}  # four updates an epoch
+
+
+@pytest.mark.parametrize("options", GOING_ON, ids=str)
+def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
+    through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+                        for _ in range(2))
+    epochs = without_time(fit_ensemble(through, splits, **THREE | options))
+    training = fit_ensemble(stopped, splits, **THREE | options)
+    before = without_time(itertools.islice(training, 1))
+    after, resumed = gone_on(saved(training, stopped), splits, **THREE | options)
+    assert before + after == epochs
+    for one, other in zip(through, resumed):
+        assert_alike(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("options", GOING_ON, ids=str)
+@pytest.mark.parametrize("update", [1, 6, 8])
+def test_going_on_from_a_pause_is_exact(options, update, digits, splits) -> None:
+    through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+                        for _ in range(2))
+    epochs = without_time(fit_ensemble(through, splits, **THREE | options))
+    asked = itertools.count(1)
+    training = fit_ensemble(
+        stopped, splits, pause=lambda: next(asked) == update, **THREE | options
+    )
+    before = without_time(training)
+    assert training.paused and len(before) == (update - 1) // 4
+    after, resumed = gone_on(saved(training, stopped), splits, **THREE | options)
+    assert before + after == epochs
+    for one, other in zip(through, resumed):
+        assert_alike(one, other, rtol=0, atol=0)
+
+
+def test_each_replica_stops_early_as_it_would_alone(digits, splits) -> None:
+    rates, options = [0.1, 0.03], {"batch_unlabelled": 400, "epochs": 12}
+    replicas = [build("m2", digits, alpha=1.0) for _ in rates]
+    epochs = together(replicas, splits, seeds=[3, 4], lr=rates, stopping=EarlyStopping(2),
+                      **options)
+    lengths = []
+    for i, (replica, rate, split) in enumerate(zip(replicas, rates, splits)):
+        solo, stopping = build("m2", digits, alpha=1.0), EarlyStopping(2)
+        settings = SETTINGS | options
+        expected = list(fit(solo, split, seed=3 + i, lr=rate, stopping=stopping, capture=False,
+                            **settings))
+        lengths.append(len(expected))
+        own = [epoch[i] for epoch in epochs]
+        assert own[len(expected):] == [None] * (len(epochs) - len(expected))
+        accuracies = [epoch.validation["accuracy"] for epoch in own[:len(expected)]]
+        assert accuracies == pytest.approx([e.validation["accuracy"] for e in expected], abs=0.02)
+        assert_alike(replica, solo, rtol=1e-2, atol=1e-3)
+    assert len(set(lengths)) == 2 and max(lengths) == len(epochs) < 12
+
+
+def test_a_replica_that_has_stopped_keeps_its_best_weights_while_the_others_go_on(
+    digits, splits
+) -> None:
+    replicas = [build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+    stopping = [EarlyStopping(1), EarlyStopping(9)]
+    training = fit_ensemble(replicas, splits, stopping=stopping, compile=False, epochs=4,
+                            **SETTINGS)
+    next(training)
+    best = copy.deepcopy(replicas[0].state_dict())
+    stopping[0].best = math.inf  # no later epoch is better
+    for i, (stopped, going) in enumerate(training):
+        assert (stopped is None) == (i > 0) and going is not None
+        if i > 0:
+            for name, value in replicas[0].state_dict().items():
+                assert torch.equal(value, best[name])
+
+
+def test_a_replica_that_has_stopped_stops_no_other_by_what_is_not_finite(splits) -> None:
+    torch.manual_seed(0)
+    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
+    replicas = [Objective(m, AtTheEdge(m, 1.0, hidden=(6,))) for m in pairs]
+    stopping = [EarlyStopping(1), EarlyStopping(9)]
+    options = {"epochs": 6, "lr": [1e-3, 1e-3], "compile": False, **SETTINGS}
+    training = fit_ensemble(replicas, splits, stopping=stopping, **options)
+    next(training)
+    stopping[0].best = math.inf
+    next(training)
+    with torch.no_grad():
+        training.step.state[training.step.learnt.index("guide.edge")][0] = 0.0
+    assert [first for first, _ in training] == [None] * 4
+
+
+@pytest.mark.parametrize("make", [
+    momentum, partial(torch.optim.Adam, lr=1e-3), partial(torch.optim.RMSprop, lr=1e-3),
+    partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1),
+], ids=["SGD", "Adam", "RMSprop", "AdamW"])
+@pytest.mark.parametrize("decay", [False, True])
+def test_each_replica_has_an_optimizer_of_ones_own_as_alone(make, decay, digits, splits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
+    options = {"decay": decay, "batch_unlabelled": 600}
+    together(replicas, splits, seeds=[3, 4], optimizer=make, **options)
+    for i, (replica, split) in enumerate(zip(replicas, splits)):
+        solo = build("m2", digits, i)
+        alone(solo, split, seed=3 + i, optimizer=make(solo.parameters()), **options)
+        assert_alike(replica, solo, rtol=1e-4, atol=1e-5)
+
+
+class NowAndThen(guides.M2):
+    """q(y, z | x), with a term whose gradient is not finite for some of the noise."""
+
+    def __init__(self, model: models.M2, share: float, **options) -> None:
+        super().__init__(model, **options)
+        self.edge = torch.nn.Parameter(torch.zeros(()))
+        self.register_buffer("share", torch.tensor(share))
+
+    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
+        inside = torch.rand(()) >= self.share
+        return {"edge": (1.0, torch.where(inside, 0.0, self.edge).sqrt())}
+
+
+@pytest.mark.parametrize("make", [None, momentum, partial(torch.optim.RMSprop, lr=1e-3)],
+                         ids=["Adam within", "SGD", "RMSprop"])
+def test_updates_that_are_not_finite_are_undone_for_their_replica_alone(make, splits) -> None:
+    def pair(share: float) -> Objective:
+        torch.manual_seed(0)
+        model = models.M2(64, 10, z_dim=3, hidden=(6,))
+        return Objective(model, NowAndThen(model, share, hidden=(6,)), alpha=1.0)
+
+    shares, options = (0.0, 0.5), {"on_nonfinite": "skip", "batch_unlabelled": 200}
+    replicas = [pair(share) for share in shares]
+    epochs = together(replicas, splits, seeds=[3, 4], optimizer=make, **options)
+    skipped = [[epoch[i].skipped for epoch in epochs] for i in range(2)]
+    assert skipped[0] == [0, 0] and all(0 < number < 7 for number in skipped[1])
+    for i, (replica, split, share) in enumerate(zip(replicas, splits, shares)):
+        solo = pair(share)
+        own = make and make(solo.parameters())
+        expected = alone(solo, split, seed=3 + i, optimizer=own, **options)
+        assert [epoch.skipped for epoch in expected] == skipped[i]
+        assert_alike(replica, solo, rtol=1e-4, atol=1e-5)
+
+
+def test_an_ensembles_training_ends_at_a_pause_with_its_weights_written(digits, splits) -> None:
+    replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
+    solo = build("m2", digits, 1)
+    training = fit_ensemble(replicas, splits, seeds=[3, 4], compile=False, pause=lambda: True,
+                            **SETTINGS)
+    assert list(training) == [] and training.paused
+    assert list(fit(solo, splits[1], seed=4, pause=lambda: True, **SETTINGS)) == []
+    assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
+
+
 def test_different_pairs_are_refused(digits, splits) -> None:
     with pytest.raises(InputError, match="differ in weights alone"):
         together([build("m2", digits), build("adgm", digits)], splits)
@@ -356,6 +549,9 @@ def test_parts_of_different_sizes_are_refused(digits, splits) -> None:
     ({"lr": [1e-3, 0.0]}, r"expected lr\[1\] > 0, got 0.0"),
     ({"precision": "fp16"}, "unknown precision 'fp16'"),
     ({"epochs": 0}, "expected epochs > 0"),
+    ({"stopping": [EarlyStopping(1)] * 3}, "stopping to copy or 2 of them, .*, got 3"),
+    ({"stopping": [EarlyStopping(1)] * 2}, "stopping to copy or 2 of them, .* 1 of them differ"),
+    ({"epoch": 1}, "unknown argument of fit_ensemble 'epoch': .* did you mean 'epochs'"),
 ])
 def test_unusable_settings_are_refused(options, message, digits, splits) -> None:
     with pytest.raises(InputError, match=message):

@@ -1,22 +1,32 @@
 """On a GPU: recorded updates are the eager ones, and nothing waits for the GPU in between."""
 
+import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import pyro
 import pytest
 import torch
 
-from pyro_ssvae import NonFiniteLossError, Objective, fit, fit_ensemble, guides, models
+from pyro_ssvae import (
+    NonFiniteLossError,
+    Objective,
+    Training,
+    fit,
+    fit_ensemble,
+    guides,
+    models,
+)
 from pyro_ssvae.data import Split, batches, load
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import zoo
 from pyro_ssvae.inference.terms import Term
+from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.ensemble import Ensemble
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.pause import Pause
-from pyro_ssvae.training.updates import Moment, Updates
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager, Step
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,6 +47,12 @@ def build(name: str, split: Split, seed: int = 0) -> Objective:
     return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given)).cuda()
 
 
+def made(objective: Objective, optimizer: torch.optim.Optimizer, capture: bool) -> Step:
+    """The step of an objective, captured or not."""
+    eager = Eager(objective, optimizer)
+    return Capturing(eager) if capture else eager
+
+
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """An operation that waits for the GPU raises."""
@@ -54,11 +70,11 @@ def test_a_recorded_update_is_the_eager_one(name, split) -> None:
     found = []
     for capture in (True, False):
         objective = build(name, split)
-        updates = Updates(objective, adam(objective), capture=capture)
+        step = made(objective, adam(objective), capture)
         with pyro.validation_enabled(False):
-            updates(batch, Moment(0, 0, 9))
+            step(batch, Moment(0, 0, 9))
             torch.manual_seed(2)
-            losses = [updates(batch, Moment(0, step, 9))["loss"].item() for step in (1, 2)]
+            losses = [step(batch, Moment(0, number, 9))["loss"].item() for number in (1, 2)]
         found.append((losses, objective.state_dict()))
     (recorded, weights), (eager, expected) = found
     assert recorded == pytest.approx(eager, rel=1e-4)
@@ -68,13 +84,13 @@ def test_a_recorded_update_is_the_eager_one(name, split) -> None:
 
 def test_a_recorded_update_waits_for_nothing(split) -> None:
     objective = build("m2", split)
-    updates = Updates(objective, adam(objective), capture=True)
+    step = made(objective, adam(objective), True)
     data = list(batches(split, 10, 20))[:5]
     with pyro.validation_enabled(False):
-        updates(data[0], Moment(0, 0, 5))
+        step(data[0], Moment(0, 0, 5))
         with no_waiting():
-            for step, batch in enumerate(data):
-                updates(batch, Moment(0, step, 5))
+            for number, batch in enumerate(data):
+                step(batch, Moment(0, number, 5))
 
 
 def test_recording_moves_nothing(split) -> None:
@@ -116,12 +132,12 @@ def test_what_cannot_be_recorded_is_trained_eagerly_with_the_same_noise(split) -
         torch.manual_seed(0)
         model = models.M2(64, 10, z_dim=3, hidden=(6,))
         objective = Objective(model, Copying(model, hidden=(6,)), alpha=1.0).cuda()
-        updates = Updates(objective, adam(objective), capture=capture)
+        step = made(objective, adam(objective), capture)
         torch.manual_seed(2)
         stream = torch.cuda.current_stream()
         with warnings.catch_warnings(record=True) as caught, pyro.validation_enabled(False):
             warnings.simplefilter("always")
-            losses = [updates(batch, Moment(0, step, 9))["loss"].item() for step in range(3)]
+            losses = [step(batch, Moment(0, number, 9))["loss"].item() for number in range(3)]
         told = [w for w in caught if "the GPU cannot record it" in str(w.message)]
         assert len(told) == capture
         assert torch.cuda.current_stream() == stream
@@ -151,16 +167,17 @@ def test_a_gradient_that_is_not_finite_moves_nothing(make, waits, capture, split
     model = models.M2(64, 10, z_dim=3, hidden=(6,))
     objective = Objective(model, AtTheEdge(model, hidden=(6,))).cuda()
     before = {name: value.clone() for name, value in objective.state_dict().items()}
-    updates = Updates(objective, make(objective), capture=capture)
+    optimizer = make(objective)
+    step = made(objective, optimizer, capture)
     batch = next(batches(split, 10, 20))
     with pyro.validation_enabled(False):
-        updates(batch, Moment(0, 0, 2))
+        step(batch, Moment(0, 0, 2))
         with nullcontext() if waits else no_waiting():
-            updates(batch, Moment(0, 1, 2))
+            step(batch, Moment(0, 1, 2))
     assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
-    assert not any(v.any() for s in updates.optimizer.state.values() for v in s.values())
+    assert not any(v.any() for s in optimizer.state.values() for v in s.values())
     with pytest.raises(NonFiniteLossError, match="gradient of guide.edge is not .* update 1 of 2"):
-        updates.guard.end()
+        step.end()
 
 
 def test_an_ensemble_is_its_replicas_alone(split) -> None:
@@ -187,16 +204,33 @@ def test_an_ensembles_update_waits_for_nothing(split) -> None:
 
 @pytest.mark.parametrize("capture", ["on", "off"])
 def test_a_pause_within_an_epoch_changes_nothing(capture: str, split: Split) -> None:
-    def weights(pause: Pause) -> dict[str, torch.Tensor]:
-        objective = build("m2", split)
-        optimizer = adam(objective)
-        while not list(fit(objective, split, epochs=1, optimizer=optimizer, batch_unlabelled=300,
-                           capture=capture, pause=pause)):
-            state, pause = pause.state_dict(), Pause()
-            pause.load_state_dict(state)
-        return objective.state_dict()
+    def training(objective: Objective, pause: Callable[[], bool] | None) -> Training:
+        return fit(objective, split, epochs=1, batch_unlabelled=300, capture=capture, pause=pause)
 
+    whole, parts = build("m2", split), build("m2", split)
+    list(training(whole, None))
     asked = iter([False, True])
-    whole, parts = weights(Pause()), weights(Pause(wanted=lambda: next(asked)))
-    assert next(asked, None) is None
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert not list(paused := training(parts, lambda: next(asked)))
+    assert paused.paused and next(asked, None) is None
+    (resumed := training(parts, None)).load_state_dict(copy.deepcopy(paused.state_dict()))
+    list(resumed)
+    for value, expected in zip(parts.state_dict().values(), whole.state_dict().values()):
+        assert torch.equal(value, expected)
+
+
+@pytest.mark.parametrize("make", [None, lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9)],
+                         ids=["Adam within", "SGD"])
+def test_a_pause_of_an_ensemble_within_an_epoch_changes_nothing(make, split: Split) -> None:
+    def training(replicas: list[Objective], pause: Callable[[], bool] | None) -> Training:
+        return fit_ensemble(replicas, split, epochs=1, batch_unlabelled=300, optimizer=make,
+                            pause=pause)
+
+    whole, parts = ([build("m2", split, seed) for seed in range(2)] for _ in range(2))
+    list(training(whole, None))
+    asked = iter([False, True])
+    assert not list(paused := training(parts, lambda: next(asked)))
+    (resumed := training(parts, None)).load_state_dict(copy.deepcopy(paused.state_dict()))
+    list(resumed)
+    for replica, expected in zip(parts, whole):
+        for a, b in zip(replica.parameters(), expected.parameters(), strict=True):
+            assert torch.equal(a, b)

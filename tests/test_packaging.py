@@ -124,7 +124,7 @@ def test_importing_takes_what_is_needed(code: str, needed: list[str]) -> None:
 
 def test_what_the_package_names_is_that_of_its_modules() -> None:
     from pyro_ssvae.inference.objective import Objective
-    from pyro_ssvae.training.loop import fit
+    from pyro_ssvae.training.fit import fit
 
     assert (pyro_ssvae.Objective, pyro_ssvae.fit) == (Objective, fit)
     assert set(pyro_ssvae.__all__) <= set(dir(pyro_ssvae))

@@ -9,7 +9,9 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import load
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.precision import matrix_products
-from pyro_ssvae.training.updates import Moment, Updates
+from pyro_ssvae.training.capturing import Capturing
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.steps import Eager
 
 
 def test_linear_layers_multiply_rounded_numbers_and_add_an_exact_bias() -> None:
@@ -50,13 +52,14 @@ def test_an_update_has_losses_and_gradients_in_full_precision_near_those_of_fp32
         model = models.M2(4, 3, z_dim=2, hidden=(5,))
         objective = Objective(model, guides.M2(model, hidden=(5,)), alpha=1.0)
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
-        updates = Updates(objective, optimizer, precision=precision)
+        step = Eager(objective, optimizer, precision=precision)
         if capture:
-            updates.captured = Captured(
+            step = Capturing(step)
+            step.captured = Captured(
                 objective, optimizer, batch, precision=precision, compile=False
             )
         torch.manual_seed(2)
-        found[precision] = updates(batch, Moment(0, 0, 1))["loss"]
+        found[precision] = step(batch, Moment(0, 0, 1))["loss"]
         assert all(p.grad.dtype == torch.float32 for p in objective.parameters())
     assert found["bf16"] != found["fp32"]
     torch.testing.assert_close(found["bf16"], found["fp32"], rtol=2e-2, atol=0.0)

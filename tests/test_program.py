@@ -14,8 +14,10 @@ from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.program import trace
 from pyro_ssvae.inference.feng import Capacity, Swap
 from pyro_ssvae.inference.terms import Ramp, Term
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, Updates, update
+from pyro_ssvae.training.capturing import Capturing
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 
 def m2(**options) -> Objective:
@@ -41,7 +43,7 @@ def eager(objective: Objective, optimizer: torch.optim.Optimizer, updates: int) 
     torch.manual_seed(2)
     for step in range(updates):
         with pyro.validation_enabled(False):
-            update(objective, optimizer, a_batch(), Moment(0, 0, 1))
+            Eager(objective, optimizer)(a_batch(), Moment(0, 0, 1))
 
 
 def values(objective: Objective, optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -213,13 +215,14 @@ def test_a_gradient_that_is_not_finite_is_named_and_moves_nothing(make) -> None:
     torch.manual_seed(0)
     model = models.M2(4, 3, z_dim=2, hidden=(5,))
     objective = Objective(model, AtTheEdge(model, hidden=(5,)))
-    updates = Updates(objective, make(objective), capture=True)
-    updates.captured = Captured(objective, updates.optimizer, a_batch(), compile=False)
+    optimizer = make(objective)
+    step = Capturing(Eager(objective, optimizer))
+    step.captured = Captured(objective, optimizer, a_batch(), compile=False)
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     with pytest.raises(NonFiniteLossError, match="the gradient of guide.edge is not finite"):
-        updates(a_batch(), Moment(0, 0, 1))
+        step(a_batch(), Moment(0, 0, 1))
     assert all(torch.equal(v, before[name]) for name, v in objective.state_dict().items())
-    assert not any(v.any() for s in updates.optimizer.state.values() for v in s.values())
+    assert not any(v.any() for s in optimizer.state.values() for v in s.values())
 
 
 def test_a_parameter_that_no_term_depends_on_is_left_out() -> None:

@@ -24,8 +24,8 @@ from pyro_ssvae.report import page as report
 from pyro_ssvae.report import plots
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted
-from pyro_ssvae.training import loop as training
-from pyro_ssvae.training import updates
+from pyro_ssvae.training import fit as training
+from pyro_ssvae.training.steps import Eager
 
 UPDATES = math.ceil(1187 / 100)  # digits: 1797 less 360 test, 200 validation and 50 labelled
 FILES = {"metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures"}
@@ -71,19 +71,19 @@ def without_time(state: dict[str, Any]) -> dict[str, Any]:
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Press Ctrl-C after so many updates from now on."""
-    update, left = updates.update, iter(range(after))
+    update, left = Eager.__call__, iter(range(after))
 
     def interrupted(*args: Any, **options: Any) -> Any:
         if next(left, None) is None:
             raise KeyboardInterrupt
         return update(*args, **options)
 
-    monkeypatch.setattr(updates, "update", interrupted)
+    monkeypatch.setattr(Eager, "__call__", interrupted)
 
 
 def send(monkeypatch: pytest.MonkeyPatch, number: int, after: int, times: int = 1) -> None:
     """Send this process a signal, so many times, after so many updates from now on."""
-    update, done = updates.update, itertools.count(1)
+    update, done = Eager.__call__, itertools.count(1)
 
     def signalled(*args: Any, **options: Any) -> Any:
         result = update(*args, **options)
@@ -92,8 +92,7 @@ def send(monkeypatch: pytest.MonkeyPatch, number: int, after: int, times: int = 
                 os.kill(os.getpid(), number)
         return result
 
-    monkeypatch.setattr(updates, "update", signalled)
-    monkeypatch.setattr(training, "update", signalled)
+    monkeypatch.setattr(Eager, "__call__", signalled)
 
 
 def script(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
@@ -315,7 +314,8 @@ def test_a_signal_ends_training_after_its_update_and_nothing_is_lost(
     assert (str(error.value), error.value.number) == (f"interrupted in {place}; saved in {out}",
                                                       number)
     assert not {".lock", "metrics.json"} & {path.name for path in out.iterdir()}
-    steps = {int(s["step"]) for s in checkpoint(out)["optimizer"]["state"].values()}
+    optimizer = checkpoint(out)["training"]["step"]["optimizer"]
+    steps = {int(averages["step"]) for averages in optimizer["state"].values()}
     assert steps == {after}
     resumed = train(out, digits_split, epochs=4, resume=True)
     assert resumed | {"seconds": 0} == json.loads((whole / "metrics.json").read_text()) | {
@@ -606,7 +606,7 @@ def test_a_broken_checkpoint_is_refused(damage: Any, run: Path, digits_split: Sp
     lambda saved: [1, 2],
     lambda saved: {"weights": saved["objective"]},
     lambda saved: saved | {"settings": {}},
-    lambda saved: {key: value for key, value in saved.items() if key != "stopping"},
+    lambda saved: {key: value for key, value in saved.items() if key != "training"},
     lambda saved: saved | {"objective": dict(list(saved["objective"].items())[1:])},
 ], ids=["a list", "other keys", "no settings", "no stopping", "a weight missing"])
 def test_a_torch_file_that_is_no_checkpoint_of_a_run_is_refused(change: Any, run: Path) -> None:
@@ -657,9 +657,28 @@ def first(tensors: dict[str, Any], value: float) -> dict[str, Any]:
 
 def averages(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """A checkpoint in which the optimizer's averages of the first weight are others."""
-    optimizer = saved["optimizer"]
+    optimizer = saved["training"]["step"]["optimizer"]
     state = optimizer["state"] | {0: optimizer["state"][0] | changes}
-    return saved | {"optimizer": optimizer | {"state": state}}
+    return step(saved, optimizer=optimizer | {"state": state})
+
+
+def group(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    optimizer = saved["training"]["step"]["optimizer"]
+    return step(saved, optimizer=optimizer | {"param_groups": [
+        optimizer["param_groups"][0] | changes
+    ]})
+
+
+def training_state(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return saved | {"training": saved["training"] | changes}
+
+
+def step(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return training_state(saved, step=saved["training"]["step"] | changes)
+
+
+def place(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return training_state(saved, place=saved["training"]["place"] | changes)
 
 
 def settings(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -686,29 +705,28 @@ BROKEN = {
     "a weight is a number": lambda s: s | {"objective": dict.fromkeys(s["objective"], 1.0)},
     "a weight is NaN": lambda s: s | {"objective": first(s["objective"], NAN)},
     "a weight is infinite": lambda s: s | {"objective": first(s["objective"], math.inf)},
-    "stopping is a number": lambda s: s | {"stopping": 3},
-    "the best weights are NaN": lambda s: s | {"stopping": {
-        "best": 0.5, "best_epoch": 1, "weights": first(s["objective"], NAN)}},
-    "aggressive is a text": lambda s: s | {"aggressive": "yes"},
-    "the pause is a list": lambda s: s | {"pause": []},
-    "the pause is before the beginning": lambda s: s | {"pause": s["pause"] | {"step": -1}},
-    "the pause has no noise": lambda s: s | {"pause": s["pause"] | {
-        "step": 1, "losses": {"loss": torch.ones(1)}}},
-    "the pause has too few losses": lambda s: s | {"pause": s["pause"] | {
-        "step": 2, "losses": {"loss": torch.ones(1)}, "noise": {"cpu": torch.get_rng_state()}}},
+    "the training is a text": lambda s: s | {"training": "done"},
+    "stopping is a number": lambda s: training_state(s, stopping=[3]),
+    "the best weights are NaN": lambda s: training_state(s, stopping=[{
+        "best": 0.5, "best_epoch": 1, "weights": first(s["objective"], NAN)}]),
+    "aggressive is a text": lambda s: step(s, aggressive="yes"),
+    "the place is a list": lambda s: training_state(s, place=[]),
+    "the place is before the beginning": lambda s: place(s, step=-1),
+    "the place has no noise": lambda s: place(s, step=1, losses={"loss": torch.ones(1)}),
+    "the place has too few losses": lambda s: place(
+        s, step=2, losses={"loss": torch.ones(1)}, noise={"cpu": torch.get_rng_state()}),
 }
 BROKEN_OPTIMIZERS = {
-    "the optimizer is a list": lambda s: s | {"optimizer": [1]},
+    "the optimizer is a list": lambda s: step(s, optimizer=[1]),
     "an average is NaN": lambda s: averages(
-        s, exp_avg=torch.full_like(s["optimizer"]["state"][0]["exp_avg"], NAN)),
+        s, exp_avg=torch.full_like(
+            s["training"]["step"]["optimizer"]["state"][0]["exp_avg"], NAN)),
     "an average has another shape": lambda s: averages(s, exp_avg=torch.zeros(3)),
     "an average is a text": lambda s: averages(s, exp_avg="x"),
     "a step is a list": lambda s: averages(s, step=[1]),
     "there are other averages": lambda s: averages(s, more=torch.zeros(3)),
-    "betas are a text": lambda s: s | {"optimizer": s["optimizer"] | {
-        "param_groups": [s["optimizer"]["param_groups"][0] | {"betas": "x"}]}},
-    "the rate is NaN": lambda s: s | {"optimizer": s["optimizer"] | {
-        "param_groups": [s["optimizer"]["param_groups"][0] | {"lr": NAN}]}},
+    "betas are a text": lambda s: group(s, betas="x"),
+    "the rate is NaN": lambda s: group(s, lr=NAN),
 }
 
 
@@ -743,16 +761,6 @@ def test_a_flipped_bit_in_the_weights_is_noticed(run: Path) -> None:
     (run / "checkpoint.pt").write_bytes(content)
     with pytest.raises(InputError, match="got a broken file .* is damaged"):
         runs.load(run)
-
-
-def test_a_checkpoint_from_before_there_were_pauses_is_read(
-    whole: Path, run: Path, digits_split: Split
-) -> None:
-    saved = checkpoint(run)
-    del saved["pause"]
-    torch.save(saved, run / "checkpoint.pt")
-    train(run, digits_split, epochs=4, resume=True)
-    assert same(without_time(checkpoint(run)), without_time(checkpoint(whole)))
 
 
 @pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta", ""])

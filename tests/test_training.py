@@ -1,26 +1,34 @@
 import copy
+import io
 import itertools
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 
+import pyro
 import pytest
 import torch
 from torch import nn
 
 from pyro_ssvae import (
+    AggressiveInference,
     EarlyStopping,
     Epoch,
     InputError,
     NonFiniteLossError,
     Objective,
+    Training,
     fit,
     guides,
     models,
 )
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, from_arrays, load
+from pyro_ssvae.evaluation.validation import validate
 from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.terms import Term
-from pyro_ssvae.training.loop import adam, noise_seed, validate
+from pyro_ssvae.training.noise import noise_seed
+from pyro_ssvae.training.place import Place
 from pyro_ssvae.training.schedule import learning_rate
 
 
@@ -139,18 +147,103 @@ def test_training_takes_the_learning_rate_of_each_update(split) -> None:
     assert rates == pytest.approx([1e-3 * (1 + cosine) / 2 for cosine in cosines])
 
 
+def saved(training: Training, objective: Objective) -> tuple[dict, dict]:
+    """What a file holds of a training and its weights."""
+    file = io.BytesIO()
+    torch.save((training.state_dict(), objective.state_dict()), file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
 def test_going_on_from_an_epoch_is_exact(split) -> None:
     through, stopped = m2(alpha=1.0, warmup=4.0), m2(alpha=1.0, warmup=4.0)
-    list(fit(through, split, epochs=4))
-    optimizer = adam(stopped)
-    list(fit(stopped, split, epochs=2, optimizer=optimizer))
+    epochs = list(fit(through, split, epochs=4))
+    training = fit(stopped, split, epochs=4)
+    next(training), next(training)
+    state, values = saved(training, stopped)
     resumed = m2(seed=9, alpha=1.0, warmup=4.0)
-    resumed.load_state_dict(stopped.state_dict())
-    again = adam(resumed)
-    again.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(values)
     torch.rand(17)  # what happens in between does not matter
-    list(fit(resumed, split, epochs=4, start=2, optimizer=again))
+    training = fit(resumed, split, epochs=4)
+    training.load_state_dict(state)
+    assert without_time(training) == without_time(epochs)[2:]
     assert same(weights(through), weights(resumed))
+
+
+def without_time(epochs: Iterable[Epoch]) -> list[Epoch]:
+    return [replace(epoch, seconds=0.0) for epoch in epochs]
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"capture": True}, {"decay": True}, {"aggressive": AggressiveInference(1)},
+    {"stopping": EarlyStopping(1)}, {"precision": "bf16"},
+], ids=str)
+@pytest.mark.parametrize("update", [1, 2, 4, 7])
+def test_going_on_from_a_pause_is_exact(options, update, split, monkeypatch) -> None:
+    # Four updates an epoch.
+    monkeypatch.setattr("pyro_ssvae.training.aggressive.INNER_STEPS", 3)
+    options = {"epochs": 3, "batch_unlabelled": 350, "lr": 1e-2} | options
+    through, stopped, resumed = (m2(seed, alpha=1.0) for seed in (0, 0, 9))
+    epochs = list(fit(through, split, **copy.deepcopy(options)))
+    asked = itertools.count(1)
+    training = fit(
+        stopped, split, pause=lambda: next(asked) == update, **copy.deepcopy(options)
+    )
+    before = list(training)
+    assert training.paused and len(before) == update // 4 - (update == 4)
+    state, values = saved(training, stopped)
+    resumed.load_state_dict(values)
+    training = fit(resumed, split, **copy.deepcopy(options))
+    training.load_state_dict(state)
+    assert without_time(before) + without_time(training) == without_time(epochs)
+    assert same(weights(through), weights(resumed)) and not training.paused
+
+
+def test_a_paused_training_has_ended(split) -> None:
+    training = fit(m2(), split, pause=lambda: True)
+    assert list(training) == list(training) == []
+    assert training.paused and (training.place.epoch, training.place.step) == (0, 1)
+
+
+def test_an_interrupted_training_has_ended(split) -> None:
+    def interrupt() -> bool:
+        raise KeyboardInterrupt
+
+    training = fit(m2(), split, pause=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        next(training)
+    assert list(training) == [] and not training.paused
+
+
+def test_what_is_done_between_epochs_has_pyros_checks_and_torchs_noise(split) -> None:
+    objective, checks = m2(), []
+    torch.manual_seed(3)
+    expected = torch.rand(2).tolist()
+    torch.manual_seed(3)
+    drawn = []
+    for _ in fit(objective, split, epochs=2):
+        drawn.append(torch.rand(()).item())
+        checks.append(pyro.settings.get("validate_distributions_pyro"))
+    assert drawn == expected and checks == [True, True]
+
+
+@pytest.mark.parametrize("broken", [
+    {"place": {"epoch": 1}}, {"place": {}}, {"stopping": []}, {"step": {"optimizer": {}}},
+    {"place": Place(1, 20, 0.0, {"loss": torch.ones(20)}, {"cpu": torch.ones(1)}).state_dict()},
+])
+def test_the_state_of_something_else_is_refused(broken, split) -> None:
+    training = fit(m2(), split)
+    next(training)
+    again = fit(m2(), split)
+    with pytest.raises((ValueError, KeyError)):
+        again.load_state_dict(copy.deepcopy(training.state_dict()) | broken)
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest_one(split) -> None:
+    with pytest.raises(InputError, match="unknown argument of fit 'epoch': .*mean 'epochs'"):
+        fit(m2(), split, epoch=3)
+    with pytest.raises(InputError, match="unknown argument of fit 'sed': .*mean 'seed'"):
+        fit(m2(), split, sed=3)
 
 
 def test_global_random_state_is_left_alone(split) -> None:
@@ -252,10 +345,11 @@ def test_decayed_rates_go_on_exactly_from_a_saved_optimizer(split) -> None:
     through, stopped = m2(), m2()
     list(fit(through, split, optimizer=in_two_groups(through), **options))
     optimizer = in_two_groups(stopped)
-    list(itertools.islice(fit(stopped, split, optimizer=optimizer, **options), 2))
-    again = in_two_groups(stopped)
-    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    list(fit(stopped, split, start=2, optimizer=again, **options))
+    training = fit(stopped, split, optimizer=optimizer, **options)
+    next(training), next(training)
+    again = fit(stopped, split, optimizer=in_two_groups(stopped), **options)
+    again.load_state_dict(copy.deepcopy(training.state_dict()))
+    list(again)
     assert same(weights(through), weights(stopped))
 
 

@@ -15,8 +15,9 @@ from pyro_ssvae.data import load
 from pyro_ssvae.experiments import zoo
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots, RelaxedOneHots
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 
 def enumerated(program) -> poutine.Trace:
@@ -106,7 +107,7 @@ def test_weights_without_a_gradient_are_left_alone_by_the_optimizer() -> None:
     before = [p.clone() for p in idle.parameters()]
     batch = Batch(torch.rand(3, 4), torch.eye(3), torch.rand(3, 4))
     for step in range(3):
-        update(objective, optimizer, batch, Moment(0, step, 3))
+        Eager(objective, optimizer)(batch, Moment(0, step, 3))
     assert all(torch.equal(a, b) for a, b in zip(before, idle.parameters()))
 
 

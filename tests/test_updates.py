@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.objective import Loss
-from pyro_ssvae.training.finite import Guard
-from pyro_ssvae.training.loop import adam
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.steps import Eager
 
 NOW = Moment(epoch=2, step=3, steps=10)
 
@@ -51,7 +51,7 @@ class Recorded(torch.optim.SGD):
 def test_most_pairs_move_all_their_parameters_at_once(batch) -> None:
     objective = adversarial("reversal")
     before, optimizer = values(objective), Recorded(objective)
-    update(objective, optimizer, batch, NOW)
+    Eager(objective, optimizer)(batch, NOW)
     (after,) = optimizer.after
     assert moved(before, after) == before.keys()
 
@@ -59,7 +59,7 @@ def test_most_pairs_move_all_their_parameters_at_once(batch) -> None:
 def test_an_adversary_moves_first_and_then_the_others_with_it_frozen(batch) -> None:
     objective = adversarial("alternating")
     before, optimizer = values(objective), Recorded(objective)
-    update(objective, optimizer, batch, NOW)
+    Eager(objective, optimizer)(batch, NOW)
     first, second = optimizer.after
     adversary = {name for name in before if name.startswith("guide.adversary.")}
     assert adversary and moved(before, first) == adversary
@@ -71,7 +71,7 @@ def test_the_others_answer_the_adversary_that_has_moved(batch) -> None:
     objective = adversarial("alternating")
     optimizer = Recorded(objective)
     torch.manual_seed(5)
-    result = update(objective, optimizer, batch, NOW)
+    result = Eager(objective, optimizer)(batch, NOW)
     again, untouched = adversarial("alternating"), adversarial("alternating")
     again.load_state_dict(optimizer.after[0])
     torch.manual_seed(5)
@@ -90,7 +90,7 @@ def test_given_turns_move_and_nothing_else(batch) -> None:
     objective = adversarial("reversal")
     before, optimizer = values(objective), Recorded(objective)
     model, classifier = objective.model.parameters(), objective.guide.classifier.parameters()
-    update(objective, optimizer, batch, NOW, [list(model), list(classifier)])
+    Eager(objective, optimizer)(batch, NOW, [list(model), list(classifier)])
     first, second = optimizer.after
     assert {name.split(".")[0] for name in moved(before, first)} == {"model"}
     assert {name.split(".")[1] for name in moved(first, second)} == {"classifier"}
@@ -115,13 +115,13 @@ class Scripted(nn.Module):
 
 def test_an_update_ends_a_share_of_its_epoch(batch) -> None:
     objective = Scripted(1.0)
-    update(objective, Recorded(objective), batch, NOW)
+    Eager(objective, Recorded(objective))(batch, NOW)
     assert objective.epochs == [pytest.approx(2.4)] * 2
 
 
 def test_the_loss_reported_is_that_before_the_last_turn_and_detached(batch) -> None:
     objective = Scripted(2.0, labelled=7.0)
-    result = update(objective, Recorded(objective), batch, NOW)
+    result = Eager(objective, Recorded(objective))(batch, NOW)
     assert {name: value.item() for name, value in result.items()} == {
         "loss": pytest.approx(2 * (1 - 0.1 * 2)), "labelled": 7.0,
     }
@@ -140,7 +140,7 @@ def test_a_loss_that_is_not_finite_is_named_and_moves_nothing(batch, loss, terms
     with pytest.raises(
         NonFiniteLossError, match=f"the loss is {loss} in epoch 3, update 4 of 10 {broken}"
     ):
-        update(objective, optimizer, batch, NOW)
+        Eager(objective, optimizer)(batch, NOW)
     assert objective.weight == 1 and not optimizer.after
 
 
@@ -151,7 +151,7 @@ def test_a_loss_that_breaks_in_a_later_turn_is_found(batch) -> None:
         pyro.validation_enabled(False),
         pytest.raises(NonFiniteLossError, match="adversary = nan"),
     ):
-        update(objective, optimizer, batch, NOW)
+        Eager(objective, optimizer)(batch, NOW)
     assert all(p.isfinite().all() for p in objective.model.parameters())
 
 
@@ -180,36 +180,60 @@ def at_the_edge(objective: Edge) -> None:
 def test_a_gradient_that_is_not_finite_is_named_and_moves_nothing(make, batch) -> None:
     objective = Edge()
     optimizer = make(objective)
-    update(objective, optimizer, batch, NOW)
+    Eager(objective, optimizer)(batch, NOW)
     at_the_edge(objective)
     before, state = values(objective), copy.deepcopy(optimizer.state_dict()["state"])
     with pytest.raises(
         NonFiniteLossError,
         match="gradient of edge is not finite in epoch 3, update 4 of 10, where the loss is 3.*:",
     ):
-        update(objective, optimizer, batch, NOW)
+        Eager(objective, optimizer)(batch, NOW)
     assert not moved(before, values(objective))
     torch.testing.assert_close(optimizer.state_dict()["state"], state, rtol=0, atol=0)
 
 
 def test_a_skipped_update_moves_nothing_and_is_counted(batch) -> None:
     objective = Edge()
-    optimizer, guard = adam(objective), Guard(objective, "skip")
-    update(objective, optimizer, batch, Moment(0, 0, 2), guard=guard)
+    step = Eager(objective, adam(objective), on_nonfinite="skip")
+    step(batch, Moment(0, 0, 2))
     at_the_edge(objective)
     before = values(objective)
-    update(objective, optimizer, batch, Moment(0, 1, 2), guard=guard)
+    step(batch, Moment(0, 1, 2))
     assert not moved(before, values(objective))
-    assert guard.end() == 1
+    assert step.end() == [1]
 
 
 def test_an_epoch_that_skips_every_update_stops(batch) -> None:
     objective = Edge()
-    guard = Guard(objective, "skip")
+    step = Eager(objective, adam(objective), on_nonfinite="skip")
     at_the_edge(objective)
-    update(objective, adam(objective), batch, NOW, guard=guard)
+    step(batch, NOW)
     with pytest.raises(NonFiniteLossError, match="every update of an epoch was skipped; the grad"):
-        guard.end()
+        step.end()
+
+
+def test_an_epoch_that_skips_every_update_after_a_pause_goes_on(batch) -> None:
+    objective = Edge()
+    optimizer = adam(objective)
+    paused, resumed = (Eager(objective, optimizer, on_nonfinite="skip") for _ in range(2))
+    paused(batch, Moment(0, 0, 2))
+    paused.settle()
+    resumed.load_state_dict(copy.deepcopy(paused.state_dict()))
+    at_the_edge(objective)
+    resumed(batch, Moment(0, 1, 2))
+    assert resumed.end() == [1]
+
+
+def test_an_epoch_that_skips_every_update_before_and_after_a_pause_stops(batch) -> None:
+    objective = Edge()
+    at_the_edge(objective)
+    optimizer = adam(objective)
+    paused, resumed = (Eager(objective, optimizer, on_nonfinite="skip") for _ in range(2))
+    paused(batch, Moment(0, 0, 2))
+    paused.settle()
+    resumed.load_state_dict(copy.deepcopy(paused.state_dict()))
+    with pytest.raises(NonFiniteLossError, match="every update of .* skipped; .* update 1 of 2"):
+        resumed.end()
 
 
 @pytest.mark.parametrize("now, advice", [
@@ -219,4 +243,4 @@ def test_an_epoch_that_skips_every_update_stops(batch) -> None:
 ])
 def test_the_advice_follows_from_when_it_happened(now, advice, batch) -> None:
     with pytest.raises(NonFiniteLossError, match=advice):
-        update(objective := Scripted(math.nan), Recorded(objective), batch, now)
+        Eager(objective := Scripted(math.nan), Recorded(objective))(batch, now)

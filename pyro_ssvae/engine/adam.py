@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,8 +71,8 @@ class BatchedAdam:
     """Adam for replicas side by side, each with its own learning rate.
 
     Args:
-        parameters: (R, ...) each, moved in place.
-        compile: False runs it as it is.
+        parameters: The parameters, (R, ...) each, which are moved in place.
+        compile: Whether to compile it.
     """
 
     def __init__(self, parameters: list[Tensor], *, compile: bool) -> None:
@@ -90,6 +91,22 @@ class BatchedAdam:
     def state(self) -> list[Tensor]:
         """What changes beside the parameters."""
         return [*self.means, *self.squares, self.count]
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` goes on from, by torch's names."""
+        return {"exp_avg": self.means, "exp_avg_sq": self.squares, "step": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken.
+
+        Raises:
+            ValueError: If it is not the state of an Adam of such parameters.
+        """
+        saved = [*state["exp_avg"], *state["exp_avg_sq"], state["step"]]
+        if [tensor.shape for tensor in saved] != [tensor.shape for tensor in self.state]:
+            raise ValueError("the averages are of other parameters")
+        for tensor, value in zip(self.state, saved):
+            tensor.copy_(value)
 
     def __call__(self, gradients: Sequence[Tensor], *, lr: Tensor, broken: Tensor) -> None:
         """Move the replicas of which ``broken`` is 0; ``lr`` and ``broken`` are (R,)."""

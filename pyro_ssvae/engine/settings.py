@@ -22,7 +22,8 @@ PLAIN = (
     torch.Size, range, slice, CodeType, BuiltinFunctionType, ModuleType, np.generic,
 )
 OWN = (frozenset(vars(nn.Module())) - {"training"}) | {"_inv"}  # torch's, of any module, transform
-CACHES = ("_pyro_", "_cached_")  # prefixes of what Pyro and its transforms remember of a call
+# Prefixes of what Pyro and its transforms remember of a call, and what no update depends on.
+CACHES = ("_pyro_", "_cached_", "_fitted")
 ELSEWHERE = ("sklearn", "logging")  # packages on whose objects no tensor operation depends
 
 

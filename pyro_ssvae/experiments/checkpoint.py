@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import pickle
 import zipfile
 from collections.abc import Iterator
@@ -16,20 +15,17 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.system.files import replacing
-from pyro_ssvae.training.pause import Pause
+from pyro_ssvae.training.place import Place
 
 CHECKPOINT = "checkpoint.pt"
-KEYS = ("settings", "history", "objective", "optimizer", "stopping", "aggressive", "pause")
+KEYS = ("settings", "history", "objective", "training")
 
 Number = (int, float)
 # The types of the parts of a checkpoint that are not weights.
 SETTINGS = {"model": str, "data": str, "labels": int, "seed": int, "options": dict}
 STOPPING = {"best": (*Number, type(None)), "best_epoch": int, "weights": dict}
 AGGRESSIVE = {"active": bool, "best": Number, "stale": int}
-PAUSE = {
-    "step": int, "taken": int, "skipped": int, "seconds": Number, "losses": dict, "noise": dict,
-}
-RATES = ("lr", "initial_lr")  # of an optimizer, which a training may let fall
+TRAINING = {"place": dict, "step": dict, "stopping": list}
 
 
 def save(folder: Path, content: dict[str, Any]) -> None:
@@ -53,7 +49,6 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
         saved = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
         if not isinstance(saved, dict):
             raise ValueError("it has no named parts")
-        saved = {"pause": Pause().state_dict(), **saved}  # earlier versions did not pause
         if missing := [key for key in KEYS if key not in saved]:
             raise ValueError(f"it has no {missing[0]}")
         _check(saved)
@@ -90,35 +85,10 @@ def check_resumable(
             )
     if (done := len(saved["history"])) > epochs:
         raise InputError(f"{folder}: the run to resume has done {done} epochs, got epochs={epochs}")
-    if saved["pause"]["step"] and done == epochs:
+    if saved["training"]["place"]["step"] and done == epochs:
         raise InputError(
             f"{folder}: the run to resume has begun epoch {done + 1}, got epochs={epochs}"
         )
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimizer's state, which torch does not check.
-
-    Raises:
-        ValueError: If it is not that of such an optimizer of these parameters.
-    """
-    def options() -> list[dict[str, Any]]:
-        return [{key: value for key, value in group.items() if key not in ("params", *RATES)}
-                for group in optimizer.param_groups]
-
-    expected = options()
-    optimizer.load_state_dict(state)
-    parameters = {p for group in optimizer.param_groups for p in group["params"]}
-    rates = [group[name] for group in optimizer.param_groups for name in RATES if name in group]
-    if options() != expected or not all(isinstance(r, float) and math.isfinite(r) for r in rates):
-        raise ValueError("the optimizer has other options")
-    for parameter, averages in optimizer.state.items():
-        if parameter not in parameters or set(averages) != {"step", "exp_avg", "exp_avg_sq"}:
-            raise ValueError("the optimizer has other averages than Adam's")
-        for name, value in averages.items():
-            _check_tensor(f"the optimizer's {name}", value)
-            if value.shape != (() if name == "step" else parameter.shape):
-                raise ValueError(f"the optimizer's {name} has the shape {tuple(value.shape)}")
 
 
 def _check(saved: dict[str, Any]) -> None:
@@ -129,12 +99,7 @@ def _check(saved: dict[str, Any]) -> None:
                 raise ValueError(f"the setting {name} is no number, text or list of these")
     _check_history(saved["history"])
     _check_tensors("objective", saved["objective"])
-    for name, types in (("stopping", STOPPING), ("aggressive", AGGRESSIVE)):
-        if saved[name] is not None:
-            _check_types(name, saved[name], types)
-    if saved["stopping"] is not None:
-        _check_tensors("stopping", saved["stopping"]["weights"])
-    _check_pause(saved["pause"])
+    _check_training(saved["training"])
 
 
 def _check_types(part: str, content: Any, types: dict[str, Any]) -> None:
@@ -159,15 +124,15 @@ def _check_history(history: Any) -> None:
         _check_types("epochs", row, dict.fromkeys([*row, "updates", "seconds"], Number))
 
 
-def _check_pause(pause: Any) -> None:
-    _check_types("pause", pause, PAUSE)
-    if min(pause["step"], pause["taken"], pause["skipped"]) < 0:
-        raise ValueError("the pause is at no update")
-    for name, values in pause["losses"].items():
-        if not isinstance(values, Tensor) or values.shape != (pause["step"],):
-            raise ValueError(f"the pause has not the {name} of its updates")
-    if pause["step"] and not ("loss" in pause["losses"] and "cpu" in pause["noise"]):
-        raise ValueError("the pause has no losses or no state of the noise")
+def _check_training(training: Any) -> None:
+    _check_types("training", training, TRAINING)
+    Place.read(training["place"])
+    (stopping,) = training["stopping"]
+    if stopping is not None:
+        _check_types("stopping", stopping, STOPPING)
+        _check_tensors("stopping", stopping["weights"])
+    if "aggressive" in training["step"]:
+        _check_types("aggressive", training["step"]["aggressive"], AGGRESSIVE)
 
 
 def _check_tensors(part: str, content: Any) -> None:

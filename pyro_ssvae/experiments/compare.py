@@ -9,13 +9,13 @@ from typing import Any
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive
 from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
+from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import earlier, runs, zoo
 from pyro_ssvae.report import page as report
 from pyro_ssvae.report import tables
 from pyro_ssvae.report.page import RUNS, run_folder
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
-from pyro_ssvae.training.loop import check_support
 
 TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 MOST_SEEDS = 1_000  # all splits are in memory

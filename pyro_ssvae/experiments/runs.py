@@ -14,7 +14,7 @@ import torch
 
 import pyro_ssvae
 from pyro_ssvae import data
-from pyro_ssvae.data import Split, steps_per_epoch
+from pyro_ssvae.data import Split
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError, named_folder, one_of, positive
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
@@ -26,8 +26,12 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.files import check_writable, locked, write_text
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
-from pyro_ssvae.training.loop import Capture, EarlyStopping, adam, fit
-from pyro_ssvae.training.pause import Pause
+from pyro_ssvae.training.capturing import Capture
+from pyro_ssvae.training.epoch import Epoch
+from pyro_ssvae.training.fit import fit
+from pyro_ssvae.training.loop import Training
+from pyro_ssvae.training.optimizers import adam, load_optimizer
+from pyro_ssvae.training.stopping import EarlyStopping
 
 __all__ = [
     "FIGURES", "FILES", "HISTORY", "METRICS", "SPLIT", "Prepared", "Run", "check_folder",
@@ -120,13 +124,14 @@ class Prepared(Run):
     """A run that can start: new, or read back to go on.
 
     Attributes:
-        optimizer, stopping, aggressive, pause, history: where they stand.
+        optimizer, stopping, aggressive, history: where they stand.
+        state: the state of the training to go on with; None begins it.
     """
 
     optimizer: torch.optim.Optimizer
     stopping: EarlyStopping | None
     aggressive: AggressiveInference | None
-    pause: Pause
+    state: dict[str, Any] | None
     history: list[dict[str, float]]
 
 
@@ -159,7 +164,7 @@ def prepare(
     positive(
         epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
     )
-    one_of("capture", capture, get_args(Capture))
+    one_of("capture", str(capture), ("auto", "on", "off"))
     one_of("precision", precision, get_args(Precision))
     where = choose_device(device)
     values = zoo.resolve(name, split.dataset, options or {})
@@ -179,21 +184,17 @@ def prepare(
     inference = AggressiveInference() if aggressive else None
     if inference is not None:
         inference.check(objective, split.to(where))
-    pause, history = Pause(), []
+    state, history = None, []
     if (out / CHECKPOINT).exists() and resume:
         saved = checkpoint.read(out, where)
         history = saved["history"]
         checkpoint.check_resumable(out, saved, settings, epochs)
+        state = saved["training"]
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
-            checkpoint.load_optimizer(optimizer, saved["optimizer"])
-            if stopping is not None:
-                stopping.load_state_dict(saved["stopping"])
-            if inference is not None:
-                inference.load_state_dict(saved["aggressive"])
-            pause.load_state_dict(saved["pause"])
+            load_optimizer(optimizer, state["step"]["optimizer"])
     return Prepared(
-        settings, objective, split.to(where), optimizer, stopping, inference, pause, history
+        settings, objective, split.to(where), optimizer, stopping, inference, state, history
     )
 
 
@@ -217,7 +218,8 @@ def load(folder: str | Path, *, root: str | Path | None = None, device: str = "a
     split = Split.load(folder / SPLIT, data.load(settings["data"], root)).to(where)
     with checkpoint.reading(folder):
         objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
-        objective.load_state_dict((saved["stopping"] or {}).get("weights") or saved["objective"])
+        (stopping,) = saved["training"]["stopping"]
+        objective.load_state_dict((stopping or {}).get("weights") or saved["objective"])
     fit_classifier(objective.guide, split)
     return Run(settings, objective, split)
 
@@ -281,24 +283,29 @@ def _fit(run: Prepared, out: Path, epochs: int, *, overwrite: bool, progress: bo
     settings = run.settings
     options = settings["options"]
     with Signals(wait=True) as signals:
-        run.pause.wanted = lambda: signals.came is not None
-        for epoch in fit(
+        training = fit(
             run.objective, run.split, epochs=epochs, lr=options["lr"], decay=options["decay"],
             batch_labelled=settings["batch_labelled"],
             batch_unlabelled=settings["batch_unlabelled"], seed=run.split.seed,
             optimizer=run.optimizer, stopping=run.stopping, aggressive=run.aggressive,
-            pause=run.pause, capture=settings["capture"], precision=settings["precision"],
-            start=len(run.history), progress=progress,
-        ):
+            pause=lambda: signals.came is not None, capture=settings["capture"],
+            precision=settings["precision"], progress=progress,
+        )
+        if run.state is not None:
+            with checkpoint.reading(out):
+                training.load_state_dict(run.state)
+        for epoch in training:
             run.history.append(epoch.row())
-            _save(run, out, first=epoch.epoch == 1, overwrite=overwrite)
-        if run.pause.step:
-            _save(run, out, first=not run.history, overwrite=overwrite)
+            _save(run, training, out, first=epoch.epoch == 1, overwrite=overwrite)
+        if training.paused:
+            _save(run, training, out, first=not run.history, overwrite=overwrite)
         if signals.came is not None:
-            raise Interrupted(f"{_place(run, epochs)}; saved in {out}", signals.came)
+            raise Interrupted(f"{_place(training)}; saved in {out}", signals.came)
 
 
-def _save(run: Prepared, out: Path, *, first: bool, overwrite: bool) -> None:
+def _save(
+    run: Prepared, training: Training[Epoch], out: Path, *, first: bool, overwrite: bool
+) -> None:
     if first:
         if overwrite:
             folders.clear(out)
@@ -307,16 +314,13 @@ def _save(run: Prepared, out: Path, *, first: bool, overwrite: bool) -> None:
     folders.write_history(out, run.history)
     checkpoint.save(out, {
         "settings": run.settings, "history": run.history,
-        "objective": run.objective.state_dict(), "optimizer": run.optimizer.state_dict(),
-        "stopping": run.stopping and run.stopping.state_dict(),
-        "aggressive": run.aggressive and run.aggressive.state_dict(),
-        "pause": run.pause.state_dict(),
+        "objective": run.objective.state_dict(), "training": training.state_dict(),
     })
 
 
-def _place(run: Prepared, epochs: int) -> str:
-    done = len(run.history)
-    if not run.pause.step:
+def _place(training: Training[Epoch]) -> str:
+    done, step = training.place.epoch, training.place.step
+    epochs = training.epochs
+    if not step:
         return f"interrupted after {done} of {epochs} epochs, before the run was evaluated"
-    steps = steps_per_epoch(run.split, run.settings["batch_unlabelled"])
-    return f"interrupted in epoch {done + 1} of {epochs}, after update {run.pause.step} of {steps}"
+    return f"interrupted in epoch {done + 1} of {epochs}, after update {step} of {training.steps}"

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, batches
-from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
-from pyro_ssvae.training.finite import Guard
-from pyro_ssvae.training.updates import Moment, update
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.noise import Noise
+from pyro_ssvae.training.steps import Eager, Losses, Step
 
 INNER_STEPS, WINDOW = 100, 10
 FRESH = 1_000_000  # epochs from this on number the batches of inner loops
@@ -33,10 +35,10 @@ class AggressiveInference:
     epochs; plain training follows.
 
     Attributes:
-        patience: epochs without a rise after which it ends.
-        active: whether it goes on.
-        best: the highest mutual information so far, in nats.
-        stale: epochs since.
+        patience: The number of epochs without a rise after which it ends.
+        active: Whether it goes on.
+        best: The highest mutual information so far, in nats.
+        stale: The number of epochs since.
     """
 
     patience: int = 5
@@ -62,14 +64,14 @@ class AggressiveInference:
         """Measure the mutual information on validation after an epoch, and end when it is time."""
         x, _ = split.part("validation")
         with evaluating(objective):
-            found = mutual_information(objective.guide, x)
-        assert found is not None  # a density, as check() made sure
-        if found > self.best:
-            self.best, self.stale = found, 0
+            nats = mutual_information(objective.guide, x)
+        assert nats is not None  # a density, as check() made sure
+        if nats > self.best:
+            self.best, self.stale = nats, 0
         else:
             self.stale += 1
         self.active = self.active and self.stale < self.patience
-        return {"mutual_information": found}
+        return {"mutual_information": nats}
 
     def state_dict(self) -> dict[str, Any]:
         """What :meth:`load_state_dict` goes on from."""
@@ -80,15 +82,72 @@ class AggressiveInference:
         self.active, self.best, self.stale = state["active"], state["best"], state["stale"]
 
 
-def train_guide(
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    fresh: Iterator[Batch],
-    now: Moment,
-    precision: Precision = "fp32",
-    guard: Guard | None = None,
-) -> int:
+class Aggressive:
+    """Updates of the guide as far as it goes before each of the model; afterwards plain ones.
+
+    Args:
+        eager: The step that moves either.
+        plain: The step to take when aggressive training has ended.
+        inference: The rule that says when that is.
+        fresh: A function of an epoch's number that gives the batches to train the guide on.
+    """
+
+    def __init__(
+        self,
+        eager: Eager,
+        plain: Step,
+        inference: AggressiveInference,
+        fresh: Callable[[int], Iterator[Batch]],
+    ) -> None:
+        self.eager, self.plain, self.inference, self.fresh = eager, plain, inference, fresh
+        self.number, self.taken = -1, 0  # of the epoch, and of the fresh batches taken in it
+        self.batches: Iterator[Batch] | None = None
+
+    def epoch(
+        self, seeds: Sequence[int], noise: Mapping[str, Tensor]
+    ) -> AbstractContextManager[Callable[[], Noise]]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.plain.epoch(seeds, noise)
+
+    def __call__(self, batch: Batch, now: Moment) -> Losses:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        if not self.inference.active:
+            return self.plain(batch, now)
+        self.taken += train_guide(self.eager, batch, self._fresh(now.epoch), now)
+        return self.eager(batch, now, [list(self.eager.objective.model.parameters())])
+
+    def settle(self) -> None:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        self.plain.settle()
+
+    def end(self) -> list[int]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.plain.end()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.plain.state_dict() | {
+            "aggressive": self.inference.state_dict(),
+            "fresh": {"epoch": self.number, "taken": self.taken},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        self.plain.load_state_dict(state)
+        self.inference.load_state_dict(state["aggressive"])
+        self.number, self.taken = int(state["fresh"]["epoch"]), int(state["fresh"]["taken"])
+        self.batches = None
+
+    def _fresh(self, epoch: int) -> Iterator[Batch]:
+        """The fresh batches of an epoch, from where they were left."""
+        if epoch != self.number:
+            self.number, self.taken, self.batches = epoch, 0, None
+        if self.batches is None:
+            self.batches = islice(self.fresh(epoch), self.taken, None)
+        return self.batches
+
+
+def train_guide(eager: Eager, batch: Batch, fresh: Iterator[Batch], now: Moment) -> int:
     """Updates of the guide alone, on this batch and then on fresh ones.
 
     They end after :data:`INNER_STEPS`, or when the mean loss of :data:`WINDOW` of them is no lower
@@ -97,11 +156,11 @@ def train_guide(
     Returns:
         The number of fresh batches that were taken.
     """
-    of_model = {id(p) for p in objective.model.parameters()}
-    guide = [p for p in objective.guide.parameters() if id(p) not in of_model]
+    of_model = {id(p) for p in eager.objective.model.parameters()}
+    guide = [p for p in eager.objective.guide.parameters() if id(p) not in of_model]
     before, losses = torch.inf, []
     for step in range(1, INNER_STEPS + 1):
-        losses.append(update(objective, optimizer, batch, now, [guide], precision, guard)["loss"])
+        losses.append(eager(batch, now, [guide])["loss"])
         if step % WINDOW == 0:
             mean = torch.stack(losses[-WINDOW:]).mean().item()
             if mean >= before:

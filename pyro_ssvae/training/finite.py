@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from pyro_ssvae import private
 from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.errors import NonFiniteLossError
-
-if TYPE_CHECKING:
-    from pyro_ssvae.training.updates import Moment
+from pyro_ssvae.training.moments import Moment
 
 OnNonFinite = Literal["stop", "skip"]
 
@@ -30,9 +29,9 @@ class Checked(NamedTuple):
         when = f"in epoch {self.now.epoch + 1}, update {self.now.step + 1} of {self.now.steps}"
         if finite[0]:
             broken = [name for name, fine in zip(self.names, finite[1:].tolist()) if not fine]
-            others = f" and of {len(broken) - 1} other parameters" if len(broken) > 1 else ""
+            further = f" and of {len(broken) - 1} other parameters" if len(broken) > 1 else ""
             what = (
-                f"the gradient of {broken[0]}{others} is not finite {when}, where the loss is"
+                f"the gradient of {broken[0]}{further} is not finite {when}, where the loss is"
                 f" {total.item():.4g}"
             )
         else:
@@ -48,22 +47,33 @@ class Checked(NamedTuple):
             advice = "a smaller learning rate may help"
         return NonFiniteLossError(f"{what}: {advice}")
 
+    def of_replica(self, i: int) -> Checked:
+        """That of one replica, of an outcome of several."""
+        total, terms, finite = self.outcome
+        terms = {name: value[i] for name, value in terms.items()}
+        return self._replace(outcome=Outcome(total[i], terms, finite[i]))
+
 
 class Guard:
     """Stops, or counts, where a loss or a gradient is not finite.
 
-    On a CPU it stops at once. A GPU is not waited for: there it stops when :meth:`end` is called,
-    and the updates in between have been made. That weights are left alone is :func:`step`'s work.
+    On a CPU it stops at once. A GPU is not waited for: there it stops when :meth:`settle` or
+    :meth:`end` is called, and the updates in between have been made. That weights are left alone
+    is :func:`step`'s work.
 
     Args:
         objective: The objective that is trained.
         on_nonfinite: What to do: ``"stop"`` raises, ``"skip"`` goes on.
+        who: The words that begin the messages.
     """
 
-    def __init__(self, objective: nn.Module, on_nonfinite: OnNonFinite = "stop") -> None:
-        self.objective, self.on_nonfinite = objective, on_nonfinite
+    def __init__(
+        self, objective: nn.Module, on_nonfinite: OnNonFinite = "stop", who: str = ""
+    ) -> None:
+        self.objective, self.on_nonfinite, self.who = objective, on_nonfinite, who
         self.names: dict[int, str] = {}
         self.checked: list[Checked] = []
+        self.fine, self.skipped, self.first = 0, 0, ""
 
     def take(self, outcome: Outcome, learnt: Sequence[nn.Parameter], now: Moment) -> None:
         """Take an outcome into account, whose gradients are of these parameters."""
@@ -72,31 +82,52 @@ class Guard:
         checked = Checked(outcome, now, [self.names[id(p)] for p in learnt])
         self.checked.append(checked)
         if self.on_nonfinite == "stop" and not outcome.finite.is_cuda and not outcome.finite.all():
-            raise checked.error()
+            raise self._error(checked)
+
+    def settle(self) -> None:
+        """Count what was taken.
+
+        Raises:
+            NonFiniteLossError: If something is not finite, and ``on_nonfinite`` is ``"stop"``.
+        """
+        checked, self.checked = self.checked, []
+        if not checked:
+            return
+        fine = torch.stack([each.outcome.finite.all() for each in checked]).tolist()
+        broken = [each for each, is_fine in zip(checked, fine) if not is_fine]
+        self.fine += sum(fine)
+        self.skipped += len({each.now for each in broken})  # of players in turns, two may have been
+        if broken and self.on_nonfinite == "stop":
+            raise self._error(broken[0])
+        if broken and not self.first:
+            self.first = str(broken[0].error())
 
     def end(self) -> int:
-        """The number of updates skipped since the last call; raises as :func:`judge`."""
-        checked, self.checked = self.checked, []
-        return judge(checked, self.on_nonfinite)
+        """The number of updates skipped since the last call.
 
+        Raises:
+            NonFiniteLossError: As :meth:`settle`, and if every update was skipped.
+        """
+        self.settle()
+        skipped, fine, first = self.skipped, self.fine, self.first
+        self.fine, self.skipped, self.first = 0, 0, ""
+        if skipped and not fine:
+            raise NonFiniteLossError(
+                f"{self.who}every update of an epoch was skipped; {first}"
+            )
+        return skipped
 
-def judge(checked: Sequence[Checked], on_nonfinite: OnNonFinite) -> int:
-    """The number of updates that were skipped.
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted since the last :meth:`end`."""
+        return {"fine": self.fine, "skipped": self.skipped, "first": self.first}
 
-    Raises:
-        NonFiniteLossError: if there is one, or if ``on_nonfinite`` is ``"skip"`` and all were.
-    """
-    if not checked:
-        return 0
-    fine = torch.stack([one.outcome.finite.all() for one in checked]).tolist()
-    broken = [one for one, is_fine in zip(checked, fine) if not is_fine]
-    if not broken:
-        return 0
-    if on_nonfinite == "stop":
-        raise broken[0].error()
-    if len(broken) == len(checked):
-        raise NonFiniteLossError(f"every update of an epoch was skipped; {broken[0].error()}")
-    return len({one.now for one in broken})  # of players in turns, two may have been
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken."""
+        self.fine, self.skipped = int(state["fine"]), int(state["skipped"])
+        self.first = str(state["first"])
+
+    def _error(self, checked: Checked) -> NonFiniteLossError:
+        return NonFiniteLossError(f"{self.who}{checked.error()}")
 
 
 def step(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
@@ -105,12 +136,8 @@ def step(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
     Otherwise nothing is moved, nor are the optimizer's averages and counts. Torch's fused
     optimizers do that on the GPU; others wait for it.
     """
-    if finite.is_cuda and getattr(optimizer, "_step_supports_amp_scaling", False):
-        # As torch.amp.GradScaler has them skip a step.
-        optimizer.found_inf = 1.0 - finite.all().float()  # type: ignore[attr-defined]
-        try:
+    if finite.is_cuda and private.can_skip(optimizer):
+        with private.skipping(optimizer, 1.0 - finite.all().float()):
             optimizer.step()
-        finally:
-            del optimizer.found_inf  # type: ignore[attr-defined]
     elif finite.all():
         optimizer.step()

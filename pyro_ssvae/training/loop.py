@@ -1,331 +1,197 @@
-"""The training loop: a generator of epochs."""
+"""The training loop: an iterator of epochs that can be saved, and gone on with."""
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import islice
-from typing import Any, Literal, get_args
+from typing import Any, Generic, TypeVar
 
-import numpy as np
 import pyro
-import torch
 from torch import Tensor
 
-from pyro_ssvae.contract import classifies
-from pyro_ssvae.data import Split, batches, steps_per_epoch
-from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
-from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, fit_classifier, has_bound
-from pyro_ssvae.evaluation.metrics import accuracy, nll
-from pyro_ssvae.inference import query
-from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import steps_per_epoch
 from pyro_ssvae.system.progress import Progress
-from pyro_ssvae.training.aggressive import AggressiveInference, fresh_batches, train_guide
-from pyro_ssvae.training.finite import Guard, OnNonFinite
-from pyro_ssvae.training.pause import Pause
-from pyro_ssvae.training.schedule import Decay
-from pyro_ssvae.training.updates import Moment, Updates, update
+from pyro_ssvae.training.epoch import Epoch, mean_losses
+from pyro_ssvae.training.how import How
+from pyro_ssvae.training.learner import Learner
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.noise import noise_seed
+from pyro_ssvae.training.place import Place, stacked
+from pyro_ssvae.training.steps import Step
 
-Capture = Literal["auto", "on", "off"]
-WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 10 ms an update and more
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did.
-
-    Attributes:
-        epoch: epochs done, from 1.
-        updates: updates done.
-        seconds: time the epoch took, validation included.
-        losses: means over the epoch by name: ``loss``, and the terms of the objective, over the
-            updates whose loss was finite.
-        validation: ``accuracy`` and ``nll`` of a guide that classifies, ``elbo`` where it bounds
-            log p(x).
-        skipped: updates that were left out, for their loss or a gradient was not finite.
-    """
-
-    epoch: int
-    updates: int
-    seconds: float
-    losses: dict[str, float]
-    validation: dict[str, float]
-    skipped: int = 0
-
-    def row(self) -> dict[str, float]:
-        """Everything but ``skipped`` as one flat row, validation under ``val_NAME``."""
-        validation = {f"val_{name}": value for name, value in self.validation.items()}
-        head = {"epoch": self.epoch, "updates": self.updates, "seconds": self.seconds}
-        return head | self.losses | validation
+Given = TypeVar("Given")
 
 
-@dataclass
-class EarlyStopping:
-    """Stops when validation has not improved for ``patience`` epochs, and keeps the best weights.
+class Training(Iterator[Given], Generic[Given]):
+    """A training under way: an iterator of epochs that can be saved, and gone on with.
 
-    Attributes:
-        patience: epochs without improvement after which to stop.
-        metric: of :attr:`Epoch.validation`, ``"accuracy"``, ``"elbo"`` or ``"nll"``; None takes
-            the accuracy where there is one, else the ELBO.
-    """
-
-    patience: int
-    metric: str | None = None
-    best: float | None = None
-    best_epoch: int = 0
-    weights: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        positive(patience=self.patience)
-
-    def due(self, epoch: int) -> bool:
-        """Whether to stop, ``epoch`` epochs done."""
-        return self.best is not None and epoch - self.best_epoch >= self.patience
-
-    def update(self, epoch: Epoch, objective: Objective) -> None:
-        """Take an epoch into account."""
-        metric = self.metric or ("accuracy" if "accuracy" in epoch.validation else "elbo")
-        if metric not in epoch.validation:
-            raise InputError(
-                f"expected a metric among {sorted(epoch.validation)} to stop early, got {metric!r}"
-            )
-        score = epoch.validation[metric] * (-1 if metric == "nll" else 1)
-        if self.best is None or score > self.best:
-            self.best, self.best_epoch = score, epoch.epoch
-            self.weights = copy.deepcopy(objective.state_dict())
-
-    def state_dict(self) -> dict[str, Any]:
-        """What :meth:`load_state_dict` goes on from."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "weights": self.weights}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where :meth:`state_dict` was taken."""
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-        self.weights = state["weights"]
-
-
-def adam(objective: Objective, lr: float = 1e-3) -> torch.optim.Optimizer:
-    """Adam over all parameters of the model and the guide, in one fused step."""
-    positive(lr=lr)
-    return torch.optim.Adam(objective.parameters(), lr=lr, fused=True)
-
-
-def fit(
-    objective: Objective,
-    split: Split,
-    *,
-    epochs: int = 50,
-    lr: float = 1e-3,
-    decay: bool = False,
-    batch_labelled: int = 100,
-    batch_unlabelled: int = 100,
-    seed: int = 0,
-    optimizer: torch.optim.Optimizer | None = None,
-    stopping: EarlyStopping | None = None,
-    aggressive: AggressiveInference | None = None,
-    pause: Pause | None = None,
-    capture: Capture = "auto",
-    precision: Precision = "fp32",
-    on_nonfinite: OnNonFinite = "stop",
-    start: int = 0,
-    progress: bool = False,
-) -> Iterator[Epoch]:
-    """Train an objective on a split, one epoch for each item taken from this generator.
-
-    The noise and the batches of an epoch depend on (seed, epoch) alone: training that goes on
-    from the weights and the optimizer state of an epoch gives exactly what it would have given
-    without the break. The global random state is left as it was.
+    ``state_dict`` and the weights of what is trained are all that another training, started with
+    the same arguments, needs to go on exactly: after an epoch, or after a pause within one.
 
     Args:
-        objective: what to minimise, on the device to train on.
-        split: the data.
-        epochs: passes over the unlabelled data, in all.
-        lr: learning rate of Adam; an ``optimizer`` that is given has its own.
-        decay: let the optimizer's learning rates fall to 0, each from where it began, see
-            :func:`pyro_ssvae.training.schedule.learning_rate`; then training with more epochs is
-            another training from its beginning.
-        batch_labelled, batch_unlabelled: sizes of the labelled and the unlabelled batch.
-        seed: of the batches and the noise.
-        optimizer: in place of Adam.
-        stopping: early stopping; its best weights are put back when the generator is exhausted.
-        aggressive: train the guide aggressively, as long as it says.
-        pause: The place within an epoch where training was paused, to go on from. It is asked
-            after every update whether to pause there; then the generator ends.
-        capture: compute updates by one compiled graph, ``"on"`` or ``"off"``; ``"auto"`` does so
-            on a GPU, and on a CPU from :data:`WORTH_UPDATES` updates on. What cannot be captured
-            is computed eagerly, with a warning. See :class:`pyro_ssvae.engine.capture.Captured`.
-        precision: of matrix products in training: ``"bf16"`` is faster where the processor has
-            it, and the parameters stay as they are. See :mod:`pyro_ssvae.engine.precision`.
-        on_nonfinite: what to do about an update whose loss or gradient is NaN or infinite. It
-            moves neither weights nor the optimizer's averages. ``"stop"`` raises, ``"skip"`` goes
-            on and counts it in :attr:`Epoch.skipped`.
-        start: epochs already done.
-        progress: show the progress and the time left, see
-        :class:`pyro_ssvae.system.progress.Progress`.
+        learners: What is trained, one objective or several replicas.
+        step: The step that trains them.
+        batches: A function of an epoch's number that gives its batches.
+        how: How to train, with no argument left out.
+        rates: A function that sets the learning rates for a share of the training, 0 to 1.
+        give: A function of the epochs of all learners, None for those that have stopped, that
+            makes of them what the iterator gives.
 
-    Raises:
-        InputError: if the data do not suit the model's likelihood, or a size is not positive.
-        NonFiniteLossError: at the first update whose loss or gradient is NaN or infinite, before it
-            moves a weight. A GPU is not waited for: there it is raised at the end of the epoch, and
-            only the updates that are finite have been made. With ``on_nonfinite="skip"``, at the
-            end of an epoch of which every update was skipped.
+    Attributes:
+        place: The epochs that are done, and the updates of the one under way.
+        steps: The number of updates in an epoch.
+        paused: Whether the iterator has ended at a pause.
     """
-    positive(
-        epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
-    )
-    split = split.to(next(objective.parameters()).device)
-    check_support(objective, split)
-    if aggressive is not None:
-        aggressive.check(objective, split)
-    optimizer = optimizer or adam(objective, lr)
-    steps = steps_per_epoch(split, batch_unlabelled)
-    one_of("precision", precision, get_args(Precision))
-    one_of("on_nonfinite", on_nonfinite, get_args(OnNonFinite))
-    captured = worth_capturing(capture, epochs * steps, split)
-    guard = Guard(objective, on_nonfinite)
-    updates = Updates(objective, optimizer, capture=captured, precision=precision, guard=guard)
-    rates = Decay(optimizer) if decay else None
-    pause = pause or Pause()
-    what, total = f"training {type(objective.model).__name__}", epochs * steps
-    done = start * steps + pause.step
-    with Progress(what, total, "updates", done=done, show=progress) as bar:
-        for epoch in range(start, epochs):
-            if stopping is not None and stopping.due(epoch):
-                break
-            began = time.perf_counter() - pause.seconds
-            with _noise(objective, seed, epoch), pyro.validation_enabled(False):
-                sizes = batch_labelled, batch_unlabelled
-                first, taken, skipped, losses = pause.go_on()
-                fresh = islice(fresh_batches(split, *sizes, seed=seed, epoch=epoch), taken, None)
-                left = islice(batches(split, *sizes, seed=seed, epoch=epoch), first, None)
-                for step, batch in enumerate(left, first):
-                    now = Moment(epoch, step, steps)
-                    if rates is not None:
-                        rates((epoch * steps + step) / total)
-                    if aggressive is not None and aggressive.active:
-                        taken += train_guide(
-                            objective, optimizer, batch, fresh, now, precision, guard
-                        )
-                        turns = [list(objective.model.parameters())]
-                        losses.append(
-                            update(objective, optimizer, batch, now, turns, precision, guard)
-                        )
-                    else:
-                        losses.append(updates(batch, now))
-                    bar.advance()
-                    # Not before an epoch's last batch: the first one to come is captured, and
-                    # the last one may be smaller.
-                    if pause.wanted() and step + 2 != steps:
-                        skipped += guard.end()
-                        seconds = time.perf_counter() - began
-                        pause.hold(step + 1, taken, skipped, losses, seconds)
-                        return
-            skipped += guard.end()
-            validation = validate(objective, split)
-            if aggressive is not None:
-                validation |= aggressive.judge(objective, split)
-            seconds = time.perf_counter() - began
-            bar.note(**validation)
-            updates_done, means = (epoch + 1) * steps, mean_losses(losses)
-            result = Epoch(epoch + 1, updates_done, seconds, means, validation, skipped)
-            if stopping is not None:
-                stopping.update(result, objective)
-            yield result
-    if stopping is not None:
-        objective.load_state_dict(stopping.weights)
-        fit_classifier(objective.guide, split)  # to the features of these weights
 
+    def __init__(
+        self,
+        learners: Sequence[Learner],
+        step: Step,
+        batches: Callable[[int], Iterator[Batch]],
+        how: How,
+        *,
+        rates: Callable[[float], None] | None,
+        give: Callable[[list[Epoch | None]], Given],
+    ) -> None:
+        self.learners, self.step, self.batches, self.how = learners, step, batches, how
+        self.rates, self.give = rates, give
+        self.epochs = how["epochs"]
+        self.steps = steps_per_epoch(learners[0].split, how["batch_unlabelled"])
+        self.place, self.paused = Place(), False
+        self.ended = False
+        self.shown = ExitStack()
+        self.bar: Progress | None = None
 
-def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
-    """Whether so many updates are to be captured.
+    def __next__(self) -> Given:
+        """The next epoch."""
+        epochs = None
+        try:
+            if not self.ended and not self._over():
+                epochs = self._epoch(self.place)
+        finally:
+            if epochs is None:  # at the end, at a pause, and where something was raised
+                self.ended = True
+                self.shown.close()
+        if epochs is None:
+            raise StopIteration
+        return self.give(epochs)
 
-    It depends on what a run is started with and on nothing measured, so that a run that is
-    resumed goes on in the same way, to the last bit.
-    """
-    one_of("capture", capture, get_args(Capture))
-    if capture == "auto":
-        return split.dataset.x.is_cuda or updates >= WORTH_UPDATES
-    return capture == "on"
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` goes on from, after an epoch or a pause.
 
+        Returns:
+            Tensors and plain values: the ``place``, the state of the ``step``, and a list of the
+            learners' ``stopping``, None where there is none. As those of torch, it refers to
+            tensors that are trained on; copy it to keep it.
+        """
+        return {
+            "place": self.place.state_dict(),
+            "step": self.step.state_dict(),
+            "stopping": [
+                None if learner.stopping is None else learner.stopping.state_dict()
+                for learner in self.learners
+            ],
+        }
 
-def validate(objective: Objective, split: Split) -> dict[str, float]:
-    """Accuracy and NLL of the classifier and ELBO of the images on the validation part.
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where :meth:`state_dict` was taken, before the first epoch is taken.
 
-    Raises:
-        NonFiniteLossError: if one of them is NaN or infinite: the last update lost the weights.
-    """
-    x, y = split.part("validation")
-    model, guide = objective.model, objective.guide
-    result: dict[str, float] = {}
-    with evaluating(objective):
-        fit_classifier(guide, split)
-        if classifies(guide):
-            probs = class_probabilities(guide, x)
-            sizes = split.dataset.sizes
-            result |= {"accuracy": accuracy(probs, y, sizes), "nll": nll(probs, y, sizes)}
-            _check_finite(result)
-        if has_bound(model, guide, x):
-            result["elbo"] = elbo(model, guide, x)
-    _check_finite(result)
-    return result
+        The weights are not part of it: load them into the objectives.
 
+        Raises:
+            ValueError: If it is not the state of such a training.
+        """
+        self.place = Place.read(state["place"])
+        if self.place.step > self.steps:
+            raise ValueError(f"the place is after update {self.place.step} of {self.steps}")
+        self.step.load_state_dict(state["step"])
+        for learner, stopping in zip(self.learners, state["stopping"], strict=True):
+            if learner.stopping is not None:
+                learner.stopping.load_state_dict(stopping)
 
-def _check_finite(validation: dict[str, float]) -> None:
-    for name, value in validation.items():
-        if not math.isfinite(value):
-            raise NonFiniteLossError(
-                f"the validation {name} is {value}: a smaller learning rate may help"
-            )
+    def _epoch(self, place: Place) -> list[Epoch | None] | None:
+        """Train for an epoch, or to a pause."""
+        began, bar = time.perf_counter() - place.seconds, self._progress()
+        seeds = [noise_seed(learner.seed, place.epoch) for learner in self.learners]
+        losses = place.updates()
+        with _quiet(), self.step.epoch(seeds, place.noise) as noise:
+            left = islice(self.batches(place.epoch), place.step, None)
+            for step, batch in enumerate(left, place.step):
+                now = Moment(place.epoch, step, self.steps)
+                if self.rates is not None:
+                    self.rates((place.epoch * self.steps + step) / (self.epochs * self.steps))
+                losses.append(self.step(batch, now))
+                bar.advance()
+                if self._pauses(step):
+                    self.step.settle()
+                    seconds = time.perf_counter() - began
+                    self.place = Place(place.epoch, step + 1, seconds, stacked(losses), noise())
+                    self.paused = True
+                    return None
+            skipped = self.step.end()
+            validation = [
+                None if learner.left else learner.validation() for learner in self.learners
+            ]
+        self.place = Place(place.epoch + 1)
+        seconds = time.perf_counter() - began
+        if len(self.learners) == 1 and validation[0] is not None:
+            bar.note(**validation[0])
+        return self._told(seconds, stacked(losses), validation, skipped)
 
+    def _told(
+        self,
+        seconds: float,
+        losses: dict[str, Tensor],
+        validation: list[dict[str, float] | None],
+        skipped: list[int],
+    ) -> list[Epoch | None]:
+        """What the epoch did, of each learner that has taken part."""
+        number = self.place.epoch
+        result: list[Epoch | None] = []
+        for i, (learner, measured) in enumerate(zip(self.learners, validation)):
+            epoch = None
+            if measured is not None:
+                own = {name: values.flatten(1)[:, i] if values.dim() > 1 else values
+                       for name, values in losses.items()}
+                epoch = Epoch(
+                    number, number * self.steps, seconds, mean_losses(own), measured, skipped[i]
+                )
+                learner.heed(epoch)
+            result.append(epoch)
+        return result
 
-def check_support(objective: Objective, split: Split) -> None:
-    """Raise :class:`InputError` unless every x lies in the support of the model's likelihood."""
-    x, y = split.examples(split.labelled[:1])
-    with evaluating(objective):
-        fn = query.site(objective.model, "x", x, y)
-    if fn is None:
-        return
-    inside = torch.cat([fn.support.check(rows) for rows in split.dataset.x.split(10_000)])
-    if not inside.all():
-        values = split.dataset.x
-        raise InputError(
-            f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
-            f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"
-            ' rescale x, or use likelihood="normal"'
-        )
+    def _over(self) -> bool:
+        """Whether there is no epoch left; learners that have stopped take no further part."""
+        done = self.place.epoch >= self.epochs
+        for learner in self.learners:
+            if done or learner.due(self.place.epoch):
+                learner.stop()
+        return all(learner.left for learner in self.learners)
 
+    def _pauses(self, step: int) -> bool:
+        # Not before an epoch's last batch: the first one to come is captured, and the last one
+        # may be smaller.
+        pause = self.how["pause"]
+        return pause is not None and pause() and step + 2 != self.steps
 
-def _plain(support: Any) -> str:
-    base = getattr(support, "base_constraint", support)
-    bounds = getattr(base, "lower_bound", None), getattr(base, "upper_bound", None)
-    return str(base) if None in bounds else f"[{bounds[0]}, {bounds[1]}]"
-
-
-def mean_losses(losses: list[dict[str, Tensor]]) -> dict[str, float]:
-    """The means over an epoch's updates whose loss was finite, by name."""
-    finite = torch.stack([loss["loss"] for loss in losses]).isfinite()
-    return {
-        name: torch.stack([loss[name] for loss in losses])[finite].double().mean().item()
-        for name in losses[0]
-    }
+    def _progress(self) -> Progress:
+        if self.bar is None:
+            name, number = type(self.learners[0].objective.model).__name__, len(self.learners)
+            what = f"training {name}" if number == 1 else f"training {number} replicas of {name}"
+            done = self.place.epoch * self.steps + self.place.step
+            self.bar = self.shown.enter_context(Progress(
+                what, self.epochs * self.steps, "updates", done=done, show=self.how["progress"]
+            ))
+        return self.bar
 
 
 @contextmanager
-def _noise(objective: Objective, seed: int, epoch: int) -> Iterator[None]:
-    cuda = {parameter.device for parameter in objective.parameters() if parameter.is_cuda}
-    with torch.random.fork_rng(devices=list(cuda)), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Encountered (NaN|inf)")  # an error follows
-        torch.manual_seed(noise_seed(seed, epoch))
+def _quiet() -> Iterator[None]:
+    """Without Pyro's checks, and its warnings of what is not finite: an error follows."""
+    with warnings.catch_warnings(), pyro.validation_enabled(False):
+        warnings.filterwarnings("ignore", "Encountered (NaN|inf)")
         yield
-
-
-def noise_seed(seed: int, epoch: int) -> int:
-    """Of torch's generator in an epoch."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

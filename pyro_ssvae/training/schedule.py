@@ -25,17 +25,19 @@ class Decay:
 
     As torch's schedulers do, it notes the first rate of every group of parameters in the group, as
     ``initial_lr``, which is saved with the optimizer's state: training goes on from there.
+
+    Args:
+        optimizer: The optimizer, whose state may be loaded later.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
-        self.groups = optimizer.param_groups
-        for group in self.groups:
-            group.setdefault("initial_lr", float(group["lr"]))
+        self.optimizer = optimizer
 
     def __call__(self, progress: float) -> None:
         """Set the rates for a share ``progress`` of the training, 0 to 1."""
-        for group in self.groups:
-            rate = learning_rate(progress, group["initial_lr"], decay=True)
+        for group in self.optimizer.param_groups:
+            first = group.setdefault("initial_lr", float(group["lr"]))
+            rate = learning_rate(progress, first, decay=True)
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:

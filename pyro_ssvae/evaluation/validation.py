@@ -1,0 +1,70 @@
+"""What a training is told of its pair after every epoch, and of its data before the first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from pyro_ssvae.contract import classifies
+from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, fit_classifier, has_bound
+from pyro_ssvae.evaluation.metrics import accuracy, nll
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.inference.programs import evaluating
+
+
+def validate(objective: Objective, split: Split) -> dict[str, float]:
+    """Accuracy and NLL of the classifier and ELBO of the images on the validation part.
+
+    Raises:
+        NonFiniteLossError: if one of them is NaN or infinite: the last update lost the weights.
+    """
+    x, y = split.part("validation")
+    model, guide = objective.model, objective.guide
+    result: dict[str, float] = {}
+    with evaluating(objective):
+        fit_classifier(guide, split)
+        if classifies(guide):
+            probs = class_probabilities(guide, x)
+            sizes = split.dataset.sizes
+            result |= {"accuracy": accuracy(probs, y, sizes), "nll": nll(probs, y, sizes)}
+            _check_finite(result)
+        if has_bound(model, guide, x):
+            result["elbo"] = elbo(model, guide, x)
+    _check_finite(result)
+    return result
+
+
+def check_support(objective: Objective, split: Split) -> None:
+    """Raise :class:`InputError` unless every x lies in the support of the model's likelihood."""
+    x, y = split.examples(split.labelled[:1])
+    with evaluating(objective):
+        fn = query.site(objective.model, "x", x, y)
+    if fn is None:
+        return
+    inside = torch.cat([fn.support.check(rows) for rows in split.dataset.x.split(10_000)])
+    if not inside.all():
+        values = split.dataset.x
+        raise InputError(
+            f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
+            f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"
+            ' rescale x, or use likelihood="normal"'
+        )
+
+
+def _check_finite(validation: dict[str, float]) -> None:
+    for name, value in validation.items():
+        if not math.isfinite(value):
+            raise NonFiniteLossError(
+                f"the validation {name} is {value}: a smaller learning rate may help"
+            )
+
+
+def _plain(support: Any) -> str:
+    base = getattr(support, "base_constraint", support)
+    bounds = getattr(base, "lower_bound", None), getattr(base, "upper_bound", None)
+    return str(base) if None in bounds else f"[{bounds[0]}, {bounds[1]}]"

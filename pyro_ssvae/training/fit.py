@@ -1,0 +1,200 @@
+"""Training: one objective on a split, or replicas together."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Unpack
+
+import torch
+
+from pyro_ssvae.data import Split, batches, steps_per_epoch
+from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.evaluation.validation import check_support, validate
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.training.aggressive import Aggressive, AggressiveInference, fresh_batches
+from pyro_ssvae.training.capturing import Capture, Capturing, worth_capturing
+from pyro_ssvae.training.elementwise import Make
+from pyro_ssvae.training.ensemble import Ensemble
+from pyro_ssvae.training.epoch import Epoch
+from pyro_ssvae.training.how import How, settled
+from pyro_ssvae.training.learner import Learner, Measure
+from pyro_ssvae.training.loop import Training
+from pyro_ssvae.training.optimizers import adam
+from pyro_ssvae.training.replicas import check_replicas, side_by_side
+from pyro_ssvae.training.schedule import Decay
+from pyro_ssvae.training.steps import Eager, Step
+from pyro_ssvae.training.stopping import EarlyStopping
+
+
+def fit(
+    objective: Objective,
+    split: Split,
+    *,
+    lr: float = 1e-3,
+    seed: int = 0,
+    optimizer: torch.optim.Optimizer | None = None,
+    stopping: EarlyStopping | None = None,
+    aggressive: AggressiveInference | None = None,
+    capture: Capture = "auto",
+    **how: Unpack[How],
+) -> Training[Epoch]:
+    """Train an objective on a split, one epoch for each item taken from what is returned.
+
+    The noise and the batches of an epoch depend on (seed, epoch) alone: training that goes on
+    from the weights and the state of another, see :class:`Training`, gives exactly what that would
+    have given. The global random state is left as it was.
+
+    Args:
+        objective: The objective to minimise, on the device to train on.
+        split: The data.
+        lr: The learning rate of Adam; an ``optimizer`` that is given has its own.
+        seed: The seed of the batches and the noise.
+        optimizer: The optimizer to use in place of Adam.
+        stopping: The early stopping; its best weights are put back when the iterator is exhausted.
+        aggressive: The rule by which the guide is trained aggressively, as long as it says.
+        capture: Whether to compute updates by one compiled graph: ``"on"`` or True, ``"off"`` or
+            False. ``"auto"`` does so on a GPU, and on a CPU where the training has
+            :data:`pyro_ssvae.training.capturing.WORTH_UPDATES` updates or more. What cannot be
+            captured is computed eagerly, with a warning. See
+            :class:`pyro_ssvae.engine.capture.Captured`.
+        how: The arguments that :class:`pyro_ssvae.training.how.How` names, ``epochs`` among them.
+
+    Raises:
+        InputError: If the data do not suit the model's likelihood, or an argument is not usable.
+        NonFiniteLossError: While epochs are taken, at the first update whose loss or gradient is
+            NaN or infinite, before it moves a weight. A GPU is not waited for: there it is raised
+            at the end of the epoch, and only the updates that are finite have been made. With
+            ``on_nonfinite="skip"``, at the end of an epoch of which every update was skipped.
+    """
+    how = settled(how, fit)
+    split = split.to(next(objective.parameters()).device)
+    check_support(objective, split)
+    sizes = how["batch_labelled"], how["batch_unlabelled"]
+    updates = how["epochs"] * steps_per_epoch(split, how["batch_unlabelled"])
+    optimizer = optimizer or adam(objective, lr)
+    eager = Eager(
+        objective, optimizer, precision=how["precision"], on_nonfinite=how["on_nonfinite"]
+    )
+    step: Step = Capturing(eager) if worth_capturing(capture, updates, split) else eager
+    measures: list[Measure] = [validate]
+    if aggressive is not None:
+        aggressive.check(objective, split)
+        step = Aggressive(
+            eager, step, aggressive,
+            lambda epoch: fresh_batches(split, *sizes, seed=seed, epoch=epoch),
+        )
+        measures.append(aggressive.judge)
+    return Training(
+        [Learner(objective, split, seed, measures, stopping)], step,
+        lambda epoch: batches(split, *sizes, seed=seed, epoch=epoch), how,
+        rates=Decay(optimizer) if how["decay"] else None, give=_only,
+    )
+
+
+def fit_ensemble(
+    objectives: Sequence[Objective],
+    splits: Split | Sequence[Split],
+    *,
+    lr: float | Sequence[float] = 1e-3,
+    seeds: Sequence[int] | None = None,
+    optimizer: Make | None = None,
+    stopping: EarlyStopping | Sequence[EarlyStopping] | None = None,
+    compile: bool = True,
+    **how: Unpack[How],
+) -> Training[list[Epoch | None]]:
+    """Train replicas of one pair together, one epoch of all for each item taken.
+
+    Replicas may differ in their parameters to begin with, in their split of one data set, in their
+    seed, in ``lr`` and in any of ``Objective.weights``, of which each but ``beta`` is zero in all
+    of them or in none. Each is trained as :func:`pyro_ssvae.fit` would train it alone, with the
+    same noise: equal up to the rounding of batched products.
+
+    Args:
+        objectives: The replicas, of one device; their weights are written after every epoch.
+        splits: The data, one split for all or one for each.
+        lr: The learning rate of Adam, one for all or one for each; an ``optimizer`` that is given
+            has its own.
+        seeds: The seeds of the batches and the noise, one for each; 0, 1, ... by default.
+        optimizer: A function that gives the optimizer to use in place of Adam. It is called with
+            the replicas' parameters, stacked to (R, ...) each. The optimizer must be elementwise:
+            what it does to a number depends on that number and its gradients alone, as with SGD,
+            RMSprop and AdamW, and not with what looks at the norm of a tensor, as LARS does. Its
+            learning rates are its own business. An update of a replica that is not finite is undone
+            for that replica alone, in its weights and in averages of their shape; a number that
+            the optimizer keeps for all replicas, such as Adam's count of steps, counts it.
+        stopping: The early stopping, one for each, or one of which each replica gets a copy. A
+            replica that has stopped has its best weights, and None takes the place of its epochs.
+            The iterator ends when all have stopped.
+        compile: Whether to compile the batched program; without, it is replayed as traced, which
+            costs no compiler.
+        how: The arguments that :class:`pyro_ssvae.training.how.How` names, ``epochs`` among them. A
+            replica's update that is skipped leaves the others' alone.
+
+    Raises:
+        InputError: If the replicas cannot be one program, or data or arguments are not usable.
+        CaptureError: While epochs are taken, if the pair cannot be captured, or draws noise that
+            depends on parameters.
+        NonFiniteLossError: At the end of an epoch in which a replica's loss or gradient was NaN or
+            infinite; such an update has moved nothing. With ``on_nonfinite="skip"``, where all
+            updates of a replica were such.
+    """
+    how = settled(how, fit_ensemble)
+    positive(replicas=(replicas := len(objectives)))
+    splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
+    rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
+    seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
+    stops = _stops(stopping, replicas)
+    positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
+    check_replicas(objectives, splits)
+    device = next(objectives[0].parameters()).device
+    dataset = splits[0].dataset.to(device)  # once: the splits are of one
+    splits = [replace(split.to(device), dataset=dataset) for split in splits]
+    check_support(objectives[0], splits[0])
+    step = Ensemble(
+        objectives, rates, precision=how["precision"], compile=compile, optimizer=optimizer,
+        on_nonfinite=how["on_nonfinite"],
+    )
+    learners = [
+        Learner(objective, split, seed, [validate], stop, partial(step.leave, i))
+        for i, (objective, split, seed, stop)
+        in enumerate(zip(objectives, splits, seeds, stops, strict=True))
+    ]
+    sizes = how["batch_labelled"], how["batch_unlabelled"]
+    return Training(
+        learners, step,
+        lambda epoch: side_by_side(splits, *sizes, seeds=seeds, epoch=epoch), how,
+        rates=step.decay if how["decay"] else None, give=lambda epochs: epochs,
+    )
+
+
+def _only(epochs: list[Epoch | None]) -> Epoch:
+    (epoch,) = epochs
+    assert epoch is not None  # where it has stopped the iterator has ended
+    return epoch
+
+
+def _each(what: str, values: Sequence[Any], replicas: int) -> list[Any]:
+    if len(values) == 1:
+        return list(values) * replicas
+    if len(values) != replicas:
+        raise InputError(f"expected {what} for {replicas} replicas, got {len(values)}")
+    return list(values)
+
+
+def _stops(
+    stopping: EarlyStopping | Sequence[EarlyStopping] | None, replicas: int
+) -> list[EarlyStopping | None]:
+    """The early stopping of each replica."""
+    if stopping is None:
+        return [None] * replicas
+    if isinstance(stopping, EarlyStopping):
+        return [copy.deepcopy(stopping) for _ in range(replicas)]
+    if len({id(own) for own in stopping}) != len(stopping) or len(stopping) != replicas:
+        raise InputError(
+            f"expected one stopping to copy or {replicas} of them, one for each replica, got"
+            f" {len(stopping)}, {len({id(own) for own in stopping})} of them different objects"
+        )
+    return list(stopping)

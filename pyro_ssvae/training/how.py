@@ -1,0 +1,73 @@
+"""How to train: the arguments that training one pair and training replicas share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict, get_args
+
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.training.finite import OnNonFinite
+
+
+class How(TypedDict, total=False):
+    """How to train: keyword arguments of :func:`fit` and of :func:`fit_ensemble`.
+
+    Attributes:
+        epochs: The number of passes over the unlabelled data, in all. 50 by default.
+        decay: Whether the learning rates fall to 0, each from where it began, see
+            :func:`pyro_ssvae.training.schedule.learning_rate`. With more epochs that is another
+            training from its beginning. False by default.
+        batch_labelled: The number of labelled examples in a batch. 100 by default.
+        batch_unlabelled: The number of unlabelled examples in a batch. 100 by default.
+        precision: The precision of matrix products in training, ``"fp32"`` by default.
+            ``"bf16"`` is faster where the processor has it, and the parameters stay as they are.
+            See :mod:`pyro_ssvae.engine.precision`.
+        on_nonfinite: What to do about an update whose loss or gradient is NaN or infinite. It moves
+            neither weights nor the optimizer's averages. ``"stop"``, the default, raises;
+            ``"skip"`` goes on and counts it in :attr:`Epoch.skipped`.
+        pause: A function that is asked after every update whether to pause there. Then the
+            iterator ends, :attr:`Training.paused` is True, and :meth:`Training.state_dict` holds
+            the place within the epoch.
+        progress: Whether to show the progress and the time left, see
+            :class:`pyro_ssvae.system.progress.Progress`. False by default.
+    """
+
+    epochs: int
+    decay: bool
+    batch_labelled: int
+    batch_unlabelled: int
+    precision: Precision
+    on_nonfinite: OnNonFinite
+    pause: Callable[[], bool] | None
+    progress: bool
+
+
+DEFAULTS: How = {
+    "epochs": 50, "decay": False, "batch_labelled": 100, "batch_unlabelled": 100,
+    "precision": "fp32", "on_nonfinite": "stop", "pause": None, "progress": False,
+}
+
+
+def settled(how: How, function: Callable[..., Any]) -> How:
+    """What was given with the defaults of what was not.
+
+    Args:
+        how: The arguments that were given.
+        function: The function that they were given to, which has further ones of its own.
+
+    Raises:
+        InputError: If an argument is unknown, or its value is not usable.
+    """
+    own = [name for name in inspect.signature(function).parameters if name != "how"]
+    for name in how:
+        one_of(f"argument of {function.__name__}", name, [*DEFAULTS, *own])
+    result: How = {**DEFAULTS, **how}
+    positive(
+        epochs=result["epochs"], batch_labelled=result["batch_labelled"],
+        batch_unlabelled=result["batch_unlabelled"],
+    )
+    one_of("precision", result["precision"], get_args(Precision))
+    one_of("on_nonfinite", result["on_nonfinite"], get_args(OnNonFinite))
+    return result
