@@ -96,7 +96,8 @@ class Dataset:
                 f"{self.name}: expected class_names for {named}"
                 f" {'labels' if self.multilabel else 'classes'}, got {len(self.class_names)}"
             )
-        one_of("kind of data", self.kind, KINDS)
+        if self.kind:
+            one_of("kind of data", self.kind, [kind for kind in KINDS if kind])
 
     @property
     def multilabel(self) -> bool:
