@@ -42,7 +42,8 @@ def test_a_pair_is_found_by_its_name_in_lower_case(name: str) -> None:
 @pytest.mark.parametrize("name", models.__all__)
 def test_model_and_guide_take_the_same_arguments(name: str) -> None:
     found = pair(name.lower())
-    of_model, of_guide = (inspect.signature(c.forward).parameters for c in (found.model, found.guide))
+    programs = found.model, found.guide
+    of_model, of_guide = (inspect.signature(each.forward).parameters for each in programs)
     assert list(of_model) == list(of_guide)
     assert of_model["y"].default is None
 
