@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 from pyro import poutine
@@ -35,8 +34,6 @@ class DirichletM2(PyroModule):
         bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or
             ``"exact"``: see the guide.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {"temper": 10.0}
 
     def __init__(
         self,

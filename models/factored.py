@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 from pyro.nn import PyroModule
@@ -29,9 +28,6 @@ class Factored(PyroModule):
         likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
-
-    # Eq. 13 is alpha = 1 without smoothing; both were chosen on validation data.
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "smoothing": 0.1, "swap": 1.0}
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 import torch
@@ -29,8 +28,6 @@ class GaussianMixture(PyroModule):
         tied: Whether all components share one covariance (linear discriminant analysis).
         floor: The smallest standard deviation, so that no component shrinks to a point.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {"lr": 3e-2}
 
     def __init__(
         self,

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 from pyro_ssvae.models.vae import VAE
 
 
@@ -13,6 +10,3 @@ class M1(VAE):
 
     A VAE of the images, trained without labels, whose z are features for a classifier.
     """
-
-    # A z that holds more of x tells more of its class: chosen on validation.
-    recipe: ClassVar[Mapping[str, Any]] = {"labelled": 0.0, "beta": 0.1}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 from pyro.nn import PyroModule
@@ -29,8 +28,6 @@ class M2(PyroModule):
         likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0}
 
     def __init__(
         self,

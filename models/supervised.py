@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -24,8 +21,6 @@ class Supervised(PyroModule):
         y_dim: K, the number of classes.
         hidden: The sizes of the classifier's hidden layers.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {"unlabelled": 0.0}
 
     def __init__(self, x_dim: int, y_dim: int, *, hidden: tuple[int, ...] = (500,)) -> None:
         super().__init__("model")

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
 import pyro
 from pyro import distributions as dist
 from pyro.nn import PyroModule
@@ -28,8 +25,6 @@ class Untapped(PyroModule):
         hidden: The sizes of the decoder's hidden layers.
         bound: Half the edge of the cube: z lies in [-bound, bound]^J.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {"alpha": 10.0, "z_dim": 2}
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 import torch
@@ -31,10 +30,6 @@ class VaDE(PyroModule):
         likelihood: The kind of p(x | z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
-
-    recipe: ClassVar[Mapping[str, Any]] = {
-        "alpha": 10.0, "alignment": 10.0, "z_dim": 10, "hidden": (256, 128), "decay": True,
-    }
 
     def __init__(
         self,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import pyro
 from pyro.nn import PyroModule
@@ -27,9 +26,6 @@ class VAE(PyroModule):
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
         vocabulary: V, the number of different tokens, which are whole numbers 0..V-1.
     """
-
-    # The few labelled images would make up half of every update.
-    recipe: ClassVar[Mapping[str, Any]] = {"labelled": 0.0}
 
     def __init__(
         self,

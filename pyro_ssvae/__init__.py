@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyro_ssvae import data, guides, models, nn
     from pyro_ssvae.errors import InputError, NonFiniteLossError
     from pyro_ssvae.evaluation.evaluate import evaluate
+    from pyro_ssvae.experiments.pairs import pair
     from pyro_ssvae.inference.bounds import negative_elbo
     from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
     from pyro_ssvae.inference.objective import Loss, Objective
@@ -25,7 +26,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
     "Objective", "TraceEnumKL_ELBO", "Training", "data", "evaluate", "fit", "fit_ensemble",
-    "guides", "models", "negative_elbo", "nn",
+    "guides", "models", "negative_elbo", "nn", "pair",
 ]
 
 _HOMES = {
@@ -34,7 +35,7 @@ _HOMES = {
     "NonFiniteLossError": "errors", "Objective": "inference.objective",
     "TraceEnumKL_ELBO": "inference.elbo", "evaluate": "evaluation.evaluate",
     "Training": "training.loop", "fit": "training.fit", "fit_ensemble": "training.fit",
-    "negative_elbo": "inference.bounds",
+    "negative_elbo": "inference.bounds", "pair": "experiments.pairs",
 }
 
 

@@ -10,7 +10,7 @@ from pyro_ssvae import InputError, Objective, fit, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, batches, from_arrays, load
 from pyro_ssvae.evaluation.probes import mutual_information
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.training import aggressive as module
@@ -118,7 +118,7 @@ def test_a_patience_that_is_not_positive_is_refused(patience) -> None:
 ])
 def test_a_pair_without_a_density_of_z_is_refused(name, options) -> None:
     dataset = load("digits")
-    objective = zoo.build(name, dataset, zoo.resolve(name, dataset, options))
+    objective = pairs.pair(name).on(dataset, **options)[0]
     name = type(objective.model).__name__
     with pytest.raises(InputError, match=f"aggressive training and {name}: .*no z with a density"):
         next(fit(objective, dataset.split(20), aggressive=AggressiveInference()))

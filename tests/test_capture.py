@@ -22,7 +22,7 @@ from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.graphs import Function, Recorded
 from pyro_ssvae.engine.program import CaptureError, trace
 from pyro_ssvae.evaluation.evaluate import fit_classifier
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
@@ -39,10 +39,10 @@ def split() -> Split:
 
 def build(name: str, split: Split, **options) -> Objective:
     torch.manual_seed(0)
-    known = zoo.pair(name).options
+    known = pairs.pair(name).options
     small = {"hidden": (6,), "z_dim": 3} | options
     given = {key: value for key, value in small.items() if key in known}
-    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+    return pairs.pair(name).on(split.dataset, **given)[0]
 
 
 def m2(**options) -> Objective:
@@ -68,7 +68,7 @@ def sgd(objective: Objective) -> torch.optim.Optimizer:
     return torch.optim.SGD(objective.parameters(), lr=0.1)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_every_pair_is_captured_to_the_bit_at_any_epoch(name, split) -> None:
     objective = build(name, split, warmup=4.0)
     batch = next(batches(split, 10, 20))
@@ -86,7 +86,7 @@ def test_every_pair_is_captured_to_the_bit_at_any_epoch(name, split) -> None:
                 assert a is None or torch.equal(a, b)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_no_captured_operation_brings_a_value_to_the_host(name, split) -> None:
     # Each would wait for a GPU, and cannot be recorded there.
     objective = build(name, split)
@@ -120,7 +120,7 @@ class FromTheCPU(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name, options", [
-    *((name, {}) for name in zoo.names()),
+    *((name, {}) for name in pairs.names()),
     *(("m2", options) for options in ({"top_classes": 2}, {"label_inference": "relaxed"},
                                       {"label_inference": "straight-through"}, {"flows": 1})),
     *(("factored", options) for options in ({"label_inference": "enumerated"},
@@ -397,7 +397,7 @@ def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
     assert step.captured is captured
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_a_program_lasts_while_nothing_but_weights_changes(name, split) -> None:
     objective = build(name, split)
     batch = next(batches(split, 10, 20))

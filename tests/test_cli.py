@@ -23,8 +23,8 @@ from matplotlib.image import imread
 
 import pyro_ssvae
 from pyro_ssvae import data
-from pyro_ssvae.cli import main
-from pyro_ssvae.experiments import runs, zoo
+from pyro_ssvae.cli import main, values
+from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.training.steps import Eager
 
@@ -114,20 +114,20 @@ def test_list_has_a_line_for_every_pair_with_the_factorisation_of_its_model() ->
     result = call("list")
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
-    for name in zoo.names():
-        factorisation = (zoo.pair(name).model.__doc__ or "").splitlines()[0].strip()
+    for name in pairs.names():
+        factorisation = (pairs.pair(name).model.__doc__ or "").splitlines()[0].strip()
         assert [line for line in lines if line.split() == [name, *factorisation.split()]]
     assert max(map(len, lines)) <= 80
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_list_shows_a_pair_with_its_factorisations_paper_and_options(name: str) -> None:
     result = call("list", name)
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
     text = re.sub(r"(\w-)\s+(?=\w)", r"\1", " ".join(result.stdout.split()))  # wrapped at a hyphen
     shown = re.findall(r"^  (\w+)=", result.stdout, re.M)
-    pair = zoo.pair(name)
+    pair = pairs.pair(name)
     assert sorted(shown) == sorted(filter(pair.takes, pair.options))
     for program in (pair.model, pair.guide):
         assert " ".join((program.__doc__ or "").splitlines()[0].split()) in text
@@ -136,12 +136,12 @@ def test_list_shows_a_pair_with_its_factorisations_paper_and_options(name: str) 
         assert pair.options[option].meaning in text
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_list_shows_the_values_used_on_the_data_as_set_reads_them(name: str) -> None:
-    pair = zoo.pair(name)
+    pair = pairs.pair(name)
     shown = re.findall(r"^  (\w+=\S*)", call("list", name, "--data", "moons").stdout, re.M)
-    used = zoo.resolve(name, data.load("moons"), {})
-    assert zoo.parse(shown, pair.options) == {
+    used = pair.resolve(data.load("moons"), {})
+    assert values.of_pair(shown, pair.options) == {
         key: value for key, value in used.items() if pair.takes(key)
     }
 

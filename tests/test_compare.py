@@ -13,9 +13,9 @@ import pytest
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
-from pyro_ssvae.experiments import compare as comparing
 from pyro_ssvae.experiments import runs
-from pyro_ssvae.experiments.compare import compare
+from pyro_ssvae.experiments.compare import Comparison, compare
+from pyro_ssvae.experiments.folder import run_folder
 from pyro_ssvae.system.files import locked
 
 PAIRS = ("m2", "vae", "supervised")
@@ -32,9 +32,9 @@ def stripes() -> Dataset:
     return data.from_arrays(x, y, name="stripes", image_shape=(2, 2))
 
 
-def run(dataset: Dataset, out: Path, *names: str, **arguments: Any) -> Path:
-    settings = ["hidden=4"] if names == ("supervised",) else ["hidden=4", "z_dim=2"]
-    arguments = {"labels": 6, "seeds": 2, "epochs": 1, "settings": settings, **arguments}
+def run(dataset: Dataset, out: Path, *names: str, **arguments: Any) -> Comparison:
+    options = {"hidden": (4,)} if names == ("supervised",) else {"hidden": (4,), "z_dim": 2}
+    arguments = {"labels": 6, "seeds": 2, "epochs": 1, "options": options, **arguments}
     return compare(names, dataset, out, device="cpu", **arguments)
 
 
@@ -204,8 +204,15 @@ def test_a_line_is_logged_for_each_run_and_each_reference(stripes: Dataset, tmp_
     assert "accuracy" in lines[0] and "ELBO" in lines[2]
 
 
-def test_the_path_of_the_report_is_returned(folder: Path, stripes: Dataset) -> None:
-    assert run(stripes, folder, "vae", resume=True) == folder / "report.html"
+def test_a_comparison_returns_its_results_its_table_and_the_path_of_its_report(
+    folder: Path, stripes: Dataset
+) -> None:
+    result = run(stripes, folder, "vae", resume=True)
+    assert result.report == folder / "report.html"
+    assert result.table == (folder / "table.md").read_text()
+    metrics = [read(folder / "runs" / f"vae-seed-{seed}", "metrics.json") for seed in (0, 1)]
+    assert result.results["vae"] == metrics
+    assert list(result.results) == list(table(folder))
 
 
 def test_a_comparison_is_not_replaced_unless_asked_to(folder: Path, stripes: Dataset) -> None:
@@ -402,11 +409,15 @@ def test_metrics_of_another_kind_are_refused(
     (("vae", "vae"), {}, "expected different models to compare, got vae vae"),
     ((), {}, "expected different models to compare, got none"),
     (("vae", "m3"), {}, "unknown model 'm3'.*did you mean 'm2'"),
-    (("supervised",), {"settings": ["z_dim=2"]}, "unknown option 'z_dim'"),
-    (("vae",), {"settings": ["betas=2"]}, "unknown option 'betas'.*did you mean 'beta'"),
-    (("vae",), {"settings": ["alpha=2"]}, "unknown option 'alpha'"),
-    (("supervised", "vae"), {"settings": ["z_dim=0"]}, "> 0, got 0"),
-    (("supervised", "vae"), {"settings": ["likelihood=poisson"]}, "unknown likelihood 'poisson'"),
+    (("supervised",), {"options": {"z_dim": 2}}, "unknown option 'z_dim'"),
+    (("vae",), {"options": {"betas": 2}}, "unknown option 'betas'.*did you mean 'beta'"),
+    (("vae",), {"options": {"alpha": 2}}, "unknown option 'alpha'"),
+    (("supervised", "vae"), {"options": {"z_dim": 0}}, "> 0, got 0"),
+    (("supervised", "vae"), {"options": {"likelihood": "poisson"}}, "unknown likelihood 'poisson'"),
+    (("vae",), {"options": {"vea": {"beta": 2}}}, "model of this comparison 'vea'.*mean 'vae'"),
+    (("vae",), {"options": {"vae": {"betas": 2}}}, "unknown option of vae 'betas'.*mean 'beta'"),
+    (("vae",), {"options": {"guide.hiden": 2}}, "unknown option 'guide.hiden'.*'guide.hidden'"),
+    (("vae",), {"epoch": 2}, "unknown argument 'epoch'.*did you mean 'epochs'"),
     (("supervised",), {"seeds": 0}, "seeds > 0, got 0"),
     (("supervised",), {"labels": 2}, "each of 3 classes, got labels=2"),
     (("supervised",), {"epochs": 0}, "epochs > 0, got 0"),
@@ -425,9 +436,9 @@ def test_bad_input_is_refused_and_leaves_no_folder(
 def test_data_that_one_pair_cannot_take_are_refused_before_any_training(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     dataset = data.from_arrays(rng.normal(size=(90, 4)), np.arange(90) % 3, name="wide")
-    settings = ("hidden=4", "z_dim=2", "likelihood=bernoulli")
+    options = {"hidden": (4,), "z_dim": 2, "likelihood": "bernoulli"}
     with pytest.raises(InputError, match="expected x within"):
-        run(dataset, tmp_path / "out", "supervised", "vae", settings=settings)
+        run(dataset, tmp_path / "out", "supervised", "vae", options=options)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -435,14 +446,14 @@ def test_a_run_that_cannot_be_resumed_is_refused_before_any_training(
     folder: Path, stripes: Dataset
 ) -> None:
     before = (folder / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes()
-    settings = ("hidden=4", "z_dim=3")
+    options = {"hidden": (4,), "z_dim": 3}
     with pytest.raises(InputError, match="z_dim"):
-        run(stripes, folder, "supervised", "vae", settings=settings, epochs=2, resume=True)
+        run(stripes, folder, "supervised", "vae", options=options, epochs=2, resume=True)
     assert (folder / "runs" / "supervised-seed-0" / "checkpoint.pt").read_bytes() == before
 
 
 def test_runs_of_a_comparison_are_runs_like_any_other(comparison: Path) -> None:
-    folder = comparing.run_folder(comparison, "m2", 1)
+    folder = run_folder(comparison, "m2", 1)
     metrics = read(folder, "metrics.json")
     assert runs.test_metrics(runs.load(folder, device="cpu")) == metrics["test"]
 
@@ -457,13 +468,13 @@ def test_runs_of_a_comparison_are_runs_like_any_other(comparison: Path) -> None:
 def test_every_run_has_the_figures_of_its_pair(
     name: str, figures: set[str], seed: int, comparison: Path
 ) -> None:
-    folder = comparing.run_folder(comparison, name, seed) / "figures"
+    folder = run_folder(comparison, name, seed) / "figures"
     assert {path.name for path in folder.iterdir()} == {f"{figure}.png" for figure in figures}
 
 
 def test_an_option_goes_to_the_pairs_that_take_it(stripes: Dataset, tmp_path: Path) -> None:
-    run(stripes, tmp_path / "out", "m2", "vae", seeds=1, settings=("alpha=3", "hidden=4"))
-    folders = [comparing.run_folder(tmp_path / "out", name, 0) for name in ("m2", "vae")]
+    run(stripes, tmp_path / "out", "m2", "vae", seeds=1, options={"alpha": 3, "hidden": (4,)})
+    folders = [run_folder(tmp_path / "out", name, 0) for name in ("m2", "vae")]
     metrics = [read(folder, "metrics.json") for folder in folders]
     assert [m["options"]["alpha"] for m in metrics] == [3.0, 0.0]
     assert [m["options"]["hidden"] for m in metrics] == [[4], [4]]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -407,10 +408,56 @@ def test_a_split_moves_whole_to_another_device(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_split_that_is_where_it_should_be_stays_the_same() -> None:
-    split = dataset(image_shape=(2, 3), defaults={"z_dim": 2}).split(50)
+    split = dataset(image_shape=(2, 3), kind="digits").split(50)
     same = split.to("cpu")
     for part in PARTS:
         for came, expected in zip(same.part(part), split.part(part)):
             assert torch.equal(came, expected)
     assert same.dataset.image_shape == (2, 3)
-    assert same.dataset.defaults == {"z_dim": 2}
+    assert same.dataset.kind == "digits"
+
+
+# Fingerprints
+
+
+def test_data_are_told_apart_by_all_that_pairs_see() -> None:
+    one = dataset()
+    assert dataset().fingerprint == one.fingerprint
+    swapped = one.x.clone()
+    swapped[[0, 1]] = swapped[[1, 0]]
+    others = [
+        dataset(x=swapped), dataset(y=one.y.flip(0)), dataset(x=one.x.double()),
+        dataset(image_shape=(2, 3)), dataset(classes=K + 1),
+    ]
+    assert len({one.fingerprint, *(other.fingerprint for other in others)}) == len(others) + 1
+
+
+def test_a_name_does_not_change_the_fingerprint() -> None:
+    assert dataset(name="another").fingerprint == dataset().fingerprint
+
+
+def test_numbers_of_another_shape_are_other_data() -> None:
+    zeros = [torch.zeros(2, 6), torch.zeros(3, 4)]
+    prints = {
+        Dataset(
+            name="zeros", x=x, y=torch.zeros(len(x), dtype=torch.int64), classes=1,
+            test=torch.tensor([0]), validation=1,
+        ).fingerprint for x in zeros
+    }
+    assert len(prints) == 2
+
+
+def test_splits_are_told_apart_by_every_part_and_by_the_hidden_labels() -> None:
+    one = dataset().split(50, seed=0)
+    assert dataset().split(50, seed=0).fingerprint == one.fingerprint
+    assert dataset().split(50, seed=1).fingerprint != one.fingerprint
+    exchanged = replace(one, validation=one.unlabelled, unlabelled=one.validation)
+    assert exchanged.fingerprint != one.fingerprint
+    y = torch.arange(400).reshape(200, 2) % 2
+    several = Dataset(
+        name="several", x=torch.zeros(200, 1), y=y, classes=2, test=torch.tensor([0]),
+        validation=5,
+    )
+    whole = several.split(9, seed=0)
+    hidden = replace(whole, hidden=torch.zeros(200, 2, dtype=torch.bool))
+    assert hidden.fingerprint != whole.fingerprint

@@ -29,7 +29,7 @@ from pyro_ssvae import (
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.engine.graphs import compiled
 from pyro_ssvae.engine.program import CaptureError
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.terms import Classification, Term
 from pyro_ssvae.training.ensemble import Ensemble
 from pyro_ssvae.training.epoch import Epoch
@@ -52,10 +52,10 @@ def splits(digits) -> list[Split]:
 
 def build(name: str, dataset: Dataset, seed: int = 0, **options) -> Objective:
     torch.manual_seed(seed)
-    known = zoo.pair(name).options
+    known = pairs.pair(name).options
     small = {"hidden": (6,), "z_dim": 3}
     given = {key: value for key, value in small.items() if key in known} | options
-    return zoo.build(name, dataset, zoo.resolve(name, dataset, given))
+    return pairs.pair(name).on(dataset, **given)[0]
 
 
 def together(objectives: Sequence[Objective], splits, **options) -> list[list[Epoch]]:
@@ -74,7 +74,7 @@ def assert_alike(one: Objective, other: Objective, **tolerance: float) -> None:
         torch.testing.assert_close(a, b, **tolerance, msg=lambda text: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("name", sorted(set(zoo.names()) - DIFFERENT_NOISE - {"vade"}))
+@pytest.mark.parametrize("name", sorted(set(pairs.names()) - DIFFERENT_NOISE - {"vade"}))
 def test_each_replica_of_every_pair_is_what_it_would_be_alone(name, digits, splits) -> None:
     replicas = [build(name, digits, seed) for seed in range(REPLICAS)]
     epochs = together(replicas, splits, seeds=[3, 4])
@@ -265,7 +265,7 @@ def test_replicas_with_equal_attributes_are_one_program(make, digits) -> None:
 
 
 @pytest.mark.parametrize("name, options", [
-    (name, {"flows": 2} if "flows" in zoo.pair(name).options else {}) for name in zoo.names()
+    (name, {"flows": 2} if "flows" in pairs.pair(name).options else {}) for name in pairs.names()
 ])
 def test_replicas_of_every_pair_are_one_program(name, options, digits) -> None:
     replicas = [build(name, digits, seed, **options) for seed in range(2)]

@@ -9,7 +9,7 @@ from pyro.nn import PyroModule
 from pyro_ssvae import guides, models, negative_elbo
 from pyro_ssvae.data import Dataset, from_arrays, load
 from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, elbo_parts, evaluate
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.progress import Progress
 
@@ -128,7 +128,7 @@ def test_a_point_mass_has_no_bound_on_the_evidence() -> None:
 def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name) -> None:
     split = load("digits").split(labels=10)
     options = {"hidden": (5,), "z_dim": 2}
-    objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, options))
+    objective = pairs.pair(name).on(split.dataset, **options)[0]
     result = evaluate(objective.model, objective.guide, split)
     assert result["accuracy_reconstruction"] is None
     assert result["accuracy_elbo"] is not None and result["class_samples"] == 16

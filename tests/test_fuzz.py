@@ -28,7 +28,7 @@ import torch
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split, mnist, mulan
-from pyro_ssvae.experiments import checkpoint, folder, runs
+from pyro_ssvae.experiments import checkpoint, folder, machine, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
 RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to
@@ -107,7 +107,7 @@ def record(name: str, times: int, refused: int, failures: int, seconds: float) -
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         result = json.loads(file.read() or '{"readers": {}}')
-        result["versions"] = runs.versions()
+        result["versions"] = machine.versions()
         result["readers"][name] = {
             "mutations": times, "refused": refused, "failures": failures,
             "seconds": round(seconds, 1),
@@ -177,9 +177,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, toy: Dataset) -> Path:
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path, toy: Dataset, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a run of two epochs, whose data are found by their name."""
-    monkeypatch.setitem(data.SOURCES, "toy", lambda root: toy)
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a run of two epochs."""
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
@@ -201,9 +200,9 @@ def test_split(run: Path, toy: Dataset) -> None:
     check(run / "split.json", lambda path: Split.load(path, toy), mutations(run / "split.json"))
 
 
-def test_checkpoint(run: Path) -> None:
+def test_checkpoint(run: Path, toy: Dataset) -> None:
     path = run / "checkpoint.pt"
-    check(path, lambda _: runs.load(run, device="cpu"), mutations(path))
+    check(path, lambda _: runs.load(run, dataset=toy, device="cpu"), mutations(path))
 
 
 def test_pickle_of_a_checkpoint(run: Path) -> None:
@@ -237,7 +236,7 @@ def test_parts_of_a_checkpoint(run: Path, toy: Dataset) -> None:
         return result.getvalue()
 
     turn = itertools.cycle([
-        lambda: runs.load(run, device="cpu"),
+        lambda: runs.load(run, dataset=toy, device="cpu"),
         lambda: runs.prepare(
             "supervised", toy.split(4, seed=0), run, options={"hidden": (2,)}, epochs=3,
             patience=3, device="cpu", resume=True,

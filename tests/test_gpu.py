@@ -20,7 +20,7 @@ from pyro_ssvae import (
 )
 from pyro_ssvae.data import Split, batches, load
 from pyro_ssvae.engine.capture import Captured
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.ensemble import Ensemble
@@ -41,10 +41,10 @@ def split() -> Split:
 
 def build(name: str, split: Split, seed: int = 0) -> Objective:
     torch.manual_seed(seed)
-    known = zoo.pair(name).options
+    known = pairs.pair(name).options
     small = {"hidden": (6,), "z_dim": 3}
     given = {key: value for key, value in small.items() if key in known}
-    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given)).cuda()
+    return pairs.pair(name).on(split.dataset, **given)[0].cuda()
 
 
 def made(objective: Objective, optimizer: torch.optim.Optimizer, capture: bool) -> Step:
@@ -64,7 +64,7 @@ def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(mode)
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_a_recorded_update_is_the_eager_one(name, split) -> None:
     batch = next(batches(split, 10, 20))
     found = []

@@ -16,7 +16,7 @@ from torch import Tensor
 from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models
 from pyro_ssvae.data import Split, from_arrays
 from pyro_ssvae.evaluation.evaluate import class_probabilities, evaluate
-from pyro_ssvae.experiments import runs, zoo
+from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 
@@ -44,8 +44,7 @@ def test_m1_trains_as_the_vae(digits_split) -> None:
     losses = {}
     for name in ("m1", "vae"):
         torch.manual_seed(0)
-        options = zoo.resolve(name, digits_split.dataset, small)
-        objective = zoo.build(name, digits_split.dataset, options)
+        objective, _ = pairs.pair(name).on(digits_split, **small)
         epochs = list(fit(objective, digits_split, epochs=2, batch_unlabelled=400))
         losses[name] = [epoch.losses for epoch in epochs]
         assert len({tuple(sorted(epoch.items())) for epoch in losses[name]}) == 2
@@ -132,7 +131,7 @@ def test_an_unknown_classifier_is_named() -> None:
 def m1(split: Split) -> Objective:
     torch.manual_seed(0)
     options = {"hidden": (6,), "z_dim": 3}
-    return zoo.build("m1", split.dataset, zoo.resolve("m1", split.dataset, options))
+    return pairs.pair("m1").on(split.dataset, **options)[0]
 
 
 def validation_probs(objective: Objective, split: Split) -> Tensor:

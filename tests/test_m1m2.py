@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pyro_ssvae import Objective, fit, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 
 N, D, K, J, A = 5, 6, 3, 2, 4
 torch.manual_seed(0)
@@ -185,8 +185,7 @@ def test_stacked_training_moves_the_vae_as_if_it_were_alone(digits_split) -> Non
     for alpha in (0.0, 50.0):
         torch.manual_seed(0)
         given = {"hidden": (6,), "z_dim": 2, "a_dim": 3, "alpha": alpha, "stacked": True}
-        options = zoo.resolve("m1m2", digits_split.dataset, given)
-        objective = zoo.build("m1m2", digits_split.dataset, options)
+        objective, _ = pairs.pair("m1m2").on(digits_split, **given)
         optimizer = torch.optim.SGD(objective.parameters(), lr=1e-3)
         next(fit(objective, digits_split, batch_unlabelled=2_000, optimizer=optimizer))
         moved[alpha] = {k: v.clone() for k, v in objective.state_dict().items()}

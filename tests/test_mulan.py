@@ -129,8 +129,7 @@ def test_a_data_set_has_its_sizes_and_a_normal_likelihood(tmp_path: Path, name: 
     assert (data.name, data.multilabel, data.sizes) == (name, True, (2,) * labels)
     assert (tuple(data.x.shape), tuple(data.y.shape)) == ((n, d), (n, labels))
     assert (len(data.test), data.validation) == (-(-n // 5), round(n / 10))
-    assert data.defaults["likelihood"] == "normal"
-    assert {"sigma", "hidden", "z_dim", "lr"} <= data.defaults.keys()
+    assert data.kind == "features"
 
 
 def test_a_data_set_is_the_same_every_time(root: Path) -> None:

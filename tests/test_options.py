@@ -5,11 +5,11 @@ import torch
 
 from pyro_ssvae import Objective, evaluate, fit
 from pyro_ssvae.data import Split, load
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 
 
 def having(option: str) -> list[str]:
-    return [name for name in zoo.names() if option in zoo.pair(name).options]
+    return [name for name in pairs.names() if option in pairs.pair(name).options]
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +20,10 @@ def split() -> Split:
 def trained(name: str, split: Split, **options) -> tuple[Objective, set[str]]:
     """The pair after an epoch of one update, and the parameters that it moved."""
     torch.manual_seed(0)
-    known = zoo.pair(name).options
+    known = pairs.pair(name).options
     small = {"hidden": (6,), "z_dim": 3} | options
     given = {key: value for key, value in small.items() if key in known}
-    objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+    objective = pairs.pair(name).on(split.dataset, **given)[0]
     before = {key: value.clone() for key, value in objective.named_parameters()}
     list(fit(objective, split, epochs=1, batch_labelled=20, batch_unlabelled=2_000))
     return objective, {
@@ -32,7 +32,7 @@ def trained(name: str, split: Split, **options) -> tuple[Objective, set[str]]:
 
 
 def test_most_pairs_offer_them() -> None:
-    continuous = set(zoo.names()) - {"gaussianmixture", "supervised"}
+    continuous = set(pairs.names()) - {"gaussianmixture", "supervised"}
     assert continuous - {"untapped"} == set(having("flows"))  # that one's z has a flow of its own
     assert {"m2", "m1m2", "adgm", "sdgm", "factored"} <= set(having("label_inference"))
 
@@ -69,7 +69,7 @@ def test_all_classes_at_the_top_are_the_plain_enumeration(name, split) -> None:
     for top in (10, None):
         options = {"hidden": (6,), "z_dim": 3, "top_classes": top, "kl": "analytic"}
         torch.manual_seed(0)
-        objective = zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, options))
+        objective = pairs.pair(name).on(split.dataset, **options)[0]
         torch.manual_seed(1)
         with torch.no_grad():  # noise by class differs in order: compare means
             bounds.append(torch.stack([objective.bound(x) for _ in range(40)]))

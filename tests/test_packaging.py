@@ -123,10 +123,11 @@ def test_importing_takes_what_is_needed(code: str, needed: list[str]) -> None:
 
 
 def test_what_the_package_names_is_that_of_its_modules() -> None:
+    from pyro_ssvae.experiments.pairs import pair
     from pyro_ssvae.inference.objective import Objective
     from pyro_ssvae.training.fit import fit
 
-    assert (pyro_ssvae.Objective, pyro_ssvae.fit) == (Objective, fit)
+    assert (pyro_ssvae.Objective, pyro_ssvae.fit, pyro_ssvae.pair) == (Objective, fit, pair)
     assert set(pyro_ssvae.__all__) <= set(dir(pyro_ssvae))
 
 
@@ -137,10 +138,11 @@ def test_the_package_has_nothing_else() -> None:
         from pyro_ssvae import Objektive  # noqa: F401
 
 
-def test_the_core_does_not_import_the_zoo() -> None:
+def test_the_core_does_not_import_the_pairs() -> None:
     assert python(
         "import sys, pyro_ssvae, pyro_ssvae.data, pyro_ssvae.nn, pyro_ssvae.evaluation\n"
-        "print([m for m in ('models', 'guides', 'zoo') if f'pyro_ssvae.{m}' in sys.modules])"
+        "rooms = ('models', 'guides', 'experiments')\n"
+        "print([room for room in rooms if f'pyro_ssvae.{room}' in sys.modules])"
     ) == "[]"
 
 

@@ -21,11 +21,11 @@ from pyro_ssvae.contract import (
 )
 from pyro_ssvae.data import Split, load
 from pyro_ssvae.evaluation.evaluate import fit_classifier
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.terms import Part, Term, evaluated
 
-pytestmark = pytest.mark.parametrize("name", zoo.names())
+pytestmark = pytest.mark.parametrize("name", pairs.names())
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def split() -> Split:
 def build(name: str, split: Split, seed: int = 0) -> Objective:
     torch.manual_seed(seed)
     small = {"hidden": (6,), "z_dim": 3}
-    given = {key: value for key, value in small.items() if key in zoo.pair(name).options}
-    return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, given))
+    given = {key: value for key, value in small.items() if key in pairs.pair(name).options}
+    return pairs.pair(name).on(split.dataset, **given)[0]
 
 
 def rows(split: Split, n: int = 5) -> tuple[Tensor, Tensor]:
@@ -53,7 +53,7 @@ def snapshot(module: nn.Module) -> dict[str, Tensor]:
 
 
 def test_model_and_guide_take_x_and_an_optional_y(name) -> None:
-    pair = zoo.pair(name)
+    pair = pairs.pair(name)
     for program in (pair.model, pair.guide):
         parameters = inspect.signature(program.forward).parameters
         assert list(parameters)[1:] == ["x", "y"]
@@ -77,14 +77,14 @@ def test_what_a_pair_may_have_is_as_the_contract_says(name, split) -> None:
 
 
 def test_docstrings_begin_with_the_factorisation_and_then_the_source(name) -> None:
-    pair = zoo.pair(name)
+    pair = pairs.pair(name)
     for program, letter in ((pair.model, "p"), (pair.guide, "q")):
         assert inspect.getdoc(program).splitlines()[0].startswith(f"{letter}(")
     assert pair.source.endswith(".")
 
 
 def test_files_are_short_and_named_after_the_pair(name) -> None:
-    pair = zoo.pair(name)
+    pair = pairs.pair(name)
     for program in (pair.model, pair.guide):
         path = Path(inspect.getfile(program))
         assert path.stem.replace("_", "") == name
@@ -92,7 +92,7 @@ def test_files_are_short_and_named_after_the_pair(name) -> None:
 
 
 def test_sizes_that_are_not_positive_are_refused(name) -> None:
-    model = zoo.pair(name).model
+    model = pairs.pair(name).model
     wanted = inspect.signature(model).parameters
     usual = {"x_dim": 64, "y_dim": 10, "y_dims": 10, "image_shape": None}
     given = {key: value for key, value in usual.items() if key in wanted}

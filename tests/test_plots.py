@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae import Objective, data
 from pyro_ssvae.data import Split
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
@@ -30,7 +30,7 @@ def build(name: str, split: Split, **options: Any) -> Objective:
     values = {"hidden": (4,)} | ({} if name == "supervised" else {"z_dim": 2}) | options
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return zoo.build(name, split.dataset, zoo.resolve(name, split.dataset, values))
+        return pairs.pair(name).on(split.dataset, **values)[0]
 
 
 @pytest.fixture(scope="module")

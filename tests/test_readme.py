@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyro
 
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -21,4 +21,4 @@ def test_python_runs_as_pasted(capsys) -> None:
 
 def test_zoo_has_a_row_for_every_pair() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", README, flags=re.MULTILINE)
-    assert sorted(rows) == zoo.names()
+    assert sorted(rows) == pairs.names()

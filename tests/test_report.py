@@ -15,8 +15,9 @@ import torch
 from pyro_ssvae import data
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.evaluation.references import REFERENCES
-from pyro_ssvae.experiments import zoo
-from pyro_ssvae.experiments.compare import TABLE
+from pyro_ssvae.experiments import pairs
+from pyro_ssvae.experiments.compare import section
+from pyro_ssvae.experiments.folder import TABLE
 from pyro_ssvae.report import comparison_plots, plots
 from pyro_ssvae.report import page as report
 
@@ -52,7 +53,7 @@ class Page(HTMLParser):
 
 def results(out: Path, *names: str, seeds: int = 2) -> dict[str, list[dict[str, Any]]]:
     """What the report is given: metrics of the runs, and of two references."""
-    pairs = {
+    trained = {
         name: [
             json.loads((out / "runs" / f"{name}-seed-{s}" / "metrics.json").read_text())
             for s in range(seeds)
@@ -61,7 +62,17 @@ def results(out: Path, *names: str, seeds: int = 2) -> dict[str, list[dict[str, 
     reference = {
         "seconds": 1.0, "options": "LogisticRegression()", "test": {"accuracy": 0.8, "nll": 0.5},
     }
-    return pairs | {name: [{"seed": s, **reference} for s in range(seeds)] for name in REFERENCES}
+    return trained | {name: [{"seed": s, **reference} for s in range(seeds)] for name in REFERENCES}
+
+
+def html(out: Path, results: dict[str, list[dict[str, Any]]]) -> str:
+    """The report of a comparison on digits."""
+    dataset = data.load("digits")
+    sections = [
+        section(out, pairs.pair(metrics[0]["model"]), metrics, dataset)
+        for metrics in results.values() if "model" in metrics[0]
+    ]
+    return report.html(results, sections, "runs.csv")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +153,7 @@ def test_a_report_speaks_of_classes_in_samples_of_those_models_that_have_them(
     comparison: Path
 ) -> None:
     for name, expected in (("m2", True), ("vae", False)):
-        text = report.html(comparison, results(comparison, name), data.load("digits"))
+        text = html(comparison, results(comparison, name))
         assert ("drawn from the model, class by class" in text) is expected
 
 
@@ -156,7 +167,7 @@ def test_a_model_has_the_same_colour_everywhere(
             comparison_plots, name,
             lambda values, colors, draw=draw: given.append(dict(colors)) or draw(values, colors),
         )
-    text = report.html(comparison, results(comparison, *PAIRS), data.load("digits"))
+    text = html(comparison, results(comparison, *PAIRS))
     accuracies, curves = given
     assert accuracies == curves and list(accuracies) == [*PAIRS, *REFERENCES]
     assert len(set(accuracies.values())) == 5
@@ -180,7 +191,7 @@ def test_clipped_probabilities_have_a_footnote(clipped: float, comparison: Path)
     given = results(comparison, "m2")
     for run in given["LabelSpreading"]:
         run["clipped"] = clipped
-    text = report.html(comparison, given, data.load("digits"))
+    text = html(comparison, given)
     assert ("† LabelSpreading gives 25.00% of the test labels" in text) is (clipped > 0)
     assert ("0.500 ± 0.000 †</td>" in text) is (clipped > 0)
 
@@ -222,7 +233,7 @@ def test_the_table_is_that_of_the_markdown(text: str, comparison: Path) -> None:
 def test_every_pair_has_a_section_with_its_factorisation_source_and_options(page: Page) -> None:
     text = "".join(page.text)
     for name in PAIRS:
-        pair = zoo.pair(name)
+        pair = pairs.pair(name)
         assert pair.factorisation in text and pair.source in text
     assert text.count("hidden=[16]") == 3 and text.count("z_dim=2") == 2
 
@@ -241,13 +252,13 @@ def test_a_report_tells_the_data_the_labels_the_epochs_the_seeds_and_the_version
 
 @pytest.mark.parametrize("names", [("vae",), ("supervised",), ("supervised", "vae")])
 def test_a_report_can_be_made_of_any_pairs(names: tuple[str, ...], comparison: Path) -> None:
-    page = Page(report.html(comparison, results(comparison, *names), data.load("digits")))
+    page = Page(html(comparison, results(comparison, *names)))
     headings = [text for text in page.text if text in PAIRS]
     assert [name for name in PAIRS if name in headings] == [n for n in PAIRS if n in names]
 
 
 def test_a_report_can_be_made_of_one_seed(comparison: Path) -> None:
-    page = Page(report.html(comparison, results(comparison, "m2", seeds=1), data.load("digits")))
+    page = Page(html(comparison, results(comparison, "m2", seeds=1)))
     assert "50 labels, 2 epochs, 1 seed, cpu" in "".join(page.text)
 
 
@@ -259,13 +270,13 @@ def test_runs_that_stopped_at_different_epochs_fit_in_one_report(
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     with history.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1
-    assert Page(report.html(out, results(out, "m2"), data.load("digits"))).all("img")
+    assert Page(html(out, results(out, "m2"))).all("img")
 
 
 def test_text_from_outside_is_escaped(comparison: Path) -> None:
     injected = results(comparison, "m2")
     injected["m2"][0]["data"] = "<b>&data"
     injected["<i>a"] = injected.pop(REFERENCES[0])
-    text = report.html(comparison, injected, data.load("digits"))
+    text = html(comparison, injected)
     assert "<b>&" not in text and "<i>" not in text
     assert "&lt;b&gt;&amp;data" in text and "&lt;i&gt;a" in text

@@ -19,7 +19,7 @@ import torch
 
 from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import machine, runs
 from pyro_ssvae.report import page as report
 from pyro_ssvae.report import plots
 from pyro_ssvae.system.files import locked
@@ -183,7 +183,7 @@ def test_the_split_of_a_run_is_kept(finished: Path, digits_split: Split) -> None
 
 def test_a_checkpoint_loads_without_running_code(finished: Path) -> None:
     saved = torch.load(finished / "checkpoint.pt", weights_only=True)
-    assert saved["settings"]["model"] == "m2"
+    assert saved["record"]["model"] == "m2"
     assert len(saved["history"]) == 2
 
 
@@ -192,7 +192,7 @@ def test_a_loaded_run_has_the_weights_the_settings_and_the_split(
 ) -> None:
     run = runs.load(finished, device="cpu")
     assert same(dict(run.objective.state_dict()), dict(checkpoint(finished)["objective"]))
-    assert run.settings["options"]["z_dim"] == 2
+    assert run.record.options["z_dim"] == 2
     assert torch.equal(run.split.labelled, digits_split.labelled)
     assert run.split.seed == digits_split.seed
 
@@ -470,7 +470,7 @@ def test_overwriting_replaces_the_run(run: Path, digits_split: Split) -> None:
         device="cpu",
     )
     assert json.loads((run / "metrics.json").read_text()) == metrics
-    assert metrics["model"] == checkpoint(run)["settings"]["model"] == "supervised"
+    assert metrics["model"] == checkpoint(run)["record"]["model"] == "supervised"
     assert len(history(run)) == 1
     assert [path.name for path in (run / "figures").iterdir()] == ["learning_curves.png"]
 
@@ -605,10 +605,10 @@ def test_a_broken_checkpoint_is_refused(damage: Any, run: Path, digits_split: Sp
 @pytest.mark.parametrize("change", [
     lambda saved: [1, 2],
     lambda saved: {"weights": saved["objective"]},
-    lambda saved: saved | {"settings": {}},
+    lambda saved: saved | {"record": {}},
     lambda saved: {key: value for key, value in saved.items() if key != "training"},
     lambda saved: saved | {"objective": dict(list(saved["objective"].items())[1:])},
-], ids=["a list", "other keys", "no settings", "no stopping", "a weight missing"])
+], ids=["a list", "other keys", "no record", "no stopping", "a weight missing"])
 def test_a_torch_file_that_is_no_checkpoint_of_a_run_is_refused(change: Any, run: Path) -> None:
     torch.save(change(checkpoint(run)), run / "checkpoint.pt")
     with pytest.raises(InputError, match="checkpoint.pt: expected a checkpoint of train"):
@@ -625,7 +625,7 @@ class Intruder:
         return open, (str(self.path), "w")
 
 
-@pytest.mark.parametrize("place", ["settings", "history", "objective", "optimizer", None], ids=str)
+@pytest.mark.parametrize("place", ["record", "history", "objective", "optimizer", None], ids=str)
 def test_code_in_a_checkpoint_is_not_run(
     place: str | None, run: Path, tmp_path: Path, digits_split: Split
 ) -> None:
@@ -681,19 +681,22 @@ def place(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return training_state(saved, place=saved["training"]["place"] | changes)
 
 
-def settings(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return saved | {"settings": saved["settings"] | changes}
+def recorded(saved: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return saved | {"record": saved["record"] | changes}
 
 
 BROKEN = {
-    "settings are a list": lambda s: s | {"settings": [1]},
-    "the model is a number": lambda s: settings(s, model=1),
-    "the data set is a tensor": lambda s: settings(s, data=torch.zeros(2)),
-    "the options are a text": lambda s: settings(s, options="z_dim"),
-    "an option is a tensor": lambda s: settings(s, options={"z_dim": torch.zeros(2)}),
-    "an option is a dictionary": lambda s: settings(s, options={"z_dim": {}}),
-    "a size is a text": lambda s: settings(s, options=s["settings"]["options"] | {"z_dim": "2"}),
-    "an option has a number for a name": lambda s: settings(s, options={1: 2}),
+    "the record is a list": lambda s: s | {"record": [1]},
+    "the model is a number": lambda s: recorded(s, model=1),
+    "the data set is a tensor": lambda s: recorded(s, data=torch.zeros(2)),
+    "the fingerprint is a number": lambda s: recorded(s, data_fingerprint=1),
+    "the seed is a flag": lambda s: recorded(s, seed=True),
+    "capture is as asked for": lambda s: recorded(s, capture="auto"),
+    "the options are a text": lambda s: recorded(s, options="z_dim"),
+    "an option is a tensor": lambda s: recorded(s, options={"z_dim": torch.zeros(2)}),
+    "an option is a dictionary": lambda s: recorded(s, options={"z_dim": {}}),
+    "a size is a text": lambda s: recorded(s, options=s["record"]["options"] | {"z_dim": "2"}),
+    "an option has a number for a name": lambda s: recorded(s, options={1: 2}),
     "history is a text": lambda s: s | {"history": "long"},
     "history is of lists": lambda s: s | {"history": [[1], [2]]},
     "history has no epochs": lambda s: s | {"history": [{}, {}]},
@@ -766,9 +769,9 @@ def test_a_flipped_bit_in_the_weights_is_noticed(run: Path) -> None:
 @pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta", ""])
 def test_a_device_that_cannot_train_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"expected a device .*got '{name}'"):
-        runs.choose_device(name)
+        machine.choose_device(name)
 
 
 def test_the_automatic_device_is_the_gpu_where_there_is_one() -> None:
     expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert runs.choose_device("auto").type == expected
+    assert machine.choose_device("auto").type == expected

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from pyro_ssvae.data import PARTS, SOURCES, Dataset, from_arrays, load
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.recipes import KIND_OF, KINDS
 
 
 @pytest.fixture(scope="module")
@@ -104,22 +104,15 @@ def test_a_data_set_is_the_same_every_time(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "likelihood"), [("digits", "bernoulli"), ("moons", "normal"), ("circles", "normal")]
+    ("name", "kind"), [("digits", "digits"), ("moons", "plane"), ("circles", "plane")]
 )
-def test_points_in_the_plane_have_a_normal_likelihood_and_images_none_by_default(
-    name: str, likelihood: str
-) -> None:
-    assert load(name).defaults.get("likelihood", "bernoulli") == likelihood
+def test_a_data_set_is_of_a_kind(name: str, kind: str) -> None:
+    assert load(name).kind == kind
 
 
-def test_every_data_set_has_a_preset_and_every_preset_a_data_set() -> None:
-    assert list(PRESETS) == list(SOURCES)
-
-
-@pytest.mark.parametrize("name", ["digits", "moons", "circles"])
-def test_the_defaults_of_a_data_set_are_its_preset_and_its_own_to_change(name: str) -> None:
-    data = load(name)
-    assert data.defaults == PRESETS[name] and data.defaults is not PRESETS[name]
+def test_every_data_set_has_a_kind_and_every_kind_has_options() -> None:
+    assert list(KIND_OF) == list(SOURCES)
+    assert {*KIND_OF.values(), ""} == set(KINDS)
 
 
 # The folder of data files
@@ -212,14 +205,20 @@ def test_the_data_set_is_a_copy_of_the_arrays() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "likelihood"),
-    [(0, 1, "bernoulli"), (0.2, 0.8, "bernoulli"), (-0.1, 1, "normal"), (0, 1.1, "normal")],
+    ("low", "high", "within"), [(0, 1, True), (0.2, 0.8, True), (-0.1, 1, False), (0, 1.1, False)],
 )
-def test_values_outside_0_to_1_have_a_normal_likelihood_by_default(
-    low: float, high: float, likelihood: str
+def test_a_data_set_knows_whether_its_values_are_within_0_to_1(
+    low: float, high: float, within: bool
 ) -> None:
     data = from_arrays(**arrays(x=np.linspace(low, high, 600).reshape(100, 6)))
-    assert data.defaults.get("likelihood", "bernoulli") == likelihood
+    assert data.within_unit is within
+
+
+def test_data_of_ones_own_are_of_no_kind_unless_said_otherwise() -> None:
+    assert from_arrays(**arrays()).kind == ""
+    assert from_arrays(**arrays(), kind="plane").kind == "plane"
+    with pytest.raises(InputError, match="unknown kind of data 'plain'.*did you mean 'plane'"):
+        from_arrays(**arrays(), kind="plain")
 
 
 @pytest.mark.parametrize(

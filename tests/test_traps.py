@@ -12,7 +12,7 @@ from torch.distributions import kl_divergence
 from pyro_ssvae import Objective, guides, models, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import load
-from pyro_ssvae.experiments import zoo
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots, RelaxedOneHots
 from pyro_ssvae.training.moments import Moment
@@ -31,12 +31,12 @@ def pair() -> tuple[models.M2, guides.M2]:
     return model, guides.M2(model, hidden=(5,))
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_model_and_guide_share_no_key_of_the_parameter_store(name) -> None:
     # Two modules with equally named children would share parameters under pyro.optim: the
     # second's would never move.
     dataset = load("digits")
-    objective = zoo.build(name, dataset, zoo.resolve(name, dataset, {}))
+    objective = pairs.pair(name).on(dataset)[0]
     elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
     with pyro.get_param_store().scope():
         svi = SVI(objective.model, objective.guide, pyro.optim.Adam({}), elbo)
@@ -86,12 +86,12 @@ def test_after_clearing_the_store_a_second_pair_trains_under_plain_svi() -> None
             assert not any(torch.equal(a, b) for a, b in zip(before, after))
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", pairs.names())
 def test_no_guide_has_a_factor(name) -> None:
     # pyro.factor in a guide multiplies its gradient by (1 + loss): every site of a guide is one of
     # the model, and what is no bound is a named term outside the trace.
     dataset = load("digits")
-    objective = zoo.build(name, dataset, zoo.resolve(name, dataset, {}))
+    objective = pairs.pair(name).on(dataset)[0]
     x = dataset.x[:2]
     assert query.sites(objective.guide, x) <= query.sites(objective.model, x)
 

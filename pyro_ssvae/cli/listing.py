@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
+from pyro_ssvae.cli.values import shown
 from pyro_ssvae.errors import one_of
-from pyro_ssvae.experiments import zoo
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.experiments.pairs import names, pair
+from pyro_ssvae.recipes import KIND_OF
 from pyro_ssvae.system.docstrings import paragraph
 
 
@@ -14,8 +15,11 @@ def pairs() -> str:
     """The names of the pairs, each with the factorisation of its model."""
     formatter = click.HelpFormatter(max_width=100)
     with formatter.section("Pairs, each by its model"):
-        formatter.write_dl([(name, paragraph(zoo.pair(name).model, 0)) for name in zoo.names()])
-    formatter.write("\n`pyro-ssvae list m2` shows m2's paper, its guide and its options.\n")
+        formatter.write_dl([(name, paragraph(pair(name).model, 0)) for name in names()])
+    formatter.write(
+        "\n`pyro-ssvae list m2` shows m2's paper, its guide and its options.\n"
+        "A pair of your own goes by its place, such as mypackage.module:Mine.\n"
+    )
     return formatter.getvalue()
 
 
@@ -25,22 +29,26 @@ def options(name: str, data: str) -> str:
     Raises:
         InputError: If there is no such pair or no such data set.
     """
-    pair = zoo.pair(name)
-    one_of("data set", data, PRESETS)
-    values = pair.values(PRESETS[data])
+    listed = pair(name)
+    one_of("data set", data, KIND_OF)
+    values = listed.values(KIND_OF[data])
     formatter = click.HelpFormatter(max_width=100)
-    model, guide = pair.factorisation.split(";  ")
+    about = {"model": paragraph(listed.model, 0), "guide": paragraph(listed.guide, 0),
+             "from": listed.source}
     with formatter.section(name):
-        formatter.write_dl([("model", model), ("guide", guide), ("from", pair.source)])
+        formatter.write_dl([(what, text) for what, text in about.items() if text])
     for owner in ("model", "guide", "objective", "training"):
         rows = [
-            (f"{option.name}={zoo.shown(values[option.name])}", option.meaning)
-            for option in pair.options.values()
-            if option.owner == owner and pair.takes(option.name)
+            (f"{option.name}={shown(values[option.name])}", option.meaning)
+            for option in listed.options.values()
+            if option.owner == owner and option.name in values and listed.takes(option.name)
         ]
         if rows:
             whose = "training" if owner == "training" else f"the {owner}"
             with formatter.section(f"Options of {whose}, as used on {data}"):
                 formatter.write_dl(rows)
-    formatter.write("\nAnother value is given by --set NAME=VALUE.\n")
+    formatter.write("\nAnother value is given by --set NAME=VALUE")
+    if listed.shared:
+        formatter.write(f", and for one program by {', '.join(listed.shared)}")
+    formatter.write(".\n")
     return formatter.getvalue()

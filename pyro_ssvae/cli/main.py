@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from pyro_ssvae import __version__
 from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.experiments.plan import DEFAULTS
+from pyro_ssvae.recipes import KIND_OF
 from pyro_ssvae.system.signals import Interrupted, Signals
 
 Command = Callable[..., Any]
@@ -39,6 +41,18 @@ def _interruption(error: Interrupted, arguments: list[str]) -> str:
     return f"{error}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
 
 
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Find pairs of one's own in the current folder too, after all else."""
+    path = list(sys.path)
+    if "" not in path:
+        sys.path.append("")
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
 class _Commands(click.Group):
     """Shows what this library raises as one line: exit status 2 for input, 1 for a lost run."""
 
@@ -48,7 +62,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with Signals(), enough_memory():
+            with Signals(), enough_memory(), _current_folder():
                 return super().invoke(ctx)
         except Interrupted as error:
             click.echo(_interruption(error, ctx.obj), err=True)
@@ -71,13 +85,15 @@ def main() -> None:
 
 _data = click.option(
     "--data", "data_name", default="digits", show_default=True,
-    help="Data set: " + ", ".join(PRESETS) + ".",
+    help="Data set: " + ", ".join(KIND_OF) + ".",
 )
 _data_root = click.option(
     "--data-root", type=click.Path(), default=None,
     help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.",
 )
-_device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+_device = click.option(
+    "--device", default=DEFAULTS["device"], show_default=True, help="auto, cpu or cuda.",
+)
 
 
 @main.command("list")
@@ -104,19 +120,19 @@ def _data_options(command: Command) -> Command:
 
 def _training_options(command: Command) -> Command:
     for option in reversed((
-        click.option("--epochs", default=50, show_default=True,
+        click.option("--epochs", default=DEFAULTS["epochs"], show_default=True,
                      help="Passes over the unlabelled data."),
-        click.option("--batch-labelled", default=100, show_default=True,
+        click.option("--batch-labelled", default=DEFAULTS["batch_labelled"], show_default=True,
                      help="Labelled examples in a batch."),
-        click.option("--batch-unlabelled", default=100, show_default=True,
-                     help="Unlabelled examples in a batch."),
-        click.option("--patience", type=int, default=None,
+        click.option("--batch-unlabelled", default=DEFAULTS["batch_unlabelled"],
+                     show_default=True, help="Unlabelled examples in a batch."),
+        click.option("--patience", type=int, default=DEFAULTS["patience"],
                      help="Stop after so many epochs without better validation; keep the best."),
         click.option("--aggressive", is_flag=True,
                      help="Begin with aggressive training of the guide (He et al. 2019)."),
-        click.option("--capture", default="auto", show_default=True,
+        click.option("--capture", default=DEFAULTS["capture"], show_default=True,
                      help="Compile updates to one graph: auto, on or off."),
-        click.option("--precision", default="fp32", show_default=True,
+        click.option("--precision", default=DEFAULTS["precision"], show_default=True,
                      help="Of matrix products in training: fp32 or bf16."),
         _device,
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -132,23 +148,28 @@ def _training_options(command: Command) -> Command:
 @main.command()
 @click.argument("model")
 @_data_options
-@click.option("--seed", default=0, show_default=True, help="Of split, weights, batches and noise.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, batches and noise.")
+@click.option("--split-seed", type=int, default=None, help="Of the split; default --seed.")
 @_training_options
 def train(
-    model: str, data_name: str, data_root: str | None, labels: int, missing: float, seed: int,
-    settings: tuple[str, ...], out: str, **training: Any,
+    model: str, data_name: str, data_root: str | None, labels: int, missing: float,
+    split_seed: int | None, settings: tuple[str, ...], out: str, **plan: Any,
 ) -> None:
-    """Train MODEL and write metrics, history, split, checkpoint and figures."""
-    from pyro_ssvae import data
-    from pyro_ssvae.experiments import runs, zoo
+    """Train MODEL and write metrics, history, split, checkpoint and figures.
+
+    MODEL is one of `list`, or a pair of your own by its place, such as mypackage.module:Mine.
+    """
+    from pyro_ssvae import data, pair
+    from pyro_ssvae.cli import values
+    from pyro_ssvae.experiments import runs
     from pyro_ssvae.system.progress import say
 
-    options = zoo.parse(settings, zoo.pair(model).options)
-    split = data.load(data_name, data_root).split(labels, seed=seed, missing=missing)
+    which = pair(model)
+    options = values.of_pair(settings, which.known)
+    drawn = plan["seed"] if split_seed is None else split_seed
+    split = data.load(data_name, data_root).split(labels, seed=drawn, missing=missing)
     with enough_memory(**options):
-        metrics = runs.train(
-            model, split, out, options=options, progress=True, log=say, **training
-        )
+        metrics = runs.train(which, split, out, options=options, progress=True, log=say, **plan)
     _print_metrics(metrics["test"])
     click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")
 
@@ -177,17 +198,23 @@ def _print_metrics(metrics: dict[str, float | None]) -> None:
 @click.option("--seeds", default=5, show_default=True, help="Number of splits.")
 @_training_options
 def compare(
-    models: tuple[str, ...], data_name: str, data_root: str | None, out: str, **arguments: Any
+    models: tuple[str, ...], data_name: str, data_root: str | None, settings: tuple[str, ...],
+    out: str, **arguments: Any,
 ) -> None:
-    """Train MODELS on the same splits; write a table and a report with figures."""
-    from pyro_ssvae import data
+    """Train MODELS on the same splits; write a table and a report with figures.
+
+    An option of one model is set by --set MODEL.NAME=VALUE.
+    """
+    from pyro_ssvae import data, pair
+    from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import compare as comparison
-    from pyro_ssvae.experiments import zoo
     from pyro_ssvae.system.progress import say
 
-    for name in models:
-        zoo.pair(name)
+    pairs = [pair(model) for model in models]
+    options = values.of_comparison(settings, pairs)
     dataset = data.load(data_name, data_root)
-    report = comparison.compare(models, dataset, out, log=say, progress=True, **arguments)
-    click.echo("\n" + (Path(out) / comparison.TABLE).read_text())
-    click.echo(f"The report is {report.resolve()}")
+    result = comparison.compare(
+        pairs, dataset, out, options=options, log=say, progress=True, **arguments
+    )
+    click.echo("\n" + result.table)
+    click.echo(f"The report is {result.report.resolve()}")

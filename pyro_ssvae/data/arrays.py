@@ -20,6 +20,7 @@ def from_arrays(
     test: float = 0.2,
     validation: float = 0.1,
     image_shape: tuple[int, int] | None = None,
+    kind: str = "",
     class_names: Sequence[str] | None = None,
 ) -> Dataset:
     """A data set of your own.
@@ -32,7 +33,9 @@ def from_arrays(
         test: fraction of the examples set aside for testing: class by class, and of multi-label
             data, where that cannot be, at random.
         validation: fraction of them that a split sets aside for validation.
-        image_shape: (height, width), for the figures.
+        image_shape: (height, width), for the figures, and for pairs that look at images.
+        kind: The kind of data that they are like, whose options pairs are built with unless told
+            otherwise: ``"digits"``, ``"mnist"``, ``"plane"`` or ``"features"``.
         class_names: the names of the K classes, or of the L labels, for the figures.
 
     Raises:
@@ -72,6 +75,6 @@ def from_arrays(
         test=torch.from_numpy(np.sort(test_index)),
         validation=round(validation * len(labels)),
         image_shape=image_shape,
-        defaults={"likelihood": "normal"} if images.min() < 0 or images.max() > 1 else {},
+        kind=kind,
         class_names=None if class_names is None else tuple(map(str, class_names)),
     )

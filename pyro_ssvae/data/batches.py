@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data.dataset import Split
+from pyro_ssvae.data.split import Split
 from pyro_ssvae.errors import InputError, positive
 
 MOST_LABELLED = 1_000_000  # a batch repeats the labelled examples, and would fill any memory

@@ -1,24 +1,20 @@
-"""A data set in memory and its split into labelled, unlabelled, validation and test parts."""
+"""A data set in memory."""
 
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pyro_ssvae.data import draws, indices
-from pyro_ssvae.errors import InputError
-from pyro_ssvae.system.files import write_text
-
-PARTS = ("labelled", "unlabelled", "validation", "test")
+from pyro_ssvae.data.fingerprint import fingerprint
+from pyro_ssvae.data.split import Split
+from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.recipes import KINDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +30,15 @@ class Dataset:
         test: (T,) int64 indices of the examples set aside for testing.
         validation: number of examples a split sets aside for validation by default.
         image_shape: (height, width) with height * width = D, or None where x is no image.
-        defaults: options that a pair is built with on this data unless told otherwise.
+        kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
+            built with unless told otherwise; ``""`` is that of data of one's own.
         class_names: the names of the K classes or, multi-label, of the L labels, for figures; None
             where they have none but their numbers.
 
     Raises:
         InputError: if shapes disagree, x is not finite, a label is outside 0..K-1 (or -1..1), test
-            holds no indices of examples, each once, or there is another number of names.
+            holds no indices of examples, each once, there is another number of names, or no such
+            kind of data.
     """
 
     name: str
@@ -50,7 +48,7 @@ class Dataset:
     test: Tensor
     validation: int
     image_shape: tuple[int, int] | None = None
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = ""
     class_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +96,8 @@ class Dataset:
                 f"{self.name}: expected class_names for {named}"
                 f" {'labels' if self.multilabel else 'classes'}, got {len(self.class_names)}"
             )
+        if self.kind:
+            one_of("kind of data", self.kind, [kind for kind in KINDS if kind])
 
     @property
     def multilabel(self) -> bool:
@@ -108,6 +108,16 @@ class Dataset:
     def sizes(self) -> tuple[int, ...]:
         """Sizes of the one-hot blocks of a y: (K,) of a class, (2,) * L of L labels."""
         return (2,) * self.y.shape[1] if self.multilabel else (self.classes,)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The SHA-256 sum of all that pairs see: x, y, the number of classes, the image shape."""
+        return fingerprint(self.x, self.y, about=f"{self.classes} {self.image_shape};")
+
+    @cached_property
+    def within_unit(self) -> bool:
+        """Whether every x lies in [0, 1]."""
+        return len(self.x) == 0 or bool(self.x.min() >= 0 and self.x.max() <= 1)
 
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
@@ -175,8 +185,7 @@ class Dataset:
     def _check_split(self, labels: int, validation: int, seed: int, missing: float) -> None:
         if validation < 1:
             raise InputError(f"expected at least 1 validation example, got {validation}")
-        if not 0 <= seed < 2**64:
-            raise InputError(f"expected a seed of at most 64 bits, 0 <= seed < 2**64, got {seed}")
+        draws.check_seed(seed)
         if not 0 <= missing < 1:
             raise InputError(f"expected missing as a probability in [0, 1), got {missing}")
         if self.multilabel and labels < 1:
@@ -191,118 +200,3 @@ class Dataset:
                 f"{self.name}: expected at least one label for each of {self.classes} classes,"
                 f" got labels={labels}"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Which examples of a data set are labelled, unlabelled and held out.
-
-    Attributes:
-        dataset: the data.
-        labelled, unlabelled, validation: int64 indices into the data set, disjoint, none empty.
-        seed: of the draw, at least 0.
-        hidden: (N, L) bool, the labels of labelled examples that :meth:`examples` gives as
-            unknown; None where it hides none.
-
-    Raises:
-        InputError: if a part is empty, an index is none of an example or stands twice, or hidden
-            has another shape than the labels or hides one of an example that is not labelled.
-    """
-
-    dataset: Dataset
-    labelled: Tensor
-    unlabelled: Tensor
-    validation: Tensor
-    seed: int
-    hidden: Tensor | None = None
-
-    def __post_init__(self) -> None:
-        parts = {name: getattr(self, name) for name in PARTS}
-        for name, part in parts.items():
-            if name != "test" and part.numel() == 0:
-                raise InputError(f"expected at least one {name} example in a split, got none")
-        indices.check("indices", torch.cat(list(parts.values())), len(self.dataset.y))
-        if self.hidden is not None:
-            self._check_hidden(self.hidden)
-
-    def _check_hidden(self, hidden: Tensor) -> None:
-        y = self.dataset.y
-        if not self.dataset.multilabel or hidden.shape != y.shape or hidden.dtype != torch.bool:
-            raise InputError(
-                f"expected hidden as booleans (N, L) beside labels y of shape (N, L), got"
-                f" {hidden.dtype} {tuple(hidden.shape)} beside {tuple(y.shape)}"
-            )
-        elsewhere = hidden.any(dim=1)
-        elsewhere[self.labelled] = False
-        if elsewhere.any():
-            raise InputError(
-                "expected hidden labels of labelled examples only, got some of example"
-                f" {int(elsewhere.nonzero()[0])}"
-            )
-
-    @property
-    def test(self) -> Tensor:
-        """int64 indices of the test examples."""
-        return self.dataset.test
-
-    def part(self, name: str) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and y (n, K) of one of :data:`PARTS`, as :meth:`examples` gives them."""
-        return self.examples(getattr(self, name))
-
-    def examples(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and one-hot y (n, K) at int64 indices (n,), or (..., n) throughout.
-
-        Multi-label y is (n, sum(sizes)): a block (absent, present) for each label, side by side,
-        one-hot where the label is known and NaN throughout where it is unknown or hidden.
-        """
-        x, y = self.dataset.x[index], self.dataset.y[index]
-        if self.hidden is not None:
-            y = y.masked_fill(self.hidden[index], -1)
-        blocks = F.one_hot(y.clamp_min(0), self.dataset.classes).to(x.dtype)
-        if self.dataset.multilabel:
-            blocks = blocks.masked_fill((y < 0).unsqueeze(-1), torch.nan).flatten(-2)
-        return x, blocks
-
-    def to(self, device: torch.device | str) -> Split:
-        """The same split with its data on another device."""
-        moved = copy.copy(self)
-        for name in ("dataset", "labelled", "unlabelled", "validation"):
-            object.__setattr__(moved, name, getattr(self, name).to(device))
-        if self.hidden is not None:
-            object.__setattr__(moved, "hidden", self.hidden.to(device))
-        return moved
-
-    def save(self, path: str | Path) -> None:
-        """Write the indices as JSON; hidden labels as pairs of an example and a label."""
-        indices = {name: getattr(self, name).tolist() for name in PARTS}
-        content = {"data": self.dataset.name, "seed": self.seed, **indices}
-        if self.hidden is not None:
-            content["hidden"] = self.hidden.nonzero().tolist()
-        write_text(path, json.dumps(content) + "\n")
-
-    @classmethod
-    def load(cls, path: str | Path, dataset: Dataset) -> Split:
-        """Read a split written by :meth:`save`.
-
-        Raises:
-            InputError: if the file is no such split, or is one of another data set.
-        """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            name, seed = content["data"], int(indices.numbers([content["seed"]]))
-            if seed < 0:
-                raise ValueError(f"seed {seed}")
-            parts = {name: indices.numbers(content[name]) for name in PARTS}
-            pairs = indices.pairs(content["hidden"]) if "hidden" in content else None
-        # A list nested too deep is a RecursionError, a number too large for int64 a RuntimeError.
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise InputError(f"{path}: expected a saved split, got {error!r}") from None
-        if name != dataset.name:
-            raise InputError(f"{path}: expected a split of {dataset.name}, got one of {name}")
-        try:
-            indices.check("indices", torch.cat(list(parts.values())), len(dataset.y))
-            test = parts.pop("test")
-            hidden = None if pairs is None else indices.mask(pairs, dataset.y)
-            return cls(replace(dataset, test=test), **parts, seed=seed, hidden=hidden)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None

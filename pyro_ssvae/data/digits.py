@@ -9,11 +9,13 @@ from sklearn.datasets import load_digits
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.recipes import KIND_OF
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
     """The 1,797 images of 8 x 8 pixels."""
     images, labels = load_digits(return_X_y=True)
-    dataset = from_arrays(images / 16.0, labels, name=name, image_shape=(8, 8))
-    return replace(dataset, validation=200, defaults=dict(PRESETS[name]))
+    dataset = from_arrays(
+        images / 16.0, labels, name=name, image_shape=(8, 8), kind=KIND_OF[name]
+    )
+    return replace(dataset, validation=200)

@@ -11,6 +11,12 @@ from pyro_ssvae.errors import InputError
 Array = np.ndarray[Any, Any]
 
 
+def check_seed(seed: int) -> None:
+    """Raise :class:`InputError` unless a generator of random numbers takes this seed."""
+    if not 0 <= seed < 2**64:
+        raise InputError(f"expected a seed of at most 64 bits, 0 <= seed < 2**64, got {seed}")
+
+
 def balanced(
     shuffled: Array, y: Array, labels: int, classes: int, rng: np.random.Generator
 ) -> Array:

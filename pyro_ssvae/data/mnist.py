@@ -18,7 +18,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.recipes import KIND_OF
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -32,7 +32,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     images, labels, test = read_mnist(root)
     return Dataset(
         name=name, x=images, y=labels, classes=10, test=test, validation=10_000,
-        image_shape=(28, 28), defaults=dict(PRESETS[name]),
+        image_shape=(28, 28), kind=KIND_OF[name],
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +14,7 @@ from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.recipes import KIND_OF
 
 # Examples, features and labels: a file cut off after a whole line reads like a smaller one.
 SHAPES = {"yeast": (2_417, 103, 14), "scene": (2_407, 294, 6), "emotions": (593, 72, 6)}
@@ -28,8 +27,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """One of the data sets of :data:`SHAPES`, its features scaled to [0, 1] one by one."""
     x, y, names = read_mulan(name, root)
     x = MinMaxScaler(clip=True).fit_transform(x)
-    dataset = from_arrays(x, y, name=name, class_names=names)
-    return replace(dataset, defaults=dict(PRESETS[name]))
+    return from_arrays(x, y, name=name, kind=KIND_OF[name], class_names=names)
 
 
 def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array, list[str]]:

@@ -9,7 +9,7 @@ from sklearn.datasets import make_circles, make_moons
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.recipes import PRESETS
+from pyro_ssvae.recipes import KIND_OF
 
 # 10,000 to train with as in Jurasinski (2019), 1,000 to validate and 2,000 to test.
 POINTS, VALIDATION, TEST = 13_000, 1_000, 2_000
@@ -21,5 +21,5 @@ def load(name: str, root: Path | None = None) -> Dataset:
         x, y = make_moons(POINTS, noise=0.1, random_state=0)
     else:
         x, y = make_circles(POINTS, noise=0.05, factor=0.5, random_state=0)
-    dataset = from_arrays(x, y, name=name, test=TEST / POINTS)
-    return replace(dataset, validation=VALIDATION, defaults=dict(PRESETS[name]))
+    dataset = from_arrays(x, y, name=name, test=TEST / POINTS, kind=KIND_OF[name])
+    return replace(dataset, validation=VALIDATION)

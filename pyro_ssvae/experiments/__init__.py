@@ -1,1 +1,1 @@
-"""Runs kept in folders: the pairs by name, settings, checkpoints, comparisons."""
+"""Pairs by name, and their runs kept in folders: records, checkpoints, comparisons."""

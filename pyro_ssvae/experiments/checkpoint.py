@@ -1,4 +1,4 @@
-"""The checkpoint of a run: written whole, read safely, resumed with the same settings only."""
+"""The checkpoint of a run: written whole, read safely, resumed by the same run only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments import record
+from pyro_ssvae.experiments.folder import CHECKPOINT
+from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import replacing
 from pyro_ssvae.training.place import Place
 
-CHECKPOINT = "checkpoint.pt"
-KEYS = ("settings", "history", "objective", "training")
+KEYS = ("record", "history", "objective", "training")
 
 Number = (int, float)
 # The types of the parts of a checkpoint that are not weights.
-SETTINGS = {"model": str, "data": str, "labels": int, "seed": int, "options": dict}
 STOPPING = {"best": (*Number, type(None)), "best_epoch": int, "weights": dict}
 AGGRESSIVE = {"active": bool, "best": Number, "stale": int}
 TRAINING = {"place": dict, "step": dict, "stopping": list}
@@ -37,7 +38,9 @@ def save(folder: Path, content: dict[str, Any]) -> None:
 
 
 def read(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Read the checkpoint in a folder onto a device; tensors and plain values, no code.
+    """Read the checkpoint in a folder onto a device: its parts, and its :class:`Record`.
+
+    It holds tensors and plain values, no code.
 
     Raises:
         InputError: If it is broken, or holds something else than :func:`save` was given.
@@ -52,7 +55,7 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
         if missing := [key for key in KEYS if key not in saved]:
             raise ValueError(f"it has no {missing[0]}")
         _check(saved)
-        return saved
+        return saved | {"record": record.read(saved["record"])}
 
 
 @contextmanager
@@ -72,17 +75,10 @@ def reading(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def check_resumable(
-    folder: Path, saved: dict[str, Any], settings: dict[str, Any], epochs: int
-) -> None:
-    """Raise :class:`InputError` unless a checkpoint has the same settings, and epochs to go."""
-    old, new = ({**s, **s["options"]} for s in (saved["settings"], settings))
-    for key in (key for key in old if key != "options"):
-        if old[key] != new.get(key):
-            raise InputError(
-                f"{folder}: the run to resume has {key}={old[key]}, got {key}={new.get(key)};"
-                " give the same settings, or --overwrite to start anew"
-            )
+def check_resumable(folder: Path, saved: dict[str, Any], new: Record) -> None:
+    """Raise :class:`InputError` unless a checkpoint is of the same run, and has epochs to go."""
+    epochs = new.epochs
+    record.check_resumed(folder, saved["record"], new)
     if (done := len(saved["history"])) > epochs:
         raise InputError(f"{folder}: the run to resume has done {done} epochs, got epochs={epochs}")
     if saved["training"]["place"]["step"] and done == epochs:
@@ -92,11 +88,6 @@ def check_resumable(
 
 
 def _check(saved: dict[str, Any]) -> None:
-    _check_types("settings", saved["settings"], SETTINGS)
-    for part in (saved["settings"], saved["settings"]["options"]):
-        for name, value in part.items():
-            if name != "options" and not _plain(value):
-                raise ValueError(f"the setting {name} is no number, text or list of these")
     _check_history(saved["history"])
     _check_tensors("objective", saved["objective"])
     _check_training(saved["training"])
@@ -108,11 +99,6 @@ def _check_types(part: str, content: Any, types: dict[str, Any]) -> None:
     for name, wanted in types.items():
         if not isinstance(content.get(name), wanted):
             raise ValueError(f"{part} have no usable {name}")
-
-
-def _plain(value: Any) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return all(isinstance(v, (str, int, float, type(None))) for v in values)
 
 
 def _check_history(history: Any) -> None:

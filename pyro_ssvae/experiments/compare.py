@@ -2,162 +2,213 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive
+from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive, unknown
 from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
 from pyro_ssvae.evaluation.validation import check_support
-from pyro_ssvae.experiments import earlier, runs, zoo
-from pyro_ssvae.report import page as report
-from pyro_ssvae.report import tables
-from pyro_ssvae.report.page import RUNS, run_folder
+from pyro_ssvae.experiments import earlier, runs
+from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments.folder import REPORT, RUNS, RUNS_CSV, TABLE, TABLE_CSV, run_folder
+from pyro_ssvae.experiments.options import layered
+from pyro_ssvae.experiments.pairs import Pair, chosen, taken
+from pyro_ssvae.experiments.plan import Plan, completed
+from pyro_ssvae.experiments.record import Record
+from pyro_ssvae.report import page, tables
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
 
-TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 MOST_SEEDS = 1_000  # all splits are in memory
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison has found.
+
+    Attributes:
+        results: The metrics of each run by name, of the pairs and of the reference classifiers.
+        table: The table of means, in Markdown.
+        report: The path of the report.
+    """
+
+    results: dict[str, list[Metrics]]
+    table: str
+    report: Path
+
+
+class _Job(NamedTuple):
+    """A run to train: the pair, the split, the folder and the options that are given."""
+
+    pair: Pair
+    split: Split
+    folder: Path
+    options: dict[str, Any]
 
 
 def compare(
-    names: Sequence[str],
+    models: Sequence[str | Pair],
     dataset: Dataset,
     out: str | Path,
     *,
     labels: int = 50,
     seeds: int = 5,
     missing: float = 0.0,
-    epochs: int = 50,
-    settings: Iterable[str] = (),
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = False,
-    log: Callable[[str], None] = lambda line: None,
-    **training: Any,
-) -> Path:
+    options: Mapping[str, Any] | None = None,
+    **plan: Unpack[Plan],
+) -> Comparison:
     """Train every pair on the same splits, one for each seed, and tabulate the test metrics.
 
     Args:
-        names: of the pairs, in the table's order.
-        dataset: the data.
-        out: folder for ``table.md``, ``table.csv``, ``runs.csv``, ``report.html`` and the folders
-            of the runs, ``runs/NAME-seed-S``.
-        labels: labelled examples in each split.
-        seeds: number of splits; seed s = 0, 1, ... draws the split and all that is random in it.
-        missing: probability with which each label of the labelled examples is hidden, of
+        models: The pairs, or their names, in the table's order.
+        dataset: The data.
+        out: The folder for ``table.md``, ``table.csv``, ``runs.csv``, ``report.html`` and the
+            folders of the runs, ``runs/NAME-seed-S``.
+        labels: The number of labelled examples in each split.
+        seeds: The number of splits. Seed s = 0, 1, ... draws the split, and what is random in
+            training where the plan has no seed.
+        missing: The probability with which each label of the labelled examples is hidden, of
             multi-label data.
-        epochs: The number of passes over the unlabelled data.
-        settings: options as NAME=VALUE; each goes to every pair that takes it.
-        resume: Go on with the comparison in the folder, if there is one. Pairs that it has
-            trained and that are not named now keep their rows, after those of ``names``.
-        overwrite: Replace the comparison in the folder, if there is one. What it has not written
-            is left there.
-        progress: Whether to show how many runs are done, and the progress of each.
-        log: A function that takes a line as each run ends.
-        training: further arguments of :func:`pyro_ssvae.experiments.runs.train`.
-
-    Returns:
-        The path of the report.
+        options: The values of options by name; each goes to every pair that takes it. Those for
+            one pair are a mapping by its name: ``{"z_dim": 2, "m2": {"beta": 2.0}}``.
+        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`. To resume goes on with
+            the comparison in the folder: pairs that it has trained and that are not named now keep
+            their rows, after those of ``models``. To overwrite leaves there what no comparison has
+            written. ``log`` takes a line as each run ends.
 
     Raises:
-        InputError: as :func:`pyro_ssvae.experiments.runs.train`, before any training; or if a pair
+        InputError: As :func:`pyro_ssvae.experiments.runs.train`, before any training; or if a pair
             is named twice, no pair has one of the options, or a run whose row is to be kept has
-            other settings, epochs or seeds.
+            other settings, data, epochs or seeds.
     """
-    out = named_folder(out)
-    with locked(out):
-        return _compare(
-            names, dataset, out, labels=labels, seeds=seeds, missing=missing, epochs=epochs,
-            settings=settings, resume=resume, overwrite=overwrite, progress=progress, log=log,
-            **training,
-        )
-
-
-def _compare(
-    names: Sequence[str],
-    dataset: Dataset,
-    out: Path,
-    *,
-    labels: int,
-    seeds: int,
-    missing: float,
-    epochs: int,
-    settings: Iterable[str],
-    resume: bool,
-    overwrite: bool,
-    progress: bool,
-    log: Callable[[str], None],
-    **training: Any,
-) -> Path:
+    out, whole = named_folder(out), completed(plan)
+    pairs = [chosen(model) for model in models]
+    given = _options_of_each(pairs, options or {})
     positive(seeds=seeds)
     if seeds > MOST_SEEDS:
         raise InputError(f"expected seeds <= {MOST_SEEDS}, got {seeds}")
-    options = _options_of_each(names, settings)
-    runs.check_folder(out, TABLE, RUNS, resume=resume, overwrite=overwrite)
-    splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
-    jobs = [(name, split, run_folder(out, name, split.seed)) for name in names for split in splits]
-    if overwrite:
-        earlier.refuse_links([out / RUNS, *(folder for *_, folder in jobs)])
-    wanted = []
-    for name, split, folder in jobs:
-        prepared = runs.prepare(
-            name, split, folder, options=options[name], epochs=epochs, resume=resume,
-            overwrite=overwrite, **training,
-        )
-        if split is splits[0]:  # every split has the same data
-            check_support(prepared.objective, prepared.split)
-        if name == names[0]:
-            wanted.append(prepared.settings | {"epochs": epochs})
-    kept = earlier.kept(out, names, wanted) if resume else {}
-    for name in kept:
-        log(f"{name}: kept from before, {len(splits)} seeds")
-    _clear(out, keep_runs=resume)
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    results |= kept | {name: [] for name in REFERENCES}
-    everything = len(jobs) + len(REFERENCES) * len(splits)
-    with Progress("comparing", everything, "runs", show=progress) as runs_done:
-        for name, split, folder in jobs:
-            with enough_memory(**options[name]):
-                metrics = runs.train(
-                    name, split, folder, options=options[name], epochs=epochs, resume=resume,
-                    progress=progress, log=log, **training,
-                )
-            results[name].append(metrics)
-            log(_line(name, split, metrics))
-            runs_done.advance()
-        for name in REFERENCES:
-            for split in splits:
-                results[name].append(evaluate_reference(name, split))
-                log(_line(name, split, results[name][-1]))
+    with locked(out):
+        folders.check_free(out, TABLE, RUNS, resume=whole["resume"], overwrite=whole["overwrite"])
+        splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
+        jobs = [
+            _Job(pair, split, run_folder(out, pair.name, split.seed), given[pair.name])
+            for pair in pairs for split in splits
+        ]
+        if whole["overwrite"]:
+            earlier.refuse_links([out / RUNS, *(job.folder for job in jobs)])
+        records = _checked(jobs, plan)[:seeds]
+        kept = earlier.kept(out, list(given), records) if whole["resume"] else {}
+        shown = {pair.name: pair for pair in (*pairs, *map(chosen, kept))}
+        for name in kept:
+            whole["log"](f"{name}: kept from before, {seeds} seeds")
+        _clear(out, keep_runs=whole["resume"])
+        results: dict[str, list[Metrics]] = {name: [] for name in given}
+        results |= kept | {name: [] for name in REFERENCES}
+        everything = len(jobs) + len(REFERENCES) * seeds
+        with Progress("comparing", everything, "runs", show=whole["progress"]) as runs_done:
+            for name, split, metrics in _results(jobs, splits, plan):
+                results[name].append(metrics)
+                whole["log"](_line(name, split, metrics))
                 runs_done.advance()
+        return _written(out, results, shown, dataset)
+
+
+def _checked(jobs: Sequence[_Job], plan: Plan) -> list[Record]:
+    """The records of the runs, all of which can be trained."""
+    records = []
+    for job in jobs:
+        prepared = runs.prepare(job.pair, job.split, job.folder, options=job.options, **plan)
+        if job.split is jobs[0].split:  # every split has the same data
+            check_support(prepared.objective, prepared.split)
+        records.append(prepared.record)
+    return records
+
+
+def _results(
+    jobs: Sequence[_Job], splits: Sequence[Split], plan: Plan
+) -> Iterator[tuple[str, Split, Metrics]]:
+    """The metrics of every run and of every reference, each as soon as it has ended."""
+    for job in jobs:
+        with enough_memory(**job.options):
+            metrics = runs.train(job.pair, job.split, job.folder, options=job.options, **plan)
+        yield job.pair.name, job.split, metrics
+    for name in REFERENCES:
+        for split in splits:
+            yield name, split, evaluate_reference(name, split) | {"split_seed": split.seed}
+
+
+def _written(
+    out: Path, results: dict[str, list[Metrics]], pairs: Mapping[str, Pair], dataset: Dataset
+) -> Comparison:
+    """Write the tables and the report."""
+    table = tables.markdown(results)
     write_text(out / TABLE_CSV, tables.csv_of_means(results))
     write_text(out / RUNS_CSV, tables.csv_of_runs(results))
-    write_text(out / REPORT, report.html(out, results, dataset))
-    write_text(out / TABLE, tables.markdown(results))
-    return out / REPORT
+    sections = [section(out, pair, results[name], dataset) for name, pair in pairs.items()]
+    write_text(out / REPORT, page.html(results, sections, RUNS_CSV))
+    write_text(out / TABLE, table)
+    return Comparison(results, table, out / REPORT)
+
+
+def section(
+    out: Path, pair: Pair, metrics: Sequence[Metrics], dataset: Dataset
+) -> page.Section:
+    """What the report shows of a pair.
+
+    Args:
+        out: The folder of the comparison.
+        pair: The pair.
+        metrics: The metrics of its runs.
+        dataset: The data.
+    """
+    run_folders = [run_folder(out, pair.name, run["split_seed"]) for run in metrics]
+    captions = page.captions(dataset, pair.has_classes)
+    return page.Section(
+        name=pair.name,
+        factorisation=pair.factorisation,
+        source=pair.source,
+        options=metrics[0]["options"],
+        seed=metrics[0]["split_seed"],
+        figures=[
+            (path, captions[name]) for name, path in folders.figure_files(run_folders[0]).items()
+        ],
+        histories=[folders.read_history(folder) for folder in run_folders],
+    )
 
 
 def _clear(out: Path, keep_runs: bool) -> None:
-    for name in (TABLE, TABLE_CSV, RUNS_CSV, REPORT):
+    for name in folders.TABLES:
         (out / name).unlink(missing_ok=True)
     if not keep_runs:
         earlier.clear_runs(out)
 
 
 def _options_of_each(
-    names: Sequence[str], settings: Iterable[str]
+    pairs: Sequence[Pair], options: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
+    """The options that are given for each pair, by its name."""
+    names = [pair.name for pair in pairs]
     if not names or len(set(names)) < len(names):
         raise InputError(f"expected different models to compare, got {' '.join(names) or 'none'}")
-    pairs = [zoo.pair(name) for name in names]
-    everything = {
-        key: option for pair in pairs for key, option in pair.options.items() if pair.takes(key)
-    }
-    given = zoo.parse(settings, everything)
+    for_one = {name: values for name, values in options.items() if isinstance(values, Mapping)}
+    for_all = {name: value for name, value in options.items() if name not in for_one}
+    for name in for_one:
+        if name not in names:
+            raise unknown("model of this comparison", name, names)
+    known = taken(pairs)
+    for name in for_all:
+        if name not in known:
+            raise unknown("option", name, known)
     return {
-        pair.name: {key: value for key, value in given.items() if pair.takes(key)}
+        pair.name: layered(
+            {name: value for name, value in for_all.items() if pair.takes(name)},
+            pair.checked(for_one.get(pair.name, {})),
+        )
         for pair in pairs
     }
 

@@ -1,30 +1,76 @@
-"""What the folder of a run holds beside its checkpoint: history, metrics and figures."""
+"""The folders of runs and of comparisons: what is where, and how it is written and read."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.experiments.checkpoint import CHECKPOINT
+from pyro_ssvae.experiments import record
+from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.report import plots
-from pyro_ssvae.system.files import replacing, write_text
+from pyro_ssvae.system.files import check_writable, replacing, write_text
 
+# Of a run.
+CHECKPOINT = "checkpoint.pt"
 HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
 
-# The types of what other modules read from metrics.json.
+# Of a comparison.
+RUNS = "runs"
+TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
+TABLES = (TABLE, TABLE_CSV, RUNS_CSV, REPORT)
+
+# The types of what other modules read from metrics.json, beside the record.
 TYPES: dict[str, type | tuple[type, ...]] = {
-    "model": str, "data": str, "labels": int, "hidden_labels": int, "seed": int, "options": dict,
-    "epochs": int, "epochs_done": int, "seconds": (int, float), "device": str, "versions": dict,
-    "test": dict,
+    "epochs_done": int, "seconds": (int, float), "device": str, "versions": dict, "test": dict,
 }
+
+
+def run_folder(out: Path, name: str, seed: int) -> Path:
+    """Where a comparison in ``out`` keeps the run of a pair on the split with a seed."""
+    return out / RUNS / f"{safe(name)}-seed-{seed}"
+
+
+def safe(name: str) -> str:
+    """The name of a pair as folders have it: ``mypackage.module.Mine``."""
+    return name.replace(":", ".")
+
+
+def runs_in(out: Path) -> list[tuple[Path, str, int]]:
+    """The folders in ``out`` that are named as those of runs: each with the name and the seed."""
+    runs = out / RUNS
+    if not runs.is_dir() or runs.is_symlink():
+        return []
+    named = (
+        (folder, re.fullmatch(r"(.+)-seed-(0|[1-9]\d{0,19})", folder.name))
+        for folder in sorted(runs.iterdir()) if folder.is_dir() and not folder.is_symlink()
+    )
+    return [(folder, name[1], int(name[2])) for folder, name in named if name]
+
+
+def figure_files(folder: Path) -> dict[str, Path]:
+    """The files of the figures that a run has, by the names of the figures."""
+    files = {name: folder / FIGURES / f"{name}.png" for name in plots.FIGURES}
+    return {name: path for name, path in files.items() if path.is_file()}
+
+
+def check_free(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
+    """Raise :class:`InputError` if ``out`` cannot be written, or holds files named ``marks``."""
+    if resume and overwrite:
+        raise InputError("expected one of --resume and --overwrite, got both")
+    check_writable(out)
+    if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
+        raise InputError(
+            f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"
+        )
 
 
 def clear(folder: Path) -> None:
@@ -80,8 +126,13 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     return [dict(zip(names, row)) for row in rows]
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Read ``metrics.json``.
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Write ``metrics.json``."""
+    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+
+
+def read_metrics(folder: Path) -> tuple[Record, dict[str, Any]]:
+    """Read ``metrics.json``: the record of the run, and everything.
 
     Raises:
         InputError: If there is no such file, or it is not one that a run has written.
@@ -89,10 +140,11 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / METRICS
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
+        started = record.read(metrics)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected metrics of train, got: {error}") from None
     for name, kind in TYPES.items():
-        value = metrics.get(name) if isinstance(metrics, dict) else None
+        value = metrics.get(name)
         if not isinstance(value, kind):
             raise InputError(
                 f"{path}: expected metrics of train, with {name} among them, got {value!r:.60}"
@@ -101,7 +153,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     for name, value in numbers.items():
         if value is not None and not (isinstance(value, (int, float)) and abs(value) < 1e300):
             raise InputError(f"{path}: expected a finite number as {name}, got {value!r:.60}")
-    return metrics
+    return started, metrics
 
 
 def write_figures(

@@ -1,42 +1,35 @@
-"""Training runs kept in a folder: settings, split, checkpoint, history, metrics and figures."""
+"""Training runs kept in a folder: record, split, checkpoint, history, metrics and figures."""
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
-import pyro
 import torch
 
-import pyro_ssvae
-from pyro_ssvae import data
-from pyro_ssvae.data import Split
+from pyro_ssvae.data import Dataset, Split, steps_per_epoch
+from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError, named_folder, one_of, positive
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
-from pyro_ssvae.experiments import checkpoint, zoo
+from pyro_ssvae.experiments import checkpoint, machine, recorded
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.checkpoint import CHECKPOINT
-from pyro_ssvae.experiments.folder import FIGURES, FILES, HISTORY, METRICS, SPLIT
+from pyro_ssvae.experiments.folder import CHECKPOINT, FILES, METRICS, SPLIT
+from pyro_ssvae.experiments.pairs import Pair, chosen
+from pyro_ssvae.experiments.plan import Plan, completed
+from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.system.files import check_writable, locked, write_text
+from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
-from pyro_ssvae.training.capturing import Capture
+from pyro_ssvae.training.capturing import worth_capturing
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.loop import Training
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.stopping import EarlyStopping
-
-__all__ = [
-    "FIGURES", "FILES", "HISTORY", "METRICS", "SPLIT", "Prepared", "Run", "check_folder",
-    "choose_device", "load", "prepare", "test_metrics", "train", "versions",
-]
 
 
 @dataclass
@@ -44,78 +37,56 @@ class Run:
     """A run read back from its folder.
 
     Attributes:
-        settings: what the run was started with.
-        objective: the pair, with the trained weights.
-        split: the data it was trained on.
+        record: What the run was started with.
+        objective: The pair, with the trained weights.
+        split: The data it was trained on.
     """
 
-    settings: dict[str, Any]
+    record: Record
     objective: Objective
     split: Split
 
 
 def train(
-    name: str,
+    pair: str | Pair,
     split: Split,
     out: str | Path,
     *,
     options: Mapping[str, Any] | None = None,
-    epochs: int = 50,
-    batch_labelled: int = 100,
-    batch_unlabelled: int = 100,
-    patience: int | None = None,
-    aggressive: bool = False,
-    capture: Capture = "auto",
-    precision: Precision = "fp32",
-    device: str = "auto",
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = False,
-    log: Callable[[str], None] = lambda line: None,
+    **plan: Unpack[Plan],
 ) -> dict[str, Any]:
     """Train a pair into a folder.
 
     Args:
-        name: of the pair.
-        split: the data; its seed is also that of the weights, the batches and the noise.
-        out: the folder; it is left only where something is saved, and locked meanwhile.
-        options: values of the pair's options.
-        epochs, batch_labelled, batch_unlabelled: as in :func:`pyro_ssvae.fit`.
-        patience: stop early after so many epochs without a better validation accuracy (of a pair
-            without classifier: ELBO), and keep the best weights; None trains to the end.
-        aggressive: begin with aggressive training of the guide, see
-            :class:`pyro_ssvae.AggressiveInference`.
-        capture, precision: as in :func:`pyro_ssvae.fit`.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
-        resume: go on with the run in the folder, if there is one.
-        overwrite: replace the run in the folder, if there is one.
-        progress: show a progress bar.
-        log: A function that takes a line when a run goes on.
+        pair: The pair, or its name, see :func:`pyro_ssvae.pair`.
+        split: The data.
+        out: The folder. It is left only where something is saved, and locked meanwhile.
+        options: The values of the pair's options.
+        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
 
     Returns:
         What ``metrics.json`` holds.
 
     Raises:
-        InputError: if a value is not usable, the folder holds a run and neither resume nor
-            overwrite is set, the run to resume was started with other settings, another process
-            writes to the folder, or the disk is full.
+        InputError: If a value is not usable, the folder holds a run and neither ``resume`` nor
+            ``overwrite`` is set, the run to resume was started with other settings or on other
+            data, another process writes to the folder, or the disk is full.
         Interrupted: At SIGINT or SIGTERM, when the update under way is done and saved; at a second
             signal at once.
     """
-    out = named_folder(out)
+    out, whole = named_folder(out), completed(plan)
     with locked(out):
-        run = prepare(
-            name, split, out, options=options, epochs=epochs, batch_labelled=batch_labelled,
-            batch_unlabelled=batch_unlabelled, patience=patience, aggressive=aggressive,
-            capture=capture, precision=precision, device=device, resume=resume,
-            overwrite=overwrite,
-        )
+        run = prepare(pair, split, out, options=options, **plan)
+        record = run.record
         if run.history:
-            log(f"{name}, seed {split.seed}: going on after epoch {len(run.history)} of {epochs}")
-        _fit(run, out, epochs, overwrite=overwrite, progress=progress)
-        metrics = _metrics(run, epochs, progress)
+            whole["log"](
+                f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
+                f" {record.epochs}"
+            )
+        _fit(run, out, overwrite=whole["overwrite"], progress=whole["progress"])
+        metrics = _metrics(run, whole["progress"])
         folders.write_figures(out, run.objective, run.split, run.history)
-        write_text(out / METRICS, json.dumps(metrics, indent=2) + "\n")
+        folders.write_metrics(out, metrics)
     return metrics
 
 
@@ -136,92 +107,86 @@ class Prepared(Run):
 
 
 def prepare(
-    name: str,
+    pair: str | Pair,
     split: Split,
     out: str | Path,
     *,
     options: Mapping[str, Any] | None = None,
-    epochs: int = 50,
-    batch_labelled: int = 100,
-    batch_unlabelled: int = 100,
-    patience: int | None = None,
-    aggressive: bool = False,
-    capture: Capture = "auto",
-    precision: Precision = "fp32",
-    device: str = "auto",
-    resume: bool = False,
-    overwrite: bool = False,
+    **plan: Unpack[Plan],
 ) -> Prepared:
     """Check and build what :func:`train` needs, of which these are the arguments.
 
     Nothing is written. That the data suit the likelihood is left to :func:`pyro_ssvae.fit`.
 
     Raises:
-        InputError: as :func:`train`.
+        InputError: As :func:`train`.
     """
-    out = named_folder(out)
-    check_folder(out, *FILES, resume=resume, overwrite=overwrite)
-    positive(
-        epochs=epochs, batch_labelled=batch_labelled, batch_unlabelled=batch_unlabelled
-    )
-    one_of("capture", str(capture), ("auto", "on", "off"))
-    one_of("precision", precision, get_args(Precision))
-    where = choose_device(device)
-    values = zoo.resolve(name, split.dataset, options or {})
-    settings = {
-        "model": name, "data": split.dataset.name, "labels": len(split.labelled),
-        "hidden_labels": 0 if split.hidden is None else int(split.hidden.sum()),
-        "seed": split.seed, "batch_labelled": batch_labelled,
-        "batch_unlabelled": batch_unlabelled, "patience": patience, "aggressive": aggressive,
-        "capture": capture, "precision": precision, "decay_epochs": epochs * values["decay"],
-        "options": {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(split.seed)
-        objective = zoo.build(name, split.dataset, values).to(where)
-    optimizer = adam(objective, values["lr"])
-    stopping = None if patience is None else EarlyStopping(patience)
-    inference = AggressiveInference() if aggressive else None
-    if inference is not None:
-        inference.check(objective, split.to(where))
-    state, history = None, []
-    if (out / CHECKPOINT).exists() and resume:
+    out, whole, which = named_folder(out), completed(plan), chosen(pair)
+    folders.check_free(out, *FILES, resume=whole["resume"], overwrite=whole["overwrite"])
+    where = _checked(whole)
+    saved = None
+    if whole["resume"] and (out / CHECKPOINT).exists():
         saved = checkpoint.read(out, where)
+    values = which.resolve(split.dataset, options or {})
+    seed = split.seed if whole["seed"] is None else whole["seed"]
+    check_seed(seed)
+    captured = _decided(whole, split.to(where), saved)
+    record = started(which.name, values, split, whole, seed=seed, capture=captured)
+    split = split.to(where)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        objective = which.build(split.dataset, values).to(where)
+    optimizer = adam(objective, values["lr"])
+    stopping = None if record.patience is None else EarlyStopping(record.patience)
+    inference = AggressiveInference() if record.aggressive else None
+    if inference is not None:
+        inference.check(objective, split)
+    state, history = None, []
+    if saved is not None:
         history = saved["history"]
-        checkpoint.check_resumable(out, saved, settings, epochs)
+        checkpoint.check_resumable(out, saved, record)
         state = saved["training"]
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
             load_optimizer(optimizer, state["step"]["optimizer"])
-    return Prepared(
-        settings, objective, split.to(where), optimizer, stopping, inference, state, history
-    )
+    return Prepared(record, objective, split, optimizer, stopping, inference, state, history)
 
 
-def load(folder: str | Path, *, root: str | Path | None = None, device: str = "auto") -> Run:
+def load(
+    folder: str | Path,
+    *,
+    pair: Pair | None = None,
+    dataset: Dataset | None = None,
+    root: str | Path | None = None,
+    device: str = "auto",
+) -> Run:
     """Read a run back: the weights that its metrics were measured with.
 
     Args:
-        folder: where :func:`train` wrote it.
-        root: folder of data files, as for :func:`pyro_ssvae.data.load`.
-        device: as for :func:`train`.
+        folder: The folder that :func:`train` wrote it to.
+        pair: The pair, where it cannot be found by its name.
+        dataset: The data that it was trained on, where they are data of one's own.
+        root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        device: As for :func:`train`.
 
     Raises:
-        InputError: if the folder holds no run, or one of its files is broken.
+        InputError: If the folder holds no run, one of its files is broken, the run is of another
+            pair, or it was trained on other data.
     """
     folder = named_folder(folder)
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
-    where = choose_device(device)
+    where = machine.choose_device(device)
     saved = checkpoint.read(folder, where)
-    settings = saved["settings"]
-    split = Split.load(folder / SPLIT, data.load(settings["data"], root)).to(where)
+    record: Record = saved["record"]
+    split = recorded.split_of(folder, record, dataset, root).to(where)
+    which = recorded.pair_of(folder, record, pair)
     with checkpoint.reading(folder):
-        objective = zoo.build(settings["model"], split.dataset, settings["options"]).to(where)
+        objective = which.build(split.dataset, record.values).to(where)
         (stopping,) = saved["training"]["stopping"]
         objective.load_state_dict((stopping or {}).get("weights") or saved["objective"])
     fit_classifier(objective.guide, split)
-    return Run(settings, objective, split)
+    return Run(record, objective, split)
 
 
 def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]:
@@ -229,67 +194,50 @@ def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]
     return evaluate(run.objective.model, run.objective.guide, run.split, "test", progress=progress)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of this name; ``"auto"`` is the GPU where there is one, else the CPU."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros((), device=device).item()
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"expected a device that torch can use here, such as auto, cpu or cuda, got {name!r}"
-        ) from error
-    return device
+def _checked(plan: Plan) -> torch.device:
+    """The device of a plan whose values are usable."""
+    positive(
+        epochs=plan["epochs"], batch_labelled=plan["batch_labelled"],
+        batch_unlabelled=plan["batch_unlabelled"],
+    )
+    one_of("precision", plan["precision"], get_args(Precision))
+    return machine.choose_device(plan["device"])
 
 
-def check_folder(out: Path, *marks: str, resume: bool, overwrite: bool) -> None:
-    """Raise :class:`InputError` if ``out`` cannot be written, or holds files named ``marks``."""
-    if resume and overwrite:
-        raise InputError("expected one of --resume and --overwrite, got both")
-    check_writable(out)
-    if any((out / mark).exists() for mark in marks) and not (resume or overwrite):
-        raise InputError(
-            f"{out}: already holds a run; --resume goes on with it, --overwrite replaces it"
-        )
+def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> bool:
+    """Whether updates are captured: as asked for, as the run to resume does, or as it is worth."""
+    if saved is not None and plan["capture"] == "auto":
+        return bool(saved["record"].capture)
+    updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
+    return worth_capturing(plan["capture"], updates, split)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that results depend on."""
-    return {
-        "python": platform.python_version(), "torch": torch.__version__,
-        "pyro": pyro.__version__, "pyro_ssvae": pyro_ssvae.__version__,
-    }
-
-
-def _metrics(run: Prepared, epochs: int, progress: bool) -> dict[str, Any]:
+def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
     model, guide, split = run.objective.model, run.objective.guide, run.split
-    device = split.dataset.x.device
-    return run.settings | {
-        "epochs": epochs,
+    return run.record.as_dict() | {
+        "digest": run.record.digest,
         "epochs_done": len(run.history),
         "best_epoch": None if run.stopping is None else run.stopping.best_epoch,
         "updates": run.history[-1]["updates"],
         "seconds": round(sum(row["seconds"] for row in run.history), 3),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "versions": versions(),
+        "device": machine.device_name(split.dataset.x.device),
+        "versions": machine.versions(),
         "validation": evaluate(model, guide, split, "validation", progress=progress),
         "test": evaluate(model, guide, split, "test", progress=progress),
     }
 
 
-def _fit(run: Prepared, out: Path, epochs: int, *, overwrite: bool, progress: bool) -> None:
+def _fit(run: Prepared, out: Path, *, overwrite: bool, progress: bool) -> None:
     """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then."""
-    settings = run.settings
-    options = settings["options"]
+    record, options = run.record, run.record.options
     with Signals(wait=True) as signals:
         training = fit(
-            run.objective, run.split, epochs=epochs, lr=options["lr"], decay=options["decay"],
-            batch_labelled=settings["batch_labelled"],
-            batch_unlabelled=settings["batch_unlabelled"], seed=run.split.seed,
-            optimizer=run.optimizer, stopping=run.stopping, aggressive=run.aggressive,
-            pause=lambda: signals.came is not None, capture=settings["capture"],
-            precision=settings["precision"], progress=progress,
+            run.objective, run.split, epochs=record.epochs, lr=options["lr"],
+            decay=options["decay"], batch_labelled=record.batch_labelled,
+            batch_unlabelled=record.batch_unlabelled, seed=record.seed, optimizer=run.optimizer,
+            stopping=run.stopping, aggressive=run.aggressive,
+            pause=lambda: signals.came is not None, capture=record.capture,
+            precision=record.precision, progress=progress,
         )
         if run.state is not None:
             with checkpoint.reading(out):
@@ -313,7 +261,7 @@ def _save(
     (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
     folders.write_history(out, run.history)
     checkpoint.save(out, {
-        "settings": run.settings, "history": run.history,
+        "record": run.record.as_dict(), "history": run.history,
         "objective": run.objective.state_dict(), "training": training.state_dict(),
     })
 

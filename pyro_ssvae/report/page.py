@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -14,50 +15,57 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.experiments import runs, zoo
-from pyro_ssvae.experiments.folder import read_history
 from pyro_ssvae.report import comparison_plots, tables
 from pyro_ssvae.report.drawing import color
 from pyro_ssvae.report.tables import Results
 
-RUNS = "runs"
 DPI = 120  # of the figures, which are shown at 96 pixels an inch
 WIDE = 700  # pixels: a wider figure is scrolled where it would become too small to read
 
 
-def run_folder(out: Path, name: str, seed: int) -> Path:
-    """Where a comparison in ``out`` keeps the run of a pair with a seed."""
-    return out / RUNS / f"{name}-seed-{seed}"
+@dataclass(frozen=True)
+class Section:
+    """What a report shows of a model that was trained.
+
+    Attributes:
+        name: The name of the model.
+        factorisation: How the model and its guide factorise.
+        source: Where they come from.
+        options: The values of the options that it was trained with.
+        seed: The seed of the run whose figures are shown.
+        figures: The files of these figures, each with its caption.
+        histories: The rows of the epochs of every run.
+    """
+
+    name: str
+    factorisation: str
+    source: str
+    options: Mapping[str, Any]
+    seed: int
+    figures: Sequence[tuple[Path, str]]
+    histories: Sequence[Sequence[Mapping[str, float]]]
 
 
-def html(out: Path, results: Results, dataset: Dataset) -> str:
+def html(results: Results, sections: Sequence[Section], numbers: str) -> str:
     """The report's text.
 
     Args:
-        out: The comparison's folder, whose runs' histories and figures are read.
-        results: The metrics of each run by name, of pairs and of references.
-        dataset: The data they are of.
+        results: The metrics of each run by name, of trained models and of references.
+        sections: The trained models, one or more.
+        numbers: The name of the file that has the numbers of every run.
     """
-    trained = {name: metrics for name, metrics in results.items() if "model" in metrics[0]}
-    folders = {
-        name: [run_folder(out, name, m["seed"]) for m in metrics]
-        for name, metrics in trained.items()
-    }
     colors = {name: to_hex(color(i)) for i, name in enumerate(results)}
-    heading = " · ".join(trained)
-    first = next(iter(trained.values()))[0]
+    heading = " · ".join(section.name for section in sections)
+    first = results[sections[0].name][0]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     body = [
         f"<h1>{escape(heading)}</h1>",
         f"<p>{escape(_about(results, first))}</p>",
         _table(results, colors),
         *(f'<p class="note">{escape(line)}</p>' for line in tables.footnotes(results)),
-        _notes(results),
-        _summaries(results, folders, colors),
-        *(
-            _section(name, metrics[0], folders[name][0], colors[name], dataset)
-            for name, metrics in trained.items()
-        ),
+        _notes(results, numbers),
+        _summaries(results, sections, colors),
+        *(_section(section, colors[section.name]) for section in sections),
         f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
     ]
     style = resources.files("pyro_ssvae.report").joinpath("report.css").read_text(encoding="utf-8")
@@ -112,7 +120,7 @@ def _table(results: Results, colors: Mapping[str, str]) -> str:
     return f'<div class="scroll"><table>\n{text}\n</table></div>'
 
 
-def _notes(results: Results) -> str:
+def _notes(results: Results, numbers: str) -> str:
     items = "\n".join(
         f"<li><b>{escape(column.heading)}</b>: {escape(column.meaning)}</li>"
         for column in tables.shown_columns(results)
@@ -120,16 +128,16 @@ def _notes(results: Results) -> str:
     return (
         '<p class="note">Mean ± standard deviation over seeds, on the test part. Every seed draws'
         " other labels, and all models see the same. The numbers of every run are in"
-        f' <code>runs.csv</code>.</p>\n<ul class="note">\n{items}\n</ul>'
+        f' <code>{escape(numbers)}</code>.</p>\n<ul class="note">\n{items}\n</ul>'
     )
 
 
 def _summaries(
-    results: Results, folders: Mapping[str, Sequence[Path]], colors: Mapping[str, str]
+    results: Results, sections: Sequence[Section], colors: Mapping[str, str]
 ) -> str:
     scores = {name: [m["test"]["accuracy"] for m in metrics] for name, metrics in results.items()}
     known = {name: values for name, values in scores.items() if None not in values}
-    histories = {name: [read_history(f) for f in each] for name, each in folders.items()}
+    histories = {section.name: section.histories for section in sections}
     accuracies = comparison_plots.accuracies(known, colors)
     curves = [
         _drawn(figure, f"Validation {what}: mean and range over seeds")
@@ -141,23 +149,14 @@ def _summaries(
     )
 
 
-def _section(
-    name: str, metrics: Mapping[str, Any], folder: Path, shade: str, dataset: Dataset
-) -> str:
-    pair = zoo.pair(name)
-    options = ", ".join(f"{key}={value}" for key, value in metrics["options"].items())
-    paths = {
-        folder / runs.FIGURES / f"{figure}.png": caption
-        for figure, caption in captions(dataset, pair.has_classes).items()
-    }
+def _section(section: Section, shade: str) -> str:
+    options = ", ".join(f"{key}={value}" for key, value in section.options.items())
     return (
-        f"<h2>{_dot(shade)}{escape(name)}</h2>\n<p><code>{escape(pair.factorisation)}</code><br>"
-        f"{escape(pair.source)}</p>\n"
+        f"<h2>{_dot(shade)}{escape(section.name)}</h2>\n"
+        f"<p><code>{escape(section.factorisation)}</code><br>{escape(section.source)}</p>\n"
         f'<details class="note"><summary>Options</summary>{escape(options)}</details>\n'
-        f'<p class="note">Figures of seed {metrics["seed"]}:</p>\n'
-        + _figures([
-            _image(path.read_bytes(), caption) for path, caption in paths.items() if path.is_file()
-        ])
+        f'<p class="note">Figures of seed {section.seed}:</p>\n'
+        + _figures([_image(path.read_bytes(), caption) for path, caption in section.figures])
     )
 
 

@@ -133,15 +133,16 @@ def csv_of_means(results: Results) -> str:
 
 
 def csv_of_runs(results: Results) -> str:
-    """A row for each run: its seed, what it took, every test metric, and its options as JSON.
+    """A row for each run: its seeds, what it took, every test metric, and its options as JSON.
 
     What a run does not have is empty; ``clipped`` is that of
     :func:`pyro_ssvae.evaluation.references.evaluate_reference`.
     """
     rows = [
         {
-            "model": name, "seed": run["seed"], "epochs_done": run.get("epochs_done"),
-            "updates": run.get("updates"), "seconds": run["seconds"], **run["test"],
+            "model": name, "seed": run["seed"], "split_seed": run["split_seed"],
+            "epochs_done": run.get("epochs_done"), "updates": run.get("updates"),
+            "seconds": run["seconds"], **run["test"],
             "clipped": run.get("clipped"), "options": json.dumps(run["options"]),
         }
         for name, runs in results.items() for run in runs

@@ -6,10 +6,19 @@ import inspect
 import re
 from typing import Any
 
+FOREIGN = ("builtins", "pyro", "torch")  # packages whose docstrings are of no pair
+
 
 def paragraph(documented: Any, number: int) -> str:
-    """A paragraph of a docstring, on one line."""
-    return " ".join((inspect.getdoc(documented) or "").split("\n\n")[number].split())
+    """A paragraph of a docstring, on one line; nothing where there is no such paragraph.
+
+    A class that says nothing is described by its bases, but not by torch's or Pyro's.
+    """
+    described = inspect.getmro(documented) if inspect.isclass(documented) else (documented,)
+    own = [each for each in described if each.__module__.split(".")[0] not in FOREIGN]
+    text = next((each.__doc__ for each in own if each.__doc__), "")
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return " ".join(paragraphs[number].split()) if number < len(paragraphs) else ""
 
 
 def arguments(documented: Any) -> dict[str, str]:

@@ -1,0 +1,126 @@
+"""Options as text, ``NAME=VALUE``: read as their types ask, and shown as they are read."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from pyro_ssvae.errors import InputError, one_of, unknown
+
+if TYPE_CHECKING:
+    from pyro_ssvae.experiments.options import Option
+    from pyro_ssvae.experiments.pairs import Pair
+
+
+def of_pair(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any]:
+    """Settings of one pair, ``NAME=VALUE``, as values by name.
+
+    Args:
+        settings: The settings.
+        known: The options by name.
+
+    Raises:
+        InputError: If a setting has no such form, an unknown name, or a value of another type.
+    """
+    return {name: _read(name, text, known) for name, text in map(_split, settings)}
+
+
+def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Settings of several pairs, as :func:`pyro_ssvae.experiments.compare.compare` takes options.
+
+    Args:
+        settings: The settings: ``NAME=VALUE`` goes to every pair that takes it, and
+            ``PAIR.NAME=VALUE`` to one.
+        pairs: The pairs.
+
+    Raises:
+        InputError: As :func:`of_pair`, or if a setting is for a pair that is none of these.
+    """
+    from pyro_ssvae.experiments.pairs import taken
+
+    known, by_name = taken(pairs), {pair.name: pair for pair in pairs}
+    result: dict[str, Any] = {}
+    for name, text in map(_split, settings):
+        first, option = _first(name)
+        if first in by_name:
+            own = _read(option, text, by_name[first].known, f"option of {first}")
+            result.setdefault(first, {})[option] = own
+        elif not first or first in _parts(known):
+            result[name] = _read(name, text, known)
+        else:
+            raise unknown("model of this comparison", first, [*by_name, *_parts(known)])
+    return result
+
+
+def shown(value: Any) -> str:
+    """A value of an option as :func:`of_pair` reads it."""
+    if isinstance(value, tuple):
+        return ",".join(map(shown, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _split(setting: str) -> tuple[str, str]:
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise InputError(f"expected an option as NAME=VALUE, got {setting!r}")
+    return name, text
+
+
+def _first(name: str) -> tuple[str, str]:
+    """The pair, or the part of one, that a name begins with, and the rest of the name."""
+    place, colon, rest = name.rpartition(":")  # the place of a pair has dots of its own
+    first, dot, option = rest.partition(".")
+    return (place + colon + first, option) if dot else ("", name)
+
+
+def _parts(known: Mapping[str, Option]) -> set[str]:
+    """What options can be set for alone: ``guide`` of ``guide.hidden``."""
+    return {name.partition(".")[0] for name in known if "." in name}
+
+
+def _read(name: str, text: str, known: Mapping[str, Option], what: str = "option") -> Any:
+    if name not in known:
+        raise unknown(what, name, known)
+    kind = known[name].type
+    if get_origin(kind) is Literal:
+        one_of(name, text, get_args(kind))
+    try:
+        return _value(text, kind)
+    except ValueError:
+        raise InputError(f"option {name}: expected {_wanted(kind)}, got {text!r}") from None
+
+
+def _wanted(kind: Any) -> str:
+    """What :func:`_value` reads as this type, in words."""
+    args = get_args(kind)
+    if type(None) in args:
+        return f"{_wanted(next(arg for arg in args if arg is not type(None)))}, or none"
+    if get_origin(kind) is tuple:
+        numbers, example = (
+            ("whole numbers", "256,128") if args[0] is int else ("numbers", "0.5,0.5")
+        )
+        return f"{numbers} separated by commas, such as {example}"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words.get(kind, "a value that only Python can give")
+
+
+def _value(text: str, kind: Any) -> Any:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return text
+    if origin in (Union, types.UnionType):
+        if text.lower() == "none" and type(None) in args:
+            return None
+        return _value(text, next(arg for arg in args if arg is not type(None)))
+    if origin is tuple:
+        return tuple(_value(part, args[0]) for part in text.split(",") if part)
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    if kind not in (int, float, str):
+        raise ValueError(text)
+    return kind(text)

@@ -1,0 +1,38 @@
+"""What a run is trained on: the device, and the versions of the libraries."""
+
+from __future__ import annotations
+
+import platform
+
+import pyro
+import torch
+
+import pyro_ssvae
+from pyro_ssvae.errors import InputError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; ``"auto"`` is the GPU where there is one, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros((), device=device).item()
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"expected a device that torch can use here, such as auto, cpu or cuda, got {name!r}"
+        ) from error
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a GPU, or the type of another device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that results depend on."""
+    return {
+        "python": platform.python_version(), "torch": torch.__version__,
+        "pyro": pyro.__version__, "pyro_ssvae": pyro_ssvae.__version__,
+    }

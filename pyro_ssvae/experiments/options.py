@@ -1,0 +1,83 @@
+"""Options, as signatures declare them, and their values: plain data, in layers."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Union, get_args, get_origin
+
+from pyro_ssvae.errors import InputError
+
+SIZES = ("x_dim", "y_dim", "y_dims", "image_shape")  # which the data give
+PLAIN = (str, int, float, type(None))
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword of a pair.
+
+    Attributes:
+        name: Its name.
+        type: Its type, as annotated.
+        default: Its default value.
+        owner: What it belongs to: ``"model"``, ``"guide"``, ``"objective"`` or ``"training"``.
+        meaning: Its description, or those of all that take it.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    owner: str
+    meaning: str = ""
+
+
+def keywords(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """The types and defaults of the arguments that have a default, by name."""
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters.values()
+    except Exception as error:  # an annotation is code
+        raise InputError(
+            f"{function.__name__}: expected annotations that can be read, got"
+            f" {type(error).__name__}: {error}"
+        ) from None
+    return {
+        p.name: (type(p.default) if p.annotation is p.empty else p.annotation, p.default)
+        for p in parameters if p.default is not p.empty and p.name not in SIZES
+    }
+
+
+def plain(value: Any) -> bool:
+    """Whether a value is a number, a text, None, or a sequence of these."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return all(isinstance(part, PLAIN) for part in parts)
+
+
+def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all layers by name, each as the last layer that has it says.
+
+    A value for all that take an option, such as ``hidden``, also takes the place of those for one
+    of them, such as ``guide.hidden``, in the layers before.
+    """
+    result: dict[str, Any] = {}
+    for layer in layers:
+        result = {
+            name: value for name, value in result.items()
+            if "." not in name or name.partition(".")[2] not in layer
+        }
+        result |= layer
+    return result
+
+
+def as_declared(value: Any, kind: Any) -> Any:
+    """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        wanted = [arg for arg in args if arg is not type(None)]
+        return as_declared(value, wanted[0]) if len(wanted) == 1 and value is not None else value
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(as_declared(part, args[0]) for part in value)
+    if kind is float and type(value) is int and abs(value) < 2**53:
+        return float(value)
+    return value

@@ -1,0 +1,51 @@
+"""What a module of one's own holds, by its place: ``"mypackage.module:Mine"``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TypeVar
+
+from pyro_ssvae.errors import InputError, unknown
+
+T = TypeVar("T")
+
+
+def is_place(name: str) -> bool:
+    """Whether a name is of the form MODULE:ATTRIBUTE."""
+    module, colon, attribute = name.partition(":")
+    return bool(colon) and all(part.isidentifier() for part in (*module.split("."), attribute))
+
+
+def imported(place: str, kind: type[T]) -> T:
+    """What is at a place. This imports the module that the place names, and nothing else.
+
+    Args:
+        place: The place.
+        kind: The class that it is to be of.
+
+    Raises:
+        InputError: If it is not there, or of another class, or the module cannot be imported.
+    """
+    what = kind.__name__.lower()
+    if not is_place(place):
+        raise InputError(
+            f"expected the place of a {what} as MODULE:ATTRIBUTE, such as mypackage.module:Mine,"
+            f" got {place!r}"
+        )
+    module, _, attribute = place.partition(":")
+    try:
+        content = vars(import_module(module))
+    except (Exception, SystemExit) as error:  # the module's code can raise anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{place}: expected a module that can be imported, got {reason}; install its package,"
+            " or name the folder that it is in by PYTHONPATH"
+        ) from None
+    value = content.get(attribute)
+    if not isinstance(value, kind):
+        fitting = [name for name, other in content.items() if isinstance(other, kind)]
+        if attribute not in content and fitting:
+            raise unknown(f"{what} of {module}", attribute, fitting)
+        came = type(value).__name__ if attribute in content else "nothing"
+        raise InputError(f"{place}: expected a {what}, got {came} of that name")
+    return value

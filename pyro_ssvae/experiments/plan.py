@@ -1,0 +1,69 @@
+"""The keywords that training, checking and comparing have in common, and their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypedDict, cast
+
+from pyro_ssvae.errors import unknown
+
+if TYPE_CHECKING:
+    from pyro_ssvae.engine.precision import Precision
+    from pyro_ssvae.training.capturing import Capture
+
+
+class Plan(TypedDict, total=False):
+    """How a run is trained and kept. What is left out is as :data:`DEFAULTS` has it.
+
+    Attributes:
+        epochs: The number of passes over the unlabelled data.
+        batch_labelled: The size of the labelled batch.
+        batch_unlabelled: The size of the unlabelled batch.
+        seed: The seed of the weights, the batches and the noise. None takes that of the split.
+        patience: The number of epochs without a better validation accuracy (of a pair without a
+            classifier: ELBO) after which to stop and keep the best weights. None trains to the end.
+        aggressive: Whether to begin with aggressive training of the guide, see
+            :class:`pyro_ssvae.AggressiveInference`.
+        capture: Whether to compile updates to one graph: ``"on"``, ``"off"``, or ``"auto"`` as in
+            :func:`pyro_ssvae.fit`, which a run that is resumed takes from the run.
+        precision: The precision of matrix products in training, as in :func:`pyro_ssvae.fit`.
+        device: The device to train on, ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there
+            is one.
+        resume: Whether to go on with what is in the folder, if there is anything.
+        overwrite: Whether to replace what is in the folder, if there is anything.
+        progress: Whether to show the progress and the time left.
+        log: A function that takes lines on what begins, goes on and ends.
+    """
+
+    epochs: int
+    batch_labelled: int
+    batch_unlabelled: int
+    seed: int | None
+    patience: int | None
+    aggressive: bool
+    capture: Capture
+    precision: Precision
+    device: str
+    resume: bool
+    overwrite: bool
+    progress: bool
+    log: Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+DEFAULTS: Plan = {
+    "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
+    "aggressive": False, "capture": "auto", "precision": "fp32", "device": "auto",
+    "resume": False, "overwrite": False, "progress": False, "log": _silent,
+}
+
+
+def completed(plan: Plan) -> Plan:
+    """A plan with all its keys; :class:`InputError` where there is another key."""
+    for key in plan:
+        if key not in DEFAULTS:
+            raise unknown("argument", key, DEFAULTS)
+    return cast(Plan, {**DEFAULTS, **plan})

@@ -1,0 +1,209 @@
+"""The record of a run: what it was started with, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pyro_ssvae.data import Split
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments.options import plain
+from pyro_ssvae.experiments.plan import Plan
+
+PROLONGED = "epochs"  # what may differ between a run and one that goes on with it
+OF_ONE_PAIR = ("model", "capture")  # what may differ between the runs of one table, and options
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was started with.
+
+    Attributes:
+        model: The name of the pair.
+        data: The name of the data set.
+        data_fingerprint: That of the examples and labels, :attr:`Dataset.fingerprint`.
+        labels: The number of labelled examples.
+        hidden_labels: The number of their labels that are hidden.
+        seed: The seed of the weights, the batches and the noise.
+        split_seed: The seed that the split was drawn with.
+        split_fingerprint: That of the split's indices and hidden labels,
+            :attr:`Split.fingerprint`.
+        epochs: The number of epochs, those of a run that was prolonged at last.
+        batch_labelled: The size of the labelled batch.
+        batch_unlabelled: The size of the unlabelled batch.
+        patience: The number of epochs without improvement after which to stop, or None.
+        aggressive: Whether training begins aggressively.
+        capture: Whether updates are compiled to one graph, as was decided at the start.
+        precision: The precision of matrix products.
+        options: The values of all options of the pair, sequences as lists.
+    """
+
+    model: str
+    data: str
+    data_fingerprint: str
+    labels: int
+    hidden_labels: int
+    seed: int
+    split_seed: int
+    split_fingerprint: str
+    epochs: int
+    batch_labelled: int
+    batch_unlabelled: int
+    patience: int | None
+    aggressive: bool
+    capture: bool
+    precision: Precision
+    options: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 sum of everything here: runs of one digest are the same run."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The options as pairs take them, sequences as tuples."""
+        return {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as files have it, to be read by :func:`read`."""
+        return asdict(self)
+
+
+def started(
+    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: bool
+) -> Record:
+    """The record of a run that starts now.
+
+    Args:
+        model: The name of the pair.
+        values: The values of its options.
+        split: The data.
+        plan: The whole plan.
+        seed: The seed of training.
+        capture: Whether updates are captured.
+
+    Raises:
+        InputError: If the value of an option is no plain data.
+    """
+    for name, value in values.items():
+        if not plain(value):
+            raise InputError(
+                f"option {name}: expected a number, a text, none or a sequence of these, for runs"
+                f" are kept as plain data, got {value!r:.60}"
+            )
+    dataset = split.dataset
+    return Record(
+        model=model,
+        data=dataset.name,
+        data_fingerprint=dataset.fingerprint,
+        labels=len(split.labelled),
+        hidden_labels=0 if split.hidden is None else int(split.hidden.sum()),
+        seed=seed,
+        split_seed=split.seed,
+        split_fingerprint=split.fingerprint,
+        epochs=plan["epochs"],
+        batch_labelled=plan["batch_labelled"],
+        batch_unlabelled=plan["batch_unlabelled"],
+        patience=plan["patience"],
+        aggressive=plan["aggressive"],
+        capture=capture,
+        precision=plan["precision"],
+        options={key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
+    )
+
+
+# The types of what is not a text; of flags, numbers are none.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,), "int": (int,), "bool": (bool,), "int | None": (int, type(None)),
+    "Precision": (str,), "dict[str, Any]": (dict,),
+}
+
+
+def read(content: Any) -> Record:
+    """A record from what a file has of it, which may have more.
+
+    Raises:
+        ValueError: If something is missing, or is of another kind.
+    """
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ValueError("the record has no named values")
+    values: dict[str, Any] = {}
+    for field in fields(Record):
+        value = content.get(field.name)
+        wanted = _TYPES[str(field.type)]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            raise ValueError(f"the record has no usable {field.name}")
+        values[field.name] = value
+    for name, value in values["options"].items():
+        if not isinstance(name, str) or not plain(value):
+            raise ValueError(f"the option {name} is no number, text or list of these")
+    return Record(**values)
+
+
+def check_resumed(folder: Path, old: Record, new: Record) -> None:
+    """Raise :class:`InputError` unless a run may go on with the run in a folder.
+
+    Args:
+        folder: The folder.
+        old: The record of the run in it.
+        new: The record of the run that is to go on, perhaps for more epochs.
+    """
+    hint = "--overwrite to start anew"
+    for name, one, other in _settings(old, new) + _options(old, new):
+        if name.endswith("fingerprint"):
+            what = "other data" if name == "data_fingerprint" else "another split of the data"
+            raise InputError(
+                f"{folder}: the run to resume was trained on {what} named {old.data!r} (of"
+                f" {name} {one:.12}, got {other:.12}); give what it was trained on, or {hint}"
+            )
+        if name == PROLONGED:
+            if old.options.get("decay"):
+                raise InputError(
+                    f"{folder}: the run to resume has decay=True and epochs={one}, over which its"
+                    f" learning rate falls, got epochs={other}; give the same, or {hint}"
+                )
+            continue
+        raise InputError(
+            f"{folder}: the run to resume has {name}={one}, got {name}={other}; give the same"
+            f" settings, or {hint}"
+        )
+
+
+def check_table(folder: Path, old: Record, new: Record) -> None:
+    """Raise :class:`InputError` unless a run that is kept compares with a run of another pair.
+
+    Args:
+        folder: The folder of the run that is kept.
+        old: Its record.
+        new: The record of a run of another pair on the same split.
+    """
+    for name, one, other in _settings(old, new):
+        if name in OF_ONE_PAIR:
+            continue
+        hint = f"name {old.model} too, or " if name == PROLONGED else ""
+        raise InputError(
+            f"{folder}: the run to keep in the table has {name}={one}, got {name}={other};"
+            f" {hint}give the same settings, or another folder"
+        )
+
+
+def _settings(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
+    """What two records differ in beside the options: the name, the old value and the new one."""
+    names = [field.name for field in fields(Record) if field.name != "options"]
+    return _different((name, getattr(old, name), getattr(new, name)) for name in names)
+
+
+def _options(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
+    """The options that differ: the name, the old value and the new one."""
+    names = dict.fromkeys([*old.options, *new.options])
+    return _different((name, old.options.get(name), new.options.get(name)) for name in names)
+
+
+def _different(values: Iterable[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    return [(name, old, new) for name, old, new in values if old != new]

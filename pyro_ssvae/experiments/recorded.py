@@ -1,0 +1,60 @@
+"""The pair and the data that a record names, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyro_ssvae import data
+from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments.folder import SPLIT
+from pyro_ssvae.experiments.pairs import Pair, chosen
+from pyro_ssvae.experiments.record import Record
+
+
+def pair_of(folder: Path, record: Record, given: Pair | None) -> Pair:
+    """The pair of a run in a folder: the one that is given, or found by its name.
+
+    Raises:
+        InputError: If it cannot be found, or is another pair than is given.
+    """
+    if given is not None and given.name != record.model:
+        raise InputError(f"{folder}: expected the pair {record.model}, got {given.name}")
+    try:
+        return given or chosen(record.model)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: {error}; a pair of one's own that has no such place is given by"
+            " runs.load(FOLDER, pair=...)"
+        ) from None
+
+
+def split_of(
+    folder: Path, record: Record, given: Dataset | None, root: str | Path | None
+) -> Split:
+    """The split that a run in a folder was trained on, of data that are given or found by name.
+
+    Raises:
+        InputError: If they cannot be found, or are other data than the run was trained on.
+    """
+    if given is None and record.data not in data.SOURCES:
+        raise InputError(
+            f"{folder}: the run is of data named {record.data!r}, which are none of"
+            f" {', '.join(data.SOURCES)}; give them: runs.load(FOLDER, dataset=...)"
+        )
+    dataset = data.load(record.data, root) if given is None else given
+    if dataset.fingerprint != record.data_fingerprint:
+        raise InputError(
+            f"{folder}: expected the data named {record.data!r} that the run was trained on (of"
+            f" data_fingerprint {record.data_fingerprint:.12}), got other data"
+            f" ({dataset.fingerprint:.12}) named {dataset.name!r}; give those it was trained on:"
+            " runs.load(FOLDER, dataset=...)"
+        )
+    split = Split.load(folder / SPLIT, dataset)
+    if split.fingerprint != record.split_fingerprint:
+        raise InputError(
+            f"{folder / SPLIT}: expected the split that the run was trained on (of"
+            f" split_fingerprint {record.split_fingerprint:.12}), got another one"
+            f" ({split.fingerprint:.12})"
+        )
+    return split

@@ -1,0 +1,380 @@
+"""The record of a run: what it was started with, and what may go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_ssvae import InputError, data, fit, guides, models, pair
+from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.experiments import record, runs
+from pyro_ssvae.experiments.compare import compare
+from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
+from pyro_ssvae.experiments.record import Record
+from pyro_ssvae.report import plots
+
+
+@pytest.fixture(autouse=True)
+def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the learning curves alone: the other figures take longer than the training."""
+    monkeypatch.setattr(plots, "figures", lambda objective, split, history: {
+        "learning_curves": plots.learning_curves(history)
+    })
+
+
+def stripes(name: str = "stripes", shift: float = 0.0) -> Dataset:
+    """Three classes of 4-pixel images, 90 in all."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = 0.2 * rng.random((90, 4)) + shift
+    x[np.arange(90), y] += 0.7
+    return data.from_arrays(x, y, name=name, image_shape=(2, 2))
+
+
+def reversed_rows(dataset: Dataset) -> Dataset:
+    """The same examples in another order, under the same name."""
+    return replace(dataset, x=dataset.x.flip(0), y=dataset.y.flip(0))
+
+
+def train(out: Path, split: Split, **arguments: Any) -> dict[str, Any]:
+    options = {"hidden": (4,), **arguments.pop("options", {})}
+    arguments = {"epochs": 1, "batch_unlabelled": 20, "device": "cpu", **arguments}
+    return runs.train("supervised", split, out, options=options, **arguments)
+
+
+def checkpoint(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(checkpoint(folder)["objective"])
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# What is recorded
+
+
+def test_metrics_and_checkpoint_hold_the_same_record(tmp_path: Path) -> None:
+    metrics = train(tmp_path / "run", stripes().split(6))
+    kept = checkpoint(tmp_path / "run")["record"]
+    assert kept.keys() == {field.name for field in fields(Record)}
+    assert {name: metrics[name] for name in kept} == kept
+    assert record.read(metrics) == record.read(kept)
+
+
+def test_a_record_has_what_the_run_was_started_with(tmp_path: Path) -> None:
+    split = stripes().split(6, seed=2)
+    options = {"hidden": (4, 3), "lr": 1e-2}
+    metrics = train(tmp_path / "run", split, options=options, seed=5, patience=3)
+    expected = {
+        "model": "supervised", "data": "stripes", "data_fingerprint": split.dataset.fingerprint,
+        "labels": 6, "hidden_labels": 0, "seed": 5, "split_seed": 2,
+        "split_fingerprint": split.fingerprint, "epochs": 1, "batch_labelled": 100,
+        "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": False,
+        "precision": "fp32",
+    }
+    assert {name: metrics[name] for name in expected} == expected
+    resolved = pair("supervised").resolve(split.dataset, options)
+    assert metrics["options"] == {**resolved, "hidden": [4, 3]}
+
+
+def test_the_digest_is_that_of_the_record_and_of_nothing_else(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    one, again = (train(tmp_path / name, split) for name in ("one", "again"))
+    plain = {field.name: one[field.name] for field in fields(Record)}
+    text = json.dumps(plain, sort_keys=True)
+    assert one["digest"] == again["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    assert not {"versions", "device", "seconds"} & plain.keys()
+
+
+@pytest.mark.parametrize("changes", [
+    {"seed": 1}, {"batch_labelled": 3}, {"options": {"beta": 0.5}}, {"patience": 2},
+], ids=str)
+def test_other_settings_have_another_digest(changes: dict[str, Any], tmp_path: Path) -> None:
+    split = stripes().split(6)
+    assert train(tmp_path / "one", split)["digest"] != train(
+        tmp_path / "other", split, **changes
+    )["digest"]
+
+
+def test_a_number_has_one_digest_however_it_is_written(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    digests = {
+        train(tmp_path / str(number), split, options={"beta": value})["digest"]
+        for number, value in enumerate((2, 2.0))
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Record)])
+@pytest.mark.parametrize("value", [None, b"1", {1: 2}, [{}], -1.5], ids=str)
+def test_a_record_of_other_kinds_is_not_read(field: str, value: Any) -> None:
+    good = {
+        "model": "m2", "data": "d", "data_fingerprint": "f", "labels": 1, "hidden_labels": 0,
+        "seed": 0, "split_seed": 0, "split_fingerprint": "f", "epochs": 1, "batch_labelled": 1,
+        "batch_unlabelled": 1, "patience": 2, "aggressive": False, "capture": True,
+        "precision": "fp32", "options": {"hidden": [1, 2]},
+    }
+    assert record.read(good).as_dict() == good
+    if (field, value) == ("patience", None):
+        return
+    with pytest.raises(ValueError, match=field.rstrip("s").split("_")[0]):
+        record.read(good | {field: value})
+
+
+# Two seeds
+
+
+def test_the_seed_of_training_is_the_splits_unless_it_is_given(tmp_path: Path) -> None:
+    split = stripes().split(6, seed=3)
+    same, alike, other = (
+        train(tmp_path / str(seed), split, seed=seed) for seed in (None, 3, 4)
+    )
+    assert (same["seed"], other["seed"], other["split_seed"]) == (3, 4, 3)
+    assert same["digest"] == alike["digest"]
+    assert equal(weights(tmp_path / "None"), weights(tmp_path / "3"))
+    assert not equal(weights(tmp_path / "None"), weights(tmp_path / "4"))
+
+
+def test_the_split_is_the_same_whatever_the_seed_of_training(tmp_path: Path) -> None:
+    splits = [
+        json.loads((tmp_path / str(seed) / "split.json").read_text())
+        for seed in (0, 1) if train(tmp_path / str(seed), stripes().split(6), seed=seed)
+    ]
+    assert splits[0] == splits[1]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_that_is_none_is_refused(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"a seed of at most 64 bits, .* got {seed}"):
+        train(tmp_path / "run", stripes().split(6), seed=seed)
+
+
+# Going on
+
+
+def test_reversed_rows_do_not_resume_a_run(tmp_path: Path) -> None:
+    dataset = stripes()
+    train(tmp_path / "run", dataset.split(6))
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    with pytest.raises(InputError, match="was trained on other data named 'stripes'"):
+        train(tmp_path / "run", reversed_rows(dataset).split(6), epochs=2, resume=True)
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+
+
+def test_another_split_with_the_same_seed_does_not_resume_a_run(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split)
+    other = replace(split, validation=split.validation[:-1])
+    with pytest.raises(InputError, match="was trained on another split of the data"):
+        train(tmp_path / "run", other, epochs=2, resume=True)
+
+
+def test_a_run_is_prolonged_and_its_record_with_it(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split)
+    longer = train(tmp_path / "run", split, epochs=3, resume=True)
+    whole = train(tmp_path / "whole", split, epochs=3)
+    assert longer["digest"] == whole["digest"]
+    assert checkpoint(tmp_path / "run")["record"]["epochs"] == 3
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+
+
+def test_a_run_whose_rate_decays_is_not_prolonged(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split, options={"decay": True})
+    with pytest.raises(InputError, match="decay=True and epochs=1, .* got epochs=2"):
+        train(tmp_path / "run", split, options={"decay": True}, epochs=2, resume=True)
+
+
+def test_a_run_that_is_prolonged_stays_eager(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = stripes().split(6)
+    assert train(tmp_path / "run", split)["capture"] is False
+    monkeypatch.setattr(runs, "worth_capturing", lambda *_: True)
+    assert train(tmp_path / "new", split, resume=True)["capture"] is True
+    assert train(tmp_path / "run", split, epochs=2, resume=True)["capture"] is False
+
+
+@pytest.fixture
+def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What training is told of capture, time by time; nothing is compiled, which takes long."""
+    told: list[str] = []
+
+    def eager(*args: Any, capture: str, **options: Any) -> Any:
+        told.append(capture)
+        return fit(*args, capture="off", **options)
+
+    monkeypatch.setattr(runs, "fit", eager)
+    return told
+
+
+def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[str]) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split, capture="on")
+    longer = train(tmp_path / "run", split, epochs=2, resume=True)
+    assert longer["capture"] is True and captured == ["on", "on"]
+
+
+@pytest.mark.usefixtures("captured")
+@pytest.mark.parametrize("begun, wish", [("on", "off"), ("off", "on")])
+def test_a_run_does_not_go_on_in_another_way_than_it_began(
+    begun: str, wish: str, tmp_path: Path
+) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split, capture=begun)
+    message = f"has capture={begun == 'on'}, got capture={wish == 'on'}"
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run", split, epochs=2, capture=wish, resume=True)
+
+
+# Read back
+
+
+def test_a_run_on_data_of_ones_own_is_read_with_them(tmp_path: Path) -> None:
+    dataset = stripes()
+    metrics = train(tmp_path / "run", dataset.split(6))
+    run = runs.load(tmp_path / "run", dataset=dataset, device="cpu")
+    assert runs.test_metrics(run) == metrics["test"]
+    assert run.record.digest == metrics["digest"]
+
+
+def test_a_run_on_data_of_ones_own_is_not_read_without_them(tmp_path: Path) -> None:
+    train(tmp_path / "run", stripes().split(6))
+    with pytest.raises(InputError, match=r"data named 'stripes', .* runs.load\(FOLDER, dataset="):
+        runs.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("other", [reversed_rows, lambda _: stripes(shift=0.01)])
+def test_a_run_is_not_read_with_other_data(other: Any, tmp_path: Path) -> None:
+    dataset = stripes()
+    train(tmp_path / "run", dataset.split(6))
+    with pytest.raises(InputError, match="the data named 'stripes' .* got other data"):
+        runs.load(tmp_path / "run", dataset=other(dataset))
+
+
+def test_data_of_ones_own_named_digits_are_not_taken_for_scikit_learns(tmp_path: Path) -> None:
+    dataset = stripes("digits")
+    metrics = train(tmp_path / "run", dataset.split(6))
+    with pytest.raises(InputError, match="the data named 'digits' .* got other data"):
+        runs.load(tmp_path / "run")
+    run = runs.load(tmp_path / "run", dataset=dataset, device="cpu")
+    assert runs.test_metrics(run) == metrics["test"]
+
+
+def test_a_split_that_was_changed_is_not_read(tmp_path: Path) -> None:
+    dataset = stripes()
+    train(tmp_path / "run", dataset.split(6))
+    path = tmp_path / "run" / "split.json"
+    content = json.loads(path.read_text())
+    content["validation"].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="split.json: expected the split that the run was trained"):
+        runs.load(tmp_path / "run", dataset=dataset)
+
+
+def test_rows_of_other_data_are_not_kept_in_a_table(tmp_path: Path) -> None:
+    dataset = stripes()
+    small: dict[str, Any] = {
+        "labels": 6, "seeds": 1, "epochs": 1, "device": "cpu", "options": {"hidden": (4,)},
+    }
+    compare(["supervised"], dataset, tmp_path / "out", **small)
+    with pytest.raises(InputError, match="the run to keep in the table has data_fingerprint="):
+        compare(["m2"], reversed_rows(dataset), tmp_path / "out", resume=True, **small)
+
+
+# Pairs of one's own
+
+
+class Mine(models.M2):
+    """p(x, y, z), mine"""
+
+
+MINE = pair(Mine, guides.M2, recipe={"hidden": (4,), "z_dim": 2})
+
+
+def test_a_pair_that_has_no_place_is_trained_and_read_by_itself(tmp_path: Path) -> None:
+    dataset = stripes()
+    metrics = runs.train(MINE, dataset.split(6), tmp_path / "run", epochs=1, device="cpu")
+    assert metrics["model"] == "mine"
+    run = runs.load(tmp_path / "run", pair=MINE, dataset=dataset, device="cpu")
+    assert isinstance(run.objective.model, Mine)
+    assert runs.test_metrics(run) == metrics["test"]
+    with pytest.raises(InputError, match=r"unknown model 'mine'.*runs.load\(FOLDER, pair="):
+        runs.load(tmp_path / "run", dataset=dataset)
+    with pytest.raises(InputError, match="expected the pair mine, got m2"):
+        runs.load(tmp_path / "run", pair=pair("m2"), dataset=dataset)
+
+
+def test_pairs_of_ones_own_are_compared_and_cleared_away(tmp_path: Path) -> None:
+    small: dict[str, Any] = {"labels": 6, "seeds": 1, "epochs": 1, "device": "cpu"}
+    own = {"supervised": {"hidden": (3,)}}
+    result = compare([MINE, "supervised"], stripes(), tmp_path / "out", options=own, **small)
+    assert list(result.results)[:2] == ["mine", "supervised"]
+    assert result.results["mine"][0]["options"]["hidden"] == [4]
+    assert result.results["supervised"][0]["options"]["hidden"] == [3]
+    assert "p(x, y, z), mine" in result.report.read_text()
+    (tmp_path / "out" / "runs" / "other-seed-0").mkdir()
+    (tmp_path / "out" / "runs" / "other-seed-0" / "history.csv").write_text("of another origin")
+    compare(["supervised"], stripes(), tmp_path / "out", options=own, overwrite=True, **small)
+    kept = {path.name for path in (tmp_path / "out" / "runs").iterdir()}
+    assert kept == {"supervised-seed-0", "other-seed-0"}
+
+
+@pytest.mark.parametrize("place, message", [
+    ("os:path", "os:path: expected a pair, got module of that name"),
+    ("nothing_of_this_name:Mine", "nothing_of_this_name:Mine: .* ModuleNotFoundError"),
+    ("../../mine:Mine", "expected the place of a pair as MODULE:ATTRIBUTE"),
+])
+def test_a_record_that_names_no_pair_is_refused(
+    place: str, message: str, tmp_path: Path
+) -> None:
+    dataset = stripes()
+    train(tmp_path / "run", dataset.split(6))
+    saved = checkpoint(tmp_path / "run")
+    saved["record"]["model"] = place
+    torch.save(saved, tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(InputError, match=message):
+        runs.load(tmp_path / "run", dataset=dataset)
+
+
+def test_a_value_that_is_no_plain_data_is_not_recorded(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="option beta: expected a number, a text, .* plain data"):
+        train(tmp_path / "run", stripes().split(6), options={"beta": torch.ones(())})
+
+
+# The plan
+
+
+def test_the_defaults_of_a_plan_are_those_of_fit() -> None:
+    of_fit = {
+        name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()
+    }
+    shared = DEFAULTS.keys() & of_fit.keys() - {"seed", "aggressive"}
+    assert shared >= {"epochs", "batch_labelled", "batch_unlabelled", "capture", "precision"}
+    assert {name: DEFAULTS[name] for name in shared} == {name: of_fit[name] for name in shared}
+
+
+def test_every_key_of_a_plan_has_a_default_and_a_description() -> None:
+    assert DEFAULTS.keys() == Plan.__annotations__.keys()
+    assert all(f"        {name}: " in (Plan.__doc__ or "") for name in DEFAULTS)
+
+
+def test_a_misspelt_key_of_a_plan_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    assert completed({})["epochs"] == DEFAULTS["epochs"]
+    for call in (runs.train, runs.prepare):
+        with pytest.raises(InputError, match="unknown argument 'epoch'.*did you mean 'epochs'"):
+            call("m2", stripes().split(6), tmp_path / "run", epoch=2)
+    assert list(tmp_path.iterdir()) == []
