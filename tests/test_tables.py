@@ -120,7 +120,8 @@ def test_the_csv_of_runs_has_a_row_for_each_run_and_a_column_for_every_metric() 
     first, second, reference = rows(csv_of_runs(results))
     assert first == {
         "model": "m2", "seed": "0", "split_seed": "0", "epochs_done": "3", "updates": "36",
-        "seconds": "1.0", "elbo": "-40.5", "nll": "", "clipped": "", "options": '{"hidden": [4, 4]}',
+        "seconds": "1.0", "elbo": "-40.5", "nll": "", "clipped": "",
+        "options": '{"hidden": [4, 4]}',
     }
     assert (second["seed"], second["elbo"]) == ("1", "")
     assert (reference["nll"], reference["updates"], reference["clipped"]) == ("0.25", "", "0.5")
