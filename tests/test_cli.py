@@ -31,6 +31,7 @@ from pyro_ssvae.training.steps import Eager
 SMALL = ("--set", "hidden=16", "--set", "z_dim=2", "--device", "cpu")
 MODULE = (sys.executable, "-m", "pyro_ssvae")
 SCRIPT = (str(Path(sys.executable).parent / "pyro-ssvae"),)
+PYTHONPATH = [path for path in (os.environ.get("PYTHONPATH"),) if path]
 MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
          "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -162,6 +163,12 @@ def test_list_refuses_what_it_does_not_know(arguments: list[str], wanted: str) -
     assert re.search(wanted, refusal(call("list", *arguments)))
 
 
+def test_list_says_which_options_can_be_set_for_one_program() -> None:
+    text = " ".join(call("list", "m2").stdout.split())
+    assert text.endswith("--set NAME=VALUE, and for one program by model.hidden, guide.hidden.")
+    assert "for one program" not in call("list", "supervised").stdout
+
+
 # train
 
 
@@ -258,6 +265,18 @@ def test_train_and_compare_give_the_same_run(comparison: Path, tmp_path: Path) -
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_split_and_the_training_have_a_seed_each(tmp_path: Path) -> None:
+    small = ("--epochs", 1, "--device", "cpu", "--set", "hidden=4", "--batch-unlabelled", 2000)
+    call("train", "supervised", "--seed", 3, *small, "--out", tmp_path / "one")
+    call("train", "supervised", "--seed", 3, "--split-seed", 4, *small, "--out", tmp_path / "two")
+    one, two = read(tmp_path / "one"), read(tmp_path / "two")
+    assert (one["seed"], one["split_seed"]) == (3, 3)
+    assert (two["seed"], two["split_seed"]) == (3, 4)
+    splits = [read(tmp_path / name, "split.json")["labelled"] for name in ("one", "two")]
+    expected = [data.load("digits").split(50, seed=seed).labelled.tolist() for seed in (3, 4)]
+    assert splits == expected
+
+
 def test_train_resumes_on_the_command_line_and_says_where(run: Path) -> None:
     result = call("train", "m2", "--epochs", 3, *SMALL, "--set", "alpha=5", "--out", run,
                   "--resume")
@@ -307,6 +326,21 @@ def test_compare_prints_the_table_and_where_the_report_is(comparison: Path) -> N
     assert f"The report is {(comparison / 'report.html').resolve()}\n" in text
 
 
+def test_compare_sets_options_of_one_model_and_of_one_program(tmp_path: Path) -> None:
+    result = call(
+        "compare", "m2", "supervised", "--seeds", 1, "--epochs", 1, "--device", "cpu",
+        "--batch-unlabelled", 2000, "--set", "hidden=4", "--set", "m2.z_dim=2",
+        "--set", "m2.guide.hidden=5,3", "--set", "supervised.lr=0.1", "--out", tmp_path / "out",
+    )
+    assert result.exit_code == 0, result.output
+    m2, supervised = (
+        read(tmp_path / "out" / "runs" / f"{name}-seed-0")["options"]
+        for name in ("m2", "supervised")
+    )
+    assert (m2["hidden"], m2["guide.hidden"], m2["z_dim"]) == ([4], [5, 3], 2)
+    assert (supervised["hidden"], supervised["lr"]) == ([4], 0.1) and m2["lr"] != 0.1
+
+
 def test_compare_tells_how_many_of_its_runs_and_references_are_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +358,7 @@ def test_compare_tells_how_many_of_its_runs_and_references_are_done(
 BAD_TRAINING = [
     (["--data", "digit"], "unknown data set 'digit': .* did you mean 'digits'"),
     (["--set", "z_dims=2"], "unknown option 'z_dims': .* did you mean 'z_dim'"),
+    (["--set", "guide.hiden=2"], "unknown option 'guide.hiden': .* did you mean 'guide.hidden'"),
     (["--set", "z_dim"], "expected an option as NAME=VALUE, got 'z_dim'"),
     (["--set", "z_dim=two"], "option z_dim: expected a whole number, got 'two'"),
     (["--set", "hidden=16,x"], "option hidden: expected whole numbers .* 256,128, got '16,x'"),
@@ -405,6 +440,11 @@ def test_bad_input_is_refused_in_one_line(
     (["compare", "m2", "vae", "--set", "zeta=2"], "unknown option 'zeta'.* did you mean 'beta'"),
     (["compare", "supervised", "--set", "z_dim=2"], "unknown option 'z_dim'"),
     (["compare", "vae", "--set", "alpha=1"], "unknown option 'alpha'"),
+    (["compare", "m2", "--set", "m3.beta=2"], "unknown model of .* 'm3': .* did you mean 'm2'"),
+    (["compare", "m2", "--set", "m2.betas=2"], "unknown option of m2 'betas': .* mean 'beta'"),
+    (["train", "nowhere.of.this.name:Mine"], "nowhere.of.this.name:Mine: .* ModuleNotFoundError"),
+    (["compare", "m2", "os:path"], "os:path: expected a pair, got module of that name"),
+    (["train", "m2", "--split-seed", "-1"], "seed.* got -1"),
     (["compare", "m2", "--seeds", "0"], "seeds > 0, got 0"),
     (["compare", "m2", "--seeds", "-2"], "seeds > 0, got -2"),
     (["compare", "m2", "--seeds", "1" * 23], f"expected seeds <= .*, got {'1' * 23}"),
@@ -731,6 +771,68 @@ def test_both_programs_are_the_same_command(program: tuple[str, ...], tmp_path: 
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch("Error: unknown model 'm3': .* did you mean 'm2'.*\n", result.stderr)
     assert list(tmp_path.iterdir()) == []
+
+
+PACKAGE = '''
+from pyro_ssvae import guides, models, pair
+
+
+class Model(models.M2):
+    """p(x, y, z), narrow
+
+    Nobody (2024), A pair of one's own.
+    """
+
+
+Mine = pair(Model, guides.M2, recipe={"hidden": (4,), "z_dim": 2})
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder with a package that has a pair of its own."""
+    (tmp_path / "folder" / "narrow").mkdir(parents=True)
+    (tmp_path / "folder" / "narrow" / "__init__.py").touch()
+    (tmp_path / "folder" / "narrow" / "pairs.py").write_text(PACKAGE)
+    return tmp_path / "folder"
+
+
+def test_a_pair_of_ones_own_goes_by_its_place_in_every_command(
+    package: Path, tmp_path: Path
+) -> None:
+    def program(*words: str, cwd: Path, path: str) -> str:
+        result = subprocess.run(
+            [*SCRIPT, *words], capture_output=True, text=True, cwd=cwd,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([path, *PYTHONPATH])},
+        )
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout
+
+    out, name = tmp_path / "out", "narrow.pairs:Mine"
+    table = program(
+        "compare", name, "supervised", "--seeds", "1", "--epochs", "1", "--device", "cpu",
+        "--set", f"{name}.beta=2", "--set", "supervised.hidden=4", "--out", str(out),
+        cwd=tmp_path, path=str(package),
+    )
+    assert f"| {name} " in table
+    assert "p(x, y, z), narrow" in (out / "report.html").read_text()
+    run = out / "runs" / "narrow.pairs.Mine-seed-0"
+    metrics = read(run)
+    assert (metrics["model"], metrics["options"]["beta"]) == (name, 2.0)
+    # From the folder of the package, which no path names.
+    measured = program("evaluate", str(run), "--device", "cpu", cwd=package, path="")
+    assert printed(measured)["accuracy"] == f"{metrics['test']['accuracy']:.6g}"
+    listed = program("list", name, cwd=package, path="")
+    assert "p(x, y, z), narrow" in listed and "Nobody (2024)" in listed and "z_dim=2 " in listed
+
+
+def test_the_module_path_is_left_as_it_was(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list(sys.path)
+    monkeypatch.chdir(package)
+    assert "narrow" in call("list", "narrow.pairs:Mine").stdout
+    assert sys.path == before
 
 
 def test_a_program_that_trains_says_nothing_on_stderr(tmp_path: Path) -> None:

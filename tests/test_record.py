@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,12 @@ from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.report import plots
 
 
-@pytest.fixture(autouse=True)
-def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the learning curves alone: the other figures take longer than the training."""
-    monkeypatch.setattr(plots, "figures", lambda objective, split, history: {
-        "learning_curves": plots.learning_curves(history)
-    })
+@pytest.fixture(scope="module", autouse=True)
+def no_figures() -> Iterator[None]:
+    """Draw no figures: they take longer than the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "figures", lambda objective, split, history: {})
+        yield
 
 
 def stripes(name: str = "stripes", shift: float = 0.0) -> Dataset:
@@ -50,6 +52,28 @@ def train(out: Path, split: Split, **arguments: Any) -> dict[str, Any]:
     return runs.train("supervised", split, out, options=options, **arguments)
 
 
+def started(split: Split, **arguments: Any) -> Record:
+    """The record of a run that would start so."""
+    options = {"hidden": (4,), **arguments.pop("options", {})}
+    return runs.prepare(
+        "supervised", split, "nowhere", options=options, device="cpu", **arguments
+    ).record
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of an epoch on stripes that nobody changes."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    train(out, stripes().split(6))
+    return out
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the run, to change."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
 def checkpoint(folder: Path) -> dict[str, Any]:
     return torch.load(folder / "checkpoint.pt", weights_only=True)
 
@@ -65,56 +89,58 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 # What is recorded
 
 
-def test_metrics_and_checkpoint_hold_the_same_record(tmp_path: Path) -> None:
-    metrics = train(tmp_path / "run", stripes().split(6))
-    kept = checkpoint(tmp_path / "run")["record"]
+def test_metrics_and_checkpoint_hold_the_same_record(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    kept = checkpoint(finished)["record"]
     assert kept.keys() == {field.name for field in fields(Record)}
     assert {name: metrics[name] for name in kept} == kept
     assert record.read(metrics) == record.read(kept)
 
 
-def test_a_record_has_what_the_run_was_started_with(tmp_path: Path) -> None:
+def test_a_record_has_what_the_run_was_started_with() -> None:
     split = stripes().split(6, seed=2)
     options = {"hidden": (4, 3), "lr": 1e-2}
-    metrics = train(tmp_path / "run", split, options=options, seed=5, patience=3)
+    came = started(split, options=options, seed=5, patience=3, batch_unlabelled=20).as_dict()
     expected = {
         "model": "supervised", "data": "stripes", "data_fingerprint": split.dataset.fingerprint,
         "labels": 6, "hidden_labels": 0, "seed": 5, "split_seed": 2,
-        "split_fingerprint": split.fingerprint, "epochs": 1, "batch_labelled": 100,
+        "split_fingerprint": split.fingerprint, "epochs": 50, "batch_labelled": 100,
         "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": False,
         "precision": "fp32",
     }
-    assert {name: metrics[name] for name in expected} == expected
     resolved = pair("supervised").resolve(split.dataset, options)
-    assert metrics["options"] == {**resolved, "hidden": [4, 3]}
+    assert came == {**expected, "options": {**resolved, "hidden": [4, 3]}}
 
 
-def test_the_digest_is_that_of_the_record_and_of_nothing_else(tmp_path: Path) -> None:
-    split = stripes().split(6)
-    one, again = (train(tmp_path / name, split) for name in ("one", "again"))
-    plain = {field.name: one[field.name] for field in fields(Record)}
+def test_the_digest_is_that_of_the_record_and_of_nothing_else(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    plain = {field.name: metrics[field.name] for field in fields(Record)}
     text = json.dumps(plain, sort_keys=True)
-    assert one["digest"] == again["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    assert metrics["digest"] == hashlib.sha256(text.encode()).hexdigest()
     assert not {"versions", "device", "seconds"} & plain.keys()
 
 
 @pytest.mark.parametrize("changes", [
     {"seed": 1}, {"batch_labelled": 3}, {"options": {"beta": 0.5}}, {"patience": 2},
+    {"epochs": 2}, {"capture": "on"},
 ], ids=str)
-def test_other_settings_have_another_digest(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_other_settings_have_another_digest(changes: dict[str, Any]) -> None:
     split = stripes().split(6)
-    assert train(tmp_path / "one", split)["digest"] != train(
-        tmp_path / "other", split, **changes
-    )["digest"]
+    assert started(split).digest == started(split).digest != started(split, **changes).digest
 
 
-def test_a_number_has_one_digest_however_it_is_written(tmp_path: Path) -> None:
+def test_other_data_and_another_split_have_another_digest() -> None:
     split = stripes().split(6)
-    digests = {
-        train(tmp_path / str(number), split, options={"beta": value})["digest"]
-        for number, value in enumerate((2, 2.0))
-    }
-    assert len(digests) == 1
+    others = [
+        split, replace(split, dataset=reversed_rows(split.dataset)),
+        replace(split, validation=split.validation[:-1]),
+    ]
+    assert len({started(other).digest for other in others}) == 3
+
+
+def test_a_number_has_one_digest_however_it_is_written() -> None:
+    split = stripes().split(6)
+    assert len({started(split, options={"beta": beta}).digest for beta in (2, 2.0)}) == 1
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Record)])
@@ -145,50 +171,39 @@ def test_the_seed_of_training_is_the_splits_unless_it_is_given(tmp_path: Path) -
     assert same["digest"] == alike["digest"]
     assert equal(weights(tmp_path / "None"), weights(tmp_path / "3"))
     assert not equal(weights(tmp_path / "None"), weights(tmp_path / "4"))
-
-
-def test_the_split_is_the_same_whatever_the_seed_of_training(tmp_path: Path) -> None:
-    splits = [
-        json.loads((tmp_path / str(seed) / "split.json").read_text())
-        for seed in (0, 1) if train(tmp_path / str(seed), stripes().split(6), seed=seed)
-    ]
-    assert splits[0] == splits[1]
+    assert same["split_fingerprint"] == other["split_fingerprint"]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
-def test_a_seed_that_is_none_is_refused(seed: int, tmp_path: Path) -> None:
+def test_a_seed_that_is_none_is_refused(seed: int) -> None:
     with pytest.raises(InputError, match=f"a seed of at most 64 bits, .* got {seed}"):
-        train(tmp_path / "run", stripes().split(6), seed=seed)
+        started(stripes().split(6), seed=seed)
 
 
 # Going on
 
 
-def test_reversed_rows_do_not_resume_a_run(tmp_path: Path) -> None:
-    dataset = stripes()
-    train(tmp_path / "run", dataset.split(6))
-    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+def test_reversed_rows_do_not_resume_a_run(run: Path) -> None:
+    before = (run / "checkpoint.pt").read_bytes()
     with pytest.raises(InputError, match="was trained on other data named 'stripes'"):
-        train(tmp_path / "run", reversed_rows(dataset).split(6), epochs=2, resume=True)
-    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+        train(run, reversed_rows(stripes()).split(6), epochs=2, resume=True)
+    assert (run / "checkpoint.pt").read_bytes() == before
 
 
-def test_another_split_with_the_same_seed_does_not_resume_a_run(tmp_path: Path) -> None:
+def test_another_split_with_the_same_seed_does_not_resume_a_run(run: Path) -> None:
     split = stripes().split(6)
-    train(tmp_path / "run", split)
     other = replace(split, validation=split.validation[:-1])
     with pytest.raises(InputError, match="was trained on another split of the data"):
-        train(tmp_path / "run", other, epochs=2, resume=True)
+        train(run, other, epochs=2, resume=True)
 
 
-def test_a_run_is_prolonged_and_its_record_with_it(tmp_path: Path) -> None:
+def test_a_run_is_prolonged_and_its_record_with_it(run: Path, tmp_path: Path) -> None:
     split = stripes().split(6)
-    train(tmp_path / "run", split)
-    longer = train(tmp_path / "run", split, epochs=3, resume=True)
+    longer = train(run, split, epochs=3, resume=True)
     whole = train(tmp_path / "whole", split, epochs=3)
     assert longer["digest"] == whole["digest"]
-    assert checkpoint(tmp_path / "run")["record"]["epochs"] == 3
-    assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    assert checkpoint(run)["record"]["epochs"] == 3
+    assert equal(weights(run), weights(tmp_path / "whole"))
 
 
 def test_a_run_whose_rate_decays_is_not_prolonged(tmp_path: Path) -> None:
@@ -196,16 +211,6 @@ def test_a_run_whose_rate_decays_is_not_prolonged(tmp_path: Path) -> None:
     train(tmp_path / "run", split, options={"decay": True})
     with pytest.raises(InputError, match="decay=True and epochs=1, .* got epochs=2"):
         train(tmp_path / "run", split, options={"decay": True}, epochs=2, resume=True)
-
-
-def test_a_run_that_is_prolonged_stays_eager(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    split = stripes().split(6)
-    assert train(tmp_path / "run", split)["capture"] is False
-    monkeypatch.setattr(runs, "worth_capturing", lambda *_: True)
-    assert train(tmp_path / "new", split, resume=True)["capture"] is True
-    assert train(tmp_path / "run", split, epochs=2, resume=True)["capture"] is False
 
 
 @pytest.fixture
@@ -221,6 +226,16 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
+def test_a_run_that_is_prolonged_stays_eager(
+    run: Path, tmp_path: Path, captured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = stripes().split(6)
+    monkeypatch.setattr(runs, "worth_capturing", lambda *_: True)
+    assert train(tmp_path / "new", split, resume=True)["capture"] is True
+    assert train(run, split, epochs=2, resume=True)["capture"] is False
+    assert captured == ["on", "off"]
+
+
 def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[str]) -> None:
     split = stripes().split(6)
     train(tmp_path / "run", split, capture="on")
@@ -229,40 +244,33 @@ def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[s
 
 
 @pytest.mark.usefixtures("captured")
-@pytest.mark.parametrize("begun, wish", [("on", "off"), ("off", "on")])
-def test_a_run_does_not_go_on_in_another_way_than_it_began(
-    begun: str, wish: str, tmp_path: Path
-) -> None:
-    split = stripes().split(6)
-    train(tmp_path / "run", split, capture=begun)
-    message = f"has capture={begun == 'on'}, got capture={wish == 'on'}"
-    with pytest.raises(InputError, match=message):
-        train(tmp_path / "run", split, epochs=2, capture=wish, resume=True)
+def test_a_run_does_not_go_on_in_another_way_than_it_began(run: Path) -> None:
+    with pytest.raises(InputError, match="has capture=False, got capture=True"):
+        train(run, stripes().split(6), epochs=2, capture="on", resume=True)
+    assert train(run, stripes().split(6), epochs=2, capture="off", resume=True)["epochs"] == 2
 
 
 # Read back
 
 
-def test_a_run_on_data_of_ones_own_is_read_with_them(tmp_path: Path) -> None:
-    dataset = stripes()
-    metrics = train(tmp_path / "run", dataset.split(6))
-    run = runs.load(tmp_path / "run", dataset=dataset, device="cpu")
+def test_a_run_on_data_of_ones_own_is_read_with_them(finished: Path) -> None:
+    metrics = json.loads((finished / "metrics.json").read_text())
+    run = runs.load(finished, dataset=stripes(), device="cpu")
     assert runs.test_metrics(run) == metrics["test"]
     assert run.record.digest == metrics["digest"]
 
 
-def test_a_run_on_data_of_ones_own_is_not_read_without_them(tmp_path: Path) -> None:
-    train(tmp_path / "run", stripes().split(6))
+def test_a_run_on_data_of_ones_own_is_not_read_without_them(finished: Path) -> None:
     with pytest.raises(InputError, match=r"data named 'stripes', .* runs.load\(FOLDER, dataset="):
-        runs.load(tmp_path / "run")
+        runs.load(finished)
 
 
-@pytest.mark.parametrize("other", [reversed_rows, lambda _: stripes(shift=0.01)])
-def test_a_run_is_not_read_with_other_data(other: Any, tmp_path: Path) -> None:
-    dataset = stripes()
-    train(tmp_path / "run", dataset.split(6))
+@pytest.mark.parametrize(
+    "other", [reversed_rows(stripes()), stripes(shift=0.01)], ids=["reversed", "shifted"]
+)
+def test_a_run_is_not_read_with_other_data(other: Dataset, finished: Path) -> None:
     with pytest.raises(InputError, match="the data named 'stripes' .* got other data"):
-        runs.load(tmp_path / "run", dataset=other(dataset))
+        runs.load(finished, dataset=other)
 
 
 def test_data_of_ones_own_named_digits_are_not_taken_for_scikit_learns(tmp_path: Path) -> None:
@@ -274,15 +282,13 @@ def test_data_of_ones_own_named_digits_are_not_taken_for_scikit_learns(tmp_path:
     assert runs.test_metrics(run) == metrics["test"]
 
 
-def test_a_split_that_was_changed_is_not_read(tmp_path: Path) -> None:
-    dataset = stripes()
-    train(tmp_path / "run", dataset.split(6))
-    path = tmp_path / "run" / "split.json"
+def test_a_split_that_was_changed_is_not_read(run: Path) -> None:
+    path = run / "split.json"
     content = json.loads(path.read_text())
     content["validation"].pop()
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match="split.json: expected the split that the run was trained"):
-        runs.load(tmp_path / "run", dataset=dataset)
+        runs.load(run, dataset=stripes())
 
 
 def test_rows_of_other_data_are_not_kept_in_a_table(tmp_path: Path) -> None:
@@ -338,21 +344,17 @@ def test_pairs_of_ones_own_are_compared_and_cleared_away(tmp_path: Path) -> None
     ("nothing_of_this_name:Mine", "nothing_of_this_name:Mine: .* ModuleNotFoundError"),
     ("../../mine:Mine", "expected the place of a pair as MODULE:ATTRIBUTE"),
 ])
-def test_a_record_that_names_no_pair_is_refused(
-    place: str, message: str, tmp_path: Path
-) -> None:
-    dataset = stripes()
-    train(tmp_path / "run", dataset.split(6))
-    saved = checkpoint(tmp_path / "run")
+def test_a_record_that_names_no_pair_is_refused(place: str, message: str, run: Path) -> None:
+    saved = checkpoint(run)
     saved["record"]["model"] = place
-    torch.save(saved, tmp_path / "run" / "checkpoint.pt")
+    torch.save(saved, run / "checkpoint.pt")
     with pytest.raises(InputError, match=message):
-        runs.load(tmp_path / "run", dataset=dataset)
+        runs.load(run, dataset=stripes())
 
 
-def test_a_value_that_is_no_plain_data_is_not_recorded(tmp_path: Path) -> None:
+def test_a_value_that_is_no_plain_data_is_not_recorded() -> None:
     with pytest.raises(InputError, match="option beta: expected a number, a text, .* plain data"):
-        train(tmp_path / "run", stripes().split(6), options={"beta": torch.ones(())})
+        started(stripes().split(6), options={"beta": torch.ones(())})
 
 
 # The plan

@@ -47,8 +47,7 @@ def options(name: str, data: str) -> str:
             whose = "training" if owner == "training" else f"the {owner}"
             with formatter.section(f"Options of {whose}, as used on {data}"):
                 formatter.write_dl(rows)
-    formatter.write("\nAnother value is given by --set NAME=VALUE")
-    if listed.shared:
-        formatter.write(f", and for one program by {', '.join(listed.shared)}")
-    formatter.write(".\n")
+    for_one = f", and for one program by {', '.join(listed.shared)}" if listed.shared else ""
+    formatter.write_paragraph()
+    formatter.write_text(f"Another value is given by --set NAME=VALUE{for_one}.")
     return formatter.getvalue()
