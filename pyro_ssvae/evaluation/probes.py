@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae.data import Split
 from pyro_ssvae.inference import query
+from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import evaluation_mode
 from pyro_ssvae.inference.query import sample_of
 
@@ -113,9 +114,9 @@ def _without_common_maps(fn: Any, like: Tensor) -> Any:
 
     Such maps leave the mutual information as it is, and autoregressive ones are slow to invert.
     """
-    inner = query.base(fn)
+    inner = base(fn)
     while isinstance(inner, TransformedDistribution) and _is_common(inner, like):
-        inner = query.base(inner.base_dist)
+        inner = base(inner.base_dist)
     return inner if isinstance(inner, Normal) else fn
 
 
@@ -132,7 +133,7 @@ def _is_common(fn: TransformedDistribution, like: Tensor) -> bool:
 
 def _log_densities(fn: Any) -> Callable[[Tensor], Tensor]:
     """A function from z (M, J) to their log-densities under all C * n components, (M, C, n)."""
-    normal = query.base(fn)
+    normal = base(fn)
     if not isinstance(normal, Normal):
         ones = (1,) * len(fn.batch_shape)
         return lambda z: fn.log_prob(z.reshape(-1, *ones, *z.shape[1:])).flatten(1, -2)

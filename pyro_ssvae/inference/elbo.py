@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,8 +10,6 @@ from typing import Any
 
 import torch
 from opt_einsum import contract, shared_intermediates
-from pyro import distributions as dist
-from pyro.distributions.util import scale_and_mask
 from pyro.infer import TraceEnum_ELBO
 from pyro.infer.util import Dice
 from pyro.ops import packed
@@ -20,12 +17,10 @@ from pyro.ops.contract import contract_tensor_tree
 from pyro.ops.rings import SampleRing
 from pyro.poutine import Trace
 from torch import Tensor
-from torch.distributions import kl_divergence
 
 from pyro_ssvae import private
 from pyro_ssvae.errors import InputError
-
-Site = dict[str, Any]
+from pyro_ssvae.inference.divergences import base, kl_divergences, sample_sites
 
 
 @dataclass(frozen=True)
@@ -179,10 +174,10 @@ def _terms(
     model_trace: Trace, guide_trace: Trace, *, analytic: bool
 ) -> Iterator[tuple[str, SiteTerm]]:
     """The terms of one sample of the guide: E over its enumerated sites, by Dice."""
-    guide_sites = _sample_sites(guide_trace)
+    guide_sites = sample_sites(guide_trace)
     closed = {}
     if analytic:
-        closed = _kl_divergences(_sample_sites(model_trace), guide_sites)
+        closed = kl_divergences(sample_sites(model_trace), guide_sites)
         for name, kl in closed.items():
             model_trace.nodes[name]["packed"]["log_prob"] = packed.neg(kl)
     costs, ordering = _costs(model_trace, guide_trace)
@@ -201,77 +196,10 @@ def _terms(
         if inferred is None or inferred["is_observed"]:
             yield name, SiteTerm(value)
         else:
-            infer, fn = inferred["infer"], _base(model_trace.nodes.get(name, inferred)["fn"])
+            infer, fn = inferred["infer"], base(model_trace.nodes.get(name, inferred)["fn"])
             summed = infer.get("enumerate") is not None and infer.get("num_samples") is None
             discrete, exact = fn.has_enumerate_support, name in closed or summed
             yield name, SiteTerm(value, True, discrete=discrete, analytic=exact)
-
-
-def _sample_sites(trace: Trace) -> dict[str, Site]:
-    return {name: site for name, site in trace.nodes.items() if site["type"] == "sample"}
-
-
-def _kl_divergences(
-    model_sites: Mapping[str, Site], guide_sites: Mapping[str, Site]
-) -> dict[str, Tensor]:
-    """Packed KL divergences of the sites that have one and may use it, scaled and masked."""
-    summed = {
-        site["infer"].get("_enumerate_symbol")
-        for name, site in model_sites.items() if name not in guide_sites
-    }
-    result = {}
-    for name in guide_sites.keys() & model_sites.keys():
-        p, q = model_sites[name], guide_sites[name]
-        if q["is_observed"] or q["infer"].get("enumerate"):
-            continue
-        if not _before(name, model_sites) & guide_sites.keys() <= _before(name, guide_sites):
-            continue
-        if not (_same(p["scale"], q["scale"]) and _same(p["mask"], q["mask"])):
-            continue
-        if not _comparable(p["fn"], q["fn"]):
-            continue
-        try:
-            kl = kl_divergence(*_expanded(q["fn"], p["fn"]))
-        except NotImplementedError:
-            continue
-        kl = scale_and_mask(kl, p["scale"], p["mask"])
-        kl = packed.pack(kl, p["infer"]["_dim_to_symbol"])
-        if summed.isdisjoint(kl._pyro_dims):
-            result[name] = kl
-    return result
-
-
-def _expanded(*fns: Any) -> list[Any]:
-    """The distributions, of one batch shape: some KL divergences are written for equal ones."""
-    shape = torch.broadcast_shapes(*(fn.batch_shape for fn in fns))
-    return [fn if fn.batch_shape == shape else fn.expand(shape) for fn in fns]
-
-
-def _comparable(p: Any, q: Any) -> bool:
-    """Whether a registered KL divergence of q and p is what E_q[log p - log q] is."""
-    bases = list(map(_base, (p, q)))
-    # A point's log-density and a mask within a distribution are not part of it.
-    if any(isinstance(base, (dist.Delta, dist.MaskedDistribution)) for base in bases):
-        return False
-    # Beyond the prior's support it is infinite, where a sample may never get.
-    return p.has_enumerate_support or type(bases[0].support) is type(bases[1].support)
-
-
-def _base(fn: Any) -> Any:
-    while isinstance(fn, torch.distributions.Independent):
-        fn = fn.base_dist
-    return fn
-
-
-def _before(name: str, sites: Mapping[str, Site]) -> set[str]:
-    return set(itertools.takewhile(lambda other: other != name, sites))
-
-
-def _same(one: Any, other: Any) -> bool:
-    # Tensors are compared by identity: their values would have to leave the GPU.
-    if isinstance(one, Tensor) or isinstance(other, Tensor):
-        return one is other
-    return bool(one == other)
 
 
 def _costs(
@@ -280,7 +208,7 @@ def _costs(
     """The model's log-probabilities with their plates, by site; those summed over, together."""
     marginal, factors, ordering, dims, scale = private.model_factors(model_trace, guide_trace)
     names = {
-        id(site["packed"]["log_prob"]): name for name, site in _sample_sites(model_trace).items()
+        id(site["packed"]["log_prob"]): name for name, site in sample_sites(model_trace).items()
     }
     costs: dict[str, list[tuple[Any, Any]]] = {}
     for ordinal, of_ordinal in marginal.items():

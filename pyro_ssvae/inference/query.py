@@ -14,9 +14,10 @@ from pyro.poutine.enum_messenger import EnumMessenger
 from pyro.poutine.messenger import Messenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Normal
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import private_params
 
 MEAN_SAMPLES = 64  # of a z whose distribution cannot say its mean
@@ -124,13 +125,6 @@ def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
             samples = -(-MEAN_SAMPLES // log_weights.shape[-2])
             means = components.sample((samples,)).mean(0)
         return (log_weights.exp().unsqueeze(-1) * means).flatten(0, -3).sum(0)
-
-
-def base(fn: Any) -> Any:
-    """A distribution without the dimensions that it was told to take for one event."""
-    while isinstance(fn, Independent):
-        fn = fn.base_dist
-    return fn
 
 
 def sample_of(rows: Tensor, number: int) -> Tensor:
