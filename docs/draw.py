@@ -75,7 +75,7 @@ def floors(below: dict[str, set[str]]) -> dict[str, int]:
 def job(room: str) -> str:
     """What a room's ``__init__`` says it is for."""
     text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
-    return (text or "").rstrip(".")
+    return (text or "").replace("`", "").rstrip(".")
 
 
 def draw() -> Figure:
@@ -85,7 +85,7 @@ def draw() -> Figure:
     rows = [
         [room for room in sorted(floor) if floor[room] == i] for i in range(max(floor.values()) + 1)
     ]
-    figure = Figure(figsize=(9, 0.9 * len(rows) + 0.4), layout="constrained")
+    figure = Figure(figsize=(9, 1.1 * len(rows)), layout="constrained")
     axes = figure.subplots()
     place = {}
     for i, row in enumerate(rows):
@@ -95,8 +95,9 @@ def draw() -> Figure:
         for other in others:
             if any(other in reached(third, below) for third in others - {other}):
                 continue
-            axes.annotate("", place[other], place[room], arrowprops={
-                "arrowstyle": "->", "color": "#94a3b8", "shrinkA": 18, "shrinkB": 18,
+            (x, y), (x_below, y_below) = place[room], place[other]
+            axes.annotate("", (x_below, y_below + 0.3), (x, y - 0.3), arrowprops={
+                "arrowstyle": "->", "color": "#94a3b8", "shrinkA": 0, "shrinkB": 0,
             })
     for room, (x, y) in place.items():
         axes.text(x, y, f"$\\bf{{{room}}}$\n{wrapped(job(room))}", ha="center", va="center",
