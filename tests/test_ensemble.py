@@ -385,7 +385,7 @@ THREE = {"epochs": 3, "compile": False, "seeds": [3, 4], "batch_labelled": 10,
          "batch_unlabelled": 400}  # four updates an epoch
 
 
-@pytest.mark.parametrize("options", GOING_ON, ids=str)
+@pytest.mark.parametrize("options", GOING_ON, ids=lambda options: " and ".join(options) or "plain")
 def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
     through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]
                         for _ in range(2))
@@ -398,7 +398,7 @@ def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
         assert_alike(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("options", GOING_ON, ids=str)
+@pytest.mark.parametrize("options", GOING_ON, ids=lambda options: " and ".join(options) or "plain")
 @pytest.mark.parametrize("update", [1, 6, 8])
 def test_going_on_from_a_pause_is_exact(options, update, digits, splits) -> None:
     through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from pyro_ssvae import __version__
-from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, one_of
 from pyro_ssvae.experiments.plan import DEFAULTS
 from pyro_ssvae.recipes import KIND_OF
 from pyro_ssvae.system.signals import Interrupted, Signals
@@ -59,6 +59,13 @@ class _Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.obj = list(args)
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-"):
+            one_of("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
