@@ -33,9 +33,9 @@ def alternating(
     pause, and with calls that are not counted.
 
     Args:
-        ways: calls by name, warmed up.
-        rounds: turns of each way.
-        burst: counted calls in a turn.
+        ways: The calls by name, warmed up.
+        rounds: The number of turns of each way.
+        burst: The number of counted calls in a turn.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):

@@ -29,7 +29,7 @@ class Workload(NamedTuple):
     """Sizes of M2 and of its batches.
 
     Attributes:
-        rows: of each kind, labelled and unlabelled.
+        rows: The number of rows of each kind, labelled and unlabelled.
     """
 
     name: str

@@ -57,9 +57,9 @@ class Result(NamedTuple):
     """What was measured of one way to update.
 
     Attributes:
-        median_ms: of an update.
-        peak_mb: memory that an update takes, in 10^6 bytes.
-        ratio: of its time to that of each peer.
+        median_ms: The median time of an update, in milliseconds.
+        peak_mb: The most memory that an update takes, in 10^6 bytes.
+        ratio: The ratio of its time to that of each peer.
     """
 
     workload: str

@@ -26,9 +26,9 @@ class Stage(NamedTuple):
     """The noise after so many epochs.
 
     Attributes:
-        epoch: epochs of training.
-        variances: by part of the pair, sampled and analytic.
-        apart: sampled mean less analytic one, along the latter, in standard errors.
+        epoch: The number of epochs of training.
+        variances: The variances by part of the pair, sampled and analytic.
+        apart: The sampled mean less the analytic one, along the latter, in standard errors.
     """
 
     epoch: int

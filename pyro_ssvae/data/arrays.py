@@ -26,17 +26,17 @@ def from_arrays(
     """A data set of your own.
 
     Args:
-        x: (N, D) array of finite numbers; scale pixels to [0, 1] for a Bernoulli likelihood.
-        y: (N,) array of class indices 0..K-1; or for L labels that each are there or not (N, L)
+        x: An array (N, D) of finite numbers. Scale pixels to [0, 1] for a Bernoulli likelihood.
+        y: An array (N,) of class indices 0..K-1; or for L labels that each are there or not (N, L)
             of 1 (present), 0 (absent) and -1 (unknown). One-hot classes are ``y.argmax(1)``.
-        name: what to call it.
-        test: fraction of the examples set aside for testing: class by class, and of multi-label
-            data, where that cannot be, at random.
-        validation: fraction of them that a split sets aside for validation.
-        image_shape: (height, width), for the figures, and for pairs that look at images.
+        name: The name to call it by.
+        test: The fraction of the examples that is set aside for testing: class by class, and of
+            multi-label data, where that cannot be, at random.
+        validation: The fraction of the examples that a split sets aside for validation.
+        image_shape: The (height, width) of images, for the figures.
         kind: The kind of data that they are like, whose options pairs are built with unless told
             otherwise: ``"digits"``, ``"mnist"``, ``"plane"`` or ``"features"``.
-        class_names: the names of the K classes, or of the L labels, for the figures.
+        class_names: The names of the K classes, or of the L labels, for the figures.
 
     Raises:
         InputError: if shapes disagree, x is not finite, y are no class indices or, in two

@@ -22,17 +22,18 @@ class Dataset:
     """Examples with their classes, or with several labels each.
 
     Attributes:
-        name: what the data set is called.
-        x: (N, D) floating point, finite.
-        y: (N,) int64 class indices in 0..K-1; or, multi-label, (N, L) int64 of 1 (present),
-            0 (absent) and -1 (unknown).
-        classes: K, the number of classes; of multi-label data 2, the values of a label.
-        test: (T,) int64 indices of the examples set aside for testing.
-        validation: number of examples a split sets aside for validation by default.
-        image_shape: (height, width) with height * width = D, or None where x is no image.
+        name: The name of the data set.
+        x: The examples, (N, D), floating point and finite.
+        y: The labels: (N,) int64 class indices in 0..K-1; or, multi-label, (N, L) int64 of 1
+            (present), 0 (absent) and -1 (unknown).
+        classes: The number of classes, K. Of multi-label data it is 2, the values of a label.
+        test: The indices of the examples set aside for testing, (T,) int64.
+        validation: The number of examples that a split sets aside for validation by default.
+        image_shape: The (height, width) of images, with height * width = D. None where x is no
+            image.
         kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
             built with unless told otherwise; ``""`` is that of data of one's own.
-        class_names: the names of the K classes or, multi-label, of the L labels, for figures; None
+        class_names: The names of the K classes or, multi-label, of the L labels, for figures. None
             where they have none but their numbers.
 
     Raises:
@@ -141,12 +142,14 @@ class Dataset:
         drawn.
 
         Args:
-            labels: examples that keep their label, divided among the classes as evenly as it goes.
-            validation: examples set aside for validation; None takes the data set's default.
-            seed: of the draw. The test part is the same for every seed.
-            missing: of multi-label data, the probability in [0, 1) with which each label of each
-                labelled example is hidden, independently of all others; one that is rare may so
-                lose a value altogether. Validation and test keep their labels.
+            labels: The number of examples that keep their label, divided among the classes as
+                evenly as it goes.
+            validation: The number of examples set aside for validation. None takes the data set's
+                default.
+            seed: The seed of the draw. The test part is the same for every seed.
+            missing: The probability in [0, 1) with which each label of each labelled example is
+                hidden, of multi-label data, independently of all others. A label that is rare may
+                so lose a value altogether. Validation and test keep their labels.
 
         Raises:
             InputError: if there is less than one label a class, a class has too few examples,

@@ -20,12 +20,13 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
     """Load a data set by name.
 
     Args:
-        name: ``"digits"`` (1,797 images of 8 x 8 pixels, part of scikit-learn), ``"mnist"``,
-            ``"moons"`` or ``"circles"`` (two classes in the plane); with several labels an
-            example, features scaled to [0, 1] one by one, ``"yeast"`` (Elisseeff and Weston 2001),
-            ``"scene"`` (Boutell et al. 2004) or ``"emotions"`` (Trohidis et al. 2008).
-        root: folder to find files in; None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
-            home directory. MNIST is downloaded into it; the files of the three multi-label sets
+        name: The name: ``"digits"`` (1,797 images of 8 x 8 pixels, part of scikit-learn),
+            ``"mnist"``, ``"moons"`` or ``"circles"`` (two classes in the plane); with several
+            labels an example, features scaled to [0, 1] one by one, ``"yeast"`` (Elisseeff and
+            Weston 2001), ``"scene"`` (Boutell et al. 2004) or ``"emotions"`` (Trohidis et al.
+            2008).
+        root: The folder to find files in. None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
+            home directory. MNIST is downloaded into it. The files of the three multi-label sets
             (see :func:`pyro_ssvae.data.mulan.read_mulan`) have to be there.
 
     Raises:

@@ -29,11 +29,14 @@ class Split:
     """Which examples of a data set are labelled, unlabelled and held out.
 
     Attributes:
-        dataset: the data.
-        labelled, unlabelled, validation: int64 indices into the data set, disjoint, none empty.
-        seed: of the draw, at least 0.
-        hidden: (N, L) bool, the labels of labelled examples that :meth:`examples` gives as
-            unknown; None where it hides none.
+        dataset: The data set.
+        labelled: The int64 indices of the labelled examples. The parts are disjoint, and none is
+            empty.
+        unlabelled: The indices of the unlabelled examples.
+        validation: The indices of the examples set aside for validation.
+        seed: The seed of the draw, at least 0.
+        hidden: The labels of labelled examples that :meth:`examples` gives as unknown, (N, L) bool.
+            None where it hides none.
 
     Raises:
         InputError: if a part is empty, an index is none of an example or stands twice, or hidden

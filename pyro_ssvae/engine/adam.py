@@ -19,8 +19,8 @@ class FusedAdam:
     """Torch's fused Adam on an optimizer's own state, without its Python.
 
     Args:
-        optimizer: an Adam with one group of parameters.
-        parameters: those to move.
+        optimizer: An Adam with one group of parameters.
+        parameters: The parameters to move.
     """
 
     def __init__(self, optimizer: torch.optim.Adam, parameters: Sequence[nn.Parameter]) -> None:

@@ -30,13 +30,18 @@ class Captured:
     waits for a GPU.
 
     Args:
-        objective, batch, precision: as for :func:`pyro_ssvae.engine.program.trace`.
-        optimizer: of the objective's parameters.
-        compile: False replays the graph as traced, which costs no compiler and wins little.
+        objective: The objective, in the mode, on the device and with the options to capture it
+            with.
+        optimizer: The optimizer of the objective's parameters.
+        batch: A batch of the shape to capture it for.
+        precision: The precision of matrix products, ``"fp32"`` or ``"bf16"``.
+        compile: Whether to compile the graph. Without, it is replayed as traced, which costs no
+            compiler and wins little.
 
     Attributes:
-        program: what was traced.
-        adam: the step within; None leaves it to the caller, as of any other optimizer.
+        program: The program that was traced.
+        adam: The optimizer's step within the graph. None leaves it to the caller, as that of any
+            other optimizer.
 
     Raises:
         CaptureError: if the program branches on values, there is no C++ compiler, or a GPU cannot

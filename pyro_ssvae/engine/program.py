@@ -30,14 +30,14 @@ class Program:
     """The losses and the gradients of an objective, for batches of one shape.
 
     Attributes:
-        graph: takes the tensors of ``learnt`` and ``buffers``, a batch's x, y and u, the epoch
-            and the ``weights``; it returns what :meth:`split` tells apart, and changes the buffers
-            in place.
-        learnt: the parameters that have a gradient.
-        buffers: of the objective, such as the statistics of batch normalisation.
-        shapes: of the batch.
-        weights: names of the objective's weights that are inputs.
-        terms: names of the loss's terms.
+        graph: The graph. It takes the tensors of ``learnt`` and ``buffers``, a batch's x, y and u,
+            the epoch and the ``weights``. It returns what :meth:`split` tells apart, and changes
+            the buffers in place.
+        learnt: The parameters that have a gradient.
+        buffers: The buffers of the objective, such as the statistics of batch normalisation.
+        shapes: The shapes of the batch's parts.
+        weights: The names of the weights that are inputs of the graph.
+        terms: The names of the loss's terms.
     """
 
     graph: torch.fx.GraphModule
@@ -68,9 +68,9 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
     Nothing is changed by it.
 
     Args:
-        objective: in the mode, on the device and with the options to trace it with.
-        batch: of the shape to trace it for.
-        precision: of matrix products, ``"fp32"`` or ``"bf16"``.
+        objective: The objective, in the mode, on the device and with the options to trace it with.
+        batch: A batch of the shape to trace it for.
+        precision: The precision of matrix products, ``"fp32"`` or ``"bf16"``.
 
     Raises:
         CaptureError: if the program branches on the values of tensors.

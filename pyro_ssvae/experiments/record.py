@@ -26,12 +26,12 @@ class Record:
     Attributes:
         model: The name of the pair.
         data: The name of the data set.
-        data_fingerprint: That of the examples and labels, :attr:`Dataset.fingerprint`.
+        data_fingerprint: The fingerprint of the examples and labels, :attr:`Dataset.fingerprint`.
         labels: The number of labelled examples.
         hidden_labels: The number of their labels that are hidden.
         seed: The seed of the weights, the batches and the noise.
         split_seed: The seed that the split was drawn with.
-        split_fingerprint: That of the split's indices and hidden labels,
+        split_fingerprint: The fingerprint of the split's indices and hidden labels,
             :attr:`Split.fingerprint`.
         epochs: The number of epochs, those of a run that was prolonged at last.
         batch_labelled: The size of the labelled batch.

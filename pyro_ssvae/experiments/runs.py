@@ -95,8 +95,11 @@ class Prepared(Run):
     """A run that can start: new, or read back to go on.
 
     Attributes:
-        optimizer, stopping, aggressive, history: where they stand.
-        state: the state of the training to go on with; None begins it.
+        optimizer: The optimizer, with its averages where the run goes on.
+        stopping: The early stopping, if any.
+        aggressive: The rule of aggressive training, if any.
+        state: The state of the training to go on with. With None it begins.
+        history: The rows of the epochs that are done.
     """
 
     optimizer: torch.optim.Optimizer

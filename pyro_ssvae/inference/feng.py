@@ -60,7 +60,7 @@ class Capacity(Rewriting):
 
     Attributes:
         site: The name of the site, ``"z"`` or ``"y"``.
-        nats: C, the nats that the mean KL divergence is drawn to. For y it is cut at the largest
+        nats: The nats that the mean KL divergence is drawn to, C. For y it is cut at the largest
             divergence from ``model.prior`` that there is, log K for each uniform label.
         weight: The weight of the modulus. With 0 the KL divergence is left in its place.
         schedule: The share of C after so many epochs. None stands for 1 throughout.

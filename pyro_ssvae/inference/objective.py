@@ -35,10 +35,10 @@ class Loss(NamedTuple):
     """What an update minimises, and what it is made of, in nats per example.
 
     Attributes:
-        total: scalar, the weighted sum of the terms.
-        terms: scalars by name, unweighted and detached: minus the mean ``labelled`` and
-            ``unlabelled`` bound, the ``classification`` loss, and the pair's and the user's terms;
-            those of weight zero are absent.
+        total: The weighted sum of the terms, a scalar.
+        terms: The terms by name, scalars, unweighted and detached: minus the mean ``labelled`` and
+            ``unlabelled`` bound, the ``classification`` loss, and the pair's and the user's terms.
+            Those of weight zero are absent.
     """
 
     total: Tensor
@@ -126,8 +126,9 @@ class Objective(nn.Module):
         """The loss of a batch.
 
         Args:
-            batch: labelled images (L, D) with one-hot labels (L, K), unlabelled images (U, D).
-            epoch: epochs done so far, a fraction within one, a number or a scalar tensor; it
+            batch: The labelled images (L, D) with one-hot labels (L, K), and unlabelled images (U,
+                D).
+            epoch: The epochs done so far, a fraction within one, a number or a scalar tensor. It
                 drives warm-up and schedules.
 
         Raises:
