@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -800,19 +801,19 @@ def package(tmp_path: Path) -> Path:
 def test_a_pair_of_ones_own_goes_by_its_place_in_every_command(
     package: Path, tmp_path: Path
 ) -> None:
-    def program(*words: str, cwd: Path, path: str) -> str:
+    def program(*words: str, cwd: Path, path: Sequence[str] = ()) -> str:
         result = subprocess.run(
             [*SCRIPT, *words], capture_output=True, text=True, cwd=cwd,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([path, *PYTHONPATH])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*path, *PYTHONPATH])},
         )
-        assert (result.returncode, result.stderr) == (0, "")
+        assert result.returncode == 0, result.stderr
         return result.stdout
 
     out, name = tmp_path / "out", "narrow.pairs:Mine"
     table = program(
         "compare", name, "supervised", "--seeds", "1", "--epochs", "1", "--device", "cpu",
         "--set", f"{name}.beta=2", "--set", "supervised.hidden=4", "--out", str(out),
-        cwd=tmp_path, path=str(package),
+        cwd=tmp_path, path=[str(package)],
     )
     assert f"| {name} " in table
     assert "p(x, y, z), narrow" in (out / "report.html").read_text()
@@ -820,9 +821,9 @@ def test_a_pair_of_ones_own_goes_by_its_place_in_every_command(
     metrics = read(run)
     assert (metrics["model"], metrics["options"]["beta"]) == (name, 2.0)
     # From the folder of the package, which no path names.
-    measured = program("evaluate", str(run), "--device", "cpu", cwd=package, path="")
+    measured = program("evaluate", str(run), "--device", "cpu", cwd=package)
     assert printed(measured)["accuracy"] == f"{metrics['test']['accuracy']:.6g}"
-    listed = program("list", name, cwd=package, path="")
+    listed = program("list", name, cwd=package)
     assert "p(x, y, z), narrow" in listed and "Nobody (2024)" in listed and "z_dim=2 " in listed
 
 
