@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyro_ssvae.inference.bounds import negative_elbo
     from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
     from pyro_ssvae.inference.objective import Loss, Objective
+    from pyro_ssvae.inference.terms import Ramp, Term
     from pyro_ssvae.training.aggressive import AggressiveInference
     from pyro_ssvae.training.epoch import Epoch
     from pyro_ssvae.training.fit import fit, fit_ensemble
@@ -25,15 +26,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
-    "Objective", "TraceEnumKL_ELBO", "Training", "data", "evaluate", "fit", "fit_ensemble",
-    "guides", "models", "negative_elbo", "nn", "pair",
+    "Objective", "Ramp", "Term", "TraceEnumKL_ELBO", "Training", "data", "evaluate", "fit",
+    "fit_ensemble", "guides", "models", "negative_elbo", "nn", "pair",
 ]
 
 _HOMES = {
     "AggressiveInference": "training.aggressive", "EarlyStopping": "training.stopping",
     "Epoch": "training.epoch", "InputError": "errors", "Loss": "inference.objective",
     "NonFiniteLossError": "errors", "Objective": "inference.objective",
-    "TraceEnumKL_ELBO": "inference.elbo", "evaluate": "evaluation.evaluate",
+    "Ramp": "inference.terms", "Term": "inference.terms", "TraceEnumKL_ELBO": "inference.elbo",
+    "evaluate": "evaluation.evaluate",
     "Training": "training.loop", "fit": "training.fit", "fit_ensemble": "training.fit",
     "negative_elbo": "inference.bounds", "pair": "experiments.pairs",
 }

@@ -15,6 +15,7 @@ import torch
 from pyro_ssvae import InputError, data, fit, guides, models, pair, recipes
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.experiments.compare import compare
+from pyro_ssvae.inference.terms import Term
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_options_are_those_of_model_guide_objective_and_optimizer() -> None:
     assert owners.items() >= {
         "z_dim": "model", "hidden": "model", "learn_prior": "model", "likelihood": "model",
         "flows": "guide", "label_inference": "guide", "alpha": "objective", "beta": "objective",
-        "capacity_z": "objective", "lr": "training",
+        "smoothing": "objective", "lr": "training",
     }.items()
     assert set(owners.values()) == {"model", "guide", "objective", "training"}
 
@@ -199,7 +200,14 @@ def test_data_outside_0_to_1_have_a_normal_likelihood_unless_told_otherwise(
 def test_options_of_the_data_that_a_pair_lacks_are_left_out(digits: data.Dataset) -> None:
     assert "z_dim" in recipes.KINDS[digits.kind]
     supervised = pair("supervised")
-    assert supervised.resolve(digits, {}).keys() == supervised.options.keys()
+    wanted = {name for name, option in supervised.options.items() if option.textual}
+    assert supervised.resolve(digits, {}).keys() == wanted
+
+
+def test_what_only_python_can_give_reaches_the_objective(digits: data.Dataset) -> None:
+    terms = {"mine": Term(lambda *_: torch.zeros(()), 0.5)}
+    assert not pair("m2").options["terms"].textual
+    assert pair("m2").on(digits, terms=terms)[0].weights["mine"] == 0.5
 
 
 # Options
@@ -272,7 +280,10 @@ def test_hidden_layers_are_those_asked_for(digits: data.Dataset) -> None:
 def test_the_objective_is_built_with_the_weights_asked_for(digits: data.Dataset) -> None:
     weights = {"labelled": 0.1, "unlabelled": 0.2, "alpha": 0.3, "beta": 0.4, "warmup": 5.0}
     objective = pair("m2").on(digits, **weights)[0]
-    assert {name: getattr(objective, name) for name in weights} == weights
+    assert objective.weights == {
+        "labelled": 0.1, "unlabelled": 0.2, "classification": 0.3, "beta": 0.4,
+    }
+    assert objective.warmup == 5.0
 
 
 @pytest.mark.parametrize("name", [name.lower() for name in models.__all__])

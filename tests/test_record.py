@@ -227,20 +227,20 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_run_that_is_prolonged_stays_eager(
-    run: Path, tmp_path: Path, captured: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, captured: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = stripes().split(6)
     monkeypatch.setattr(runs, "worth_capturing", lambda *_: True)
     assert train(tmp_path / "new", split, resume=True)["capture"] is True
     assert train(run, split, epochs=2, resume=True)["capture"] is False
-    assert captured == ["on", "off"]
+    assert captured == [True, False]
 
 
-def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[str]) -> None:
+def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[bool]) -> None:
     split = stripes().split(6)
     train(tmp_path / "run", split, capture="on")
     longer = train(tmp_path / "run", split, epochs=2, resume=True)
-    assert longer["capture"] is True and captured == ["on", "on"]
+    assert longer["capture"] is True and captured == [True, True]
 
 
 @pytest.mark.usefixtures("captured")
@@ -361,7 +361,7 @@ def test_a_value_that_is_no_plain_data_is_not_recorded() -> None:
 
 
 def test_the_defaults_of_a_plan_are_those_of_fit() -> None:
-    of_fit = {
+    of_fit = how.DEFAULTS | {
         name: parameter.default for name, parameter in inspect.signature(fit).parameters.items()
     }
     shared = DEFAULTS.keys() & of_fit.keys() - {"seed", "aggressive"}

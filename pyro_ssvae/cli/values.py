@@ -83,7 +83,7 @@ def _parts(known: Mapping[str, Option]) -> set[str]:
 
 def _read(name: str, text: str, known: Mapping[str, Option], what: str = "option") -> Any:
     if name not in known:
-        raise unknown(what, name, known)
+        raise unknown(what, name, [key for key, option in known.items() if option.textual])
     kind = known[name].type
     if get_origin(kind) is Literal:
         one_of(name, text, get_args(kind))

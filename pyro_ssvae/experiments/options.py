@@ -6,7 +6,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError
 
@@ -32,6 +32,11 @@ class Option:
     owner: str
     meaning: str = ""
 
+    @property
+    def textual(self) -> bool:
+        """Whether text can give a value; others are for Python alone."""
+        return readable(self.type)
+
 
 def keywords(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
     """The types and defaults of the arguments that have a default, by name."""
@@ -52,6 +57,16 @@ def plain(value: Any) -> bool:
     """Whether a value is a number, a text, None, or a sequence of these."""
     parts = value if isinstance(value, (list, tuple)) else [value]
     return all(isinstance(part, PLAIN) for part in parts)
+
+
+def readable(kind: Any) -> bool:
+    """Whether text can give a value of a type."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return all(arg is type(None) or readable(arg) for arg in args)
+    if origin is tuple:
+        return args[0] in (int, float)
+    return origin is Literal or kind in (bool, int, float, str)
 
 
 def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,10 +123,12 @@ class Pair:
             kind: The kind, one of :data:`pyro_ssvae.recipes.KINDS`.
             within_unit: Whether every x lies in [0, 1].
         """
-        defaults = {name: option.default for name, option in self.options.items()}
+        defaults = {
+            name: option.default for name, option in self.options.items() if option.textual
+        }
         defaults |= {
             name: option.default for name, option in self.shared.items()
-            if option.default != defaults[option.name]
+            if option.default != defaults.get(option.name)
         }
         if not within_unit and "likelihood" in defaults:
             defaults["likelihood"] = "normal"
