@@ -22,6 +22,7 @@ from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.report import plots
+from pyro_ssvae.training import how
 
 
 @pytest.fixture(scope="module", autouse=True)
