@@ -113,7 +113,8 @@ class Aggressive:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if not self.inference.active:
             return self.plain(batch, now)
-        self.taken += train_guide(self.eager, batch, self._fresh(now.epoch), now)
+        fresh = self._fresh(now.epoch)
+        self.taken += train_guide(self.eager, batch, fresh, now)
         return self.eager(batch, now, [list(self.eager.objective.model.parameters())])
 
     def settle(self) -> None:
