@@ -836,10 +836,12 @@ def test_the_module_path_is_left_as_it_was(
     assert sys.path == before
 
 
-def test_a_program_that_trains_says_nothing_on_stderr(tmp_path: Path) -> None:
+def test_a_program_that_trains_says_nothing_but_its_progress_on_stderr(tmp_path: Path) -> None:
     command = [*SCRIPT, "train", "m2", *SMALL, "--epochs", "2", "--out", str(tmp_path / "out")]
     result = subprocess.run(command, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    for line in result.stderr.splitlines():  # where the machine is slow
+        assert re.fullmatch(r"(training|evaluating) .*: \d+ of \d+ \w+, .* left.*", line)
     test = read(tmp_path / "out")["test"]
     assert printed(result.stdout) == {name: f"{value:.6g}" for name, value in test.items()}
 
