@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,13 +11,6 @@ from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots
-
-
-class Fitted(NamedTuple):
-    """A classifier of a label that has so many classes."""
-
-    classifier: Any
-    classes: int
 
 
 class M1(VAE):
@@ -48,7 +41,7 @@ class M1(VAE):
         super().__init__(model, hidden=hidden, flows=flows)
         one_of("classifier", classifier, ("logistic", "neighbour"))
         self.kind = classifier
-        self._fitted: list[Fitted] = []  # one for each label
+        self._fitted: list[tuple[Any, int]] = []  # of each label, and its number of classes
 
     def fit_classifier(
         self, x: Tensor, y: Tensor, classifier: Any = None, sizes: Sequence[int] | None = None
@@ -85,19 +78,19 @@ class M1(VAE):
             labels = block[known].argmax(-1).numpy()
             if len(sizes) == 1 and (seen := len(set(labels.tolist()))) < 2:
                 raise InputError(f"M1: expected labels of at least 2 classes, got {seen}")
-            each = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
-            self._fitted.append(Fitted(each, block.shape[-1]))
+            fitted = fit_label(pipeline, features[known.numpy()], labels, block.shape[-1])
+            self._fitted.append((fitted, block.shape[-1]))
 
     def classify(self, x: Tensor) -> OneHots:
         """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
         if not self._fitted:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)
-        sizes = [fitted.classes for fitted in self._fitted]
+        sizes = [classes for _, classes in self._fitted]
         probs = x.new_zeros(len(x), sum(sizes))
         for block, (classifier, _) in zip(probs.split(sizes, dim=-1), self._fitted):
-            found = torch.from_numpy(classifier.predict_proba(features)).to(x)
-            block[:, classifier.classes_] = found  # a class without a label has probability 0
+            predicted = torch.from_numpy(classifier.predict_proba(features)).to(x)
+            block[:, classifier.classes_] = predicted  # a class without a label has probability 0
         return OneHots(probs.log(), sizes)
 
     def _features(self, x: Tensor) -> Any:

@@ -37,8 +37,8 @@ def _interruption(error: Interrupted, arguments: list[str]) -> str:
     """What was interrupted, and the command that goes on with it."""
     if arguments[:1] not in (["train"], ["compare"]):
         return str(error)
-    again = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *again, '--resume'])}"
+    words = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *words, '--resume'])}"
 
 
 @contextmanager

@@ -74,8 +74,8 @@ def covering(shuffled: Array, y: Array, labels: int) -> Array:
             f"expected labels >= {len(needed)} so that each of {y.shape[1]} labels is seen present"
             f" and absent, got {labels}"
         )
-    others = np.setdiff1d(np.arange(len(shuffled)), needed)[:labels - len(needed)]
-    return np.sort(shuffled[[*needed, *others]])
+    further = np.setdiff1d(np.arange(len(shuffled)), needed)[:labels - len(needed)]
+    return np.sort(shuffled[[*needed, *further]])
 
 
 def hidden(

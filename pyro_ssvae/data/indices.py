@@ -42,7 +42,7 @@ def check(what: str, indices: Tensor, examples: int) -> None:
     """Raise :class:`InputError` unless these are examples below a number, each once."""
     distinct, counts = indices.unique(return_counts=True)
     outside = distinct[(distinct < 0) | (distinct >= examples)]
-    again = distinct[counts > 1]
-    wrong = [str(int(i)) for i in outside[:1]] + [f"{int(i)} more than once" for i in again[:1]]
+    repeated = distinct[counts > 1]
+    wrong = [str(int(i)) for i in outside[:1]] + [f"{int(i)} more than once" for i in repeated[:1]]
     if wrong:
         raise InputError(f"expected disjoint {what} below {examples}, got {wrong[0]}")

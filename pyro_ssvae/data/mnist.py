@@ -121,9 +121,9 @@ def _size(path: Path, header: bytes, magic: int, dims: int) -> int:
         raise InputError(
             f"{path}: expected an idx header of {4 * (dims + 1)} bytes, got {len(header)}"
         )
-    came, *shape = struct.unpack(f">{dims + 1}i", header)
-    if came != magic:
-        raise InputError(f"{path}: expected idx magic number {magic}, got {came}")
+    number, *shape = struct.unpack(f">{dims + 1}i", header)
+    if number != magic:
+        raise InputError(f"{path}: expected idx magic number {magic}, got {number}")
     if dims == 3 and shape[1:] != [28, 28]:
         raise InputError(f"{path}: expected images of 28 x 28 pixels, got {tuple(shape[1:])}")
     if not 1 <= shape[0] <= EXAMPLES:

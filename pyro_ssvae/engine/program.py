@@ -57,8 +57,8 @@ class Program:
 
         The latter is float32, 0 where the loss and all gradients are finite and 1 elsewhere.
         """
-        total, *others, finite, broken = outputs
-        terms, gradients = others[:len(self.terms)], others[len(self.terms):]
+        total, *values, finite, broken = outputs
+        terms, gradients = values[:len(self.terms)], values[len(self.terms):]
         return Outcome(total, dict(zip(self.terms, terms)), finite), gradients, broken
 
 
@@ -147,10 +147,10 @@ class _Gradients:
         state = [*self.learnt, *self.buffers]
         given, (x, y, u, epoch, *weights) = tensors[:len(state)], tensors[len(state):]
         values = [value.detach().requires_grad_() for value in given[:len(self.learnt)]]
-        others = dict(zip(state, [*values, *given[len(self.learnt):]]))
+        replaced = dict(zip(state, [*values, *given[len(self.learnt):]]))
         with (
             _weights_replaced(self.objective, dict(zip(self.weights, weights))),
-            _tensors_replaced(self.objective, others),
+            _tensors_replaced(self.objective, replaced),
         ):
             loss = self.objective(Batch(x, y, u), epoch)
         gradients = torch.autograd.grad(loss.total, values)

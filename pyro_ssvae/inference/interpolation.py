@@ -66,6 +66,6 @@ def distances(guide: Any, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, T
 def _nearest(normal: torch.distributions.Normal) -> Tensor:
     """The index (N,) of the nearest other row of a normal of shape (N, J), in KL divergence."""
     each = type(normal)(normal.loc.unsqueeze(1), normal.scale.unsqueeze(1))
-    apart = kl_divergence(each, normal).sum(-1)
-    same = torch.eye(len(apart), dtype=torch.bool, device=apart.device)
-    return apart.masked_fill(same, torch.inf).argmin(1)
+    divergences = kl_divergence(each, normal).sum(-1)
+    same = torch.eye(len(divergences), dtype=torch.bool, device=divergences.device)
+    return divergences.masked_fill(same, torch.inf).argmin(1)

@@ -175,6 +175,6 @@ def _scalar(name: str, values: Values) -> Tensor:
             )
         values = values[name]
     if not isinstance(values, Tensor) or values.shape != ():
-        came = tuple(values.shape) if isinstance(values, Tensor) else values
-        raise InputError(f"expected a scalar tensor of the term {name!r}, got {came}")
+        shape = tuple(values.shape) if isinstance(values, Tensor) else values
+        raise InputError(f"expected a scalar tensor of the term {name!r}, got {shape}")
     return values

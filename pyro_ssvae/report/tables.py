@@ -70,9 +70,9 @@ def summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, floa
     """
     result: dict[str, tuple[float, float] | None] = {}
     for column in COLUMNS:
-        found = [{"seconds": m["seconds"], **m["test"]}.get(column.metric) for m in metrics]
-        values = [float(value) for value in found if value is not None]
-        if len(values) < len(found):
+        measured = [{"seconds": m["seconds"], **m["test"]}.get(column.metric) for m in metrics]
+        values = [float(value) for value in measured if value is not None]
+        if len(values) < len(measured):
             result[column.metric] = None
         else:
             spread = statistics.stdev(values) if len(values) > 1 else math.nan
