@@ -104,7 +104,7 @@ def test_features_of_a_flow_are_means_of_samples() -> None:
     guide(X)  # the program draws one z before its distribution is asked
     z = guide.encoder(X).sample((query.MEAN_SAMPLES,)).mean(0).numpy()
     torch.manual_seed(1)
-    expected = torch.from_numpy(guide._fitted[0].classifier.predict_proba(z))
+    expected = torch.from_numpy(guide._fitted[0][0].predict_proba(z))
     torch.testing.assert_close(guide.classify(X).probs, expected, rtol=1e-12, atol=1e-12)
 
 
