@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 import torch
+from by_hand import bias_of, mlp
 from sklearn.linear_model import LogisticRegression
 from torch.utils import cpp_extension
 
@@ -186,7 +187,7 @@ def test_random_state_is_left_as_it_was(digits, splits) -> None:
 def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digits, splits) -> None:
     replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
     with torch.no_grad():
-        replicas[1].model.decoder.logits.rest[-1].bias[0] = torch.nan
+        bias_of(replicas[1].model.decoder, -1)[0] = torch.nan
     kept = {name: value.clone() for name, value in replicas[1].state_dict().items()}
     with pytest.raises(NonFiniteLossError, match=r"replica 1: the loss is nan in epoch 1, update 1"
                                                  r".*labelled = nan"):
@@ -287,7 +288,7 @@ def test_a_frozen_part_makes_another_program(digits) -> None:
 
 
 def noise_like_a_tensor(model, guide, batch, epoch) -> torch.Tensor:
-    h = guide.classifier.logits(batch.u)
+    h = mlp(guide.classifier)(batch.u)
     noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
     return (noise * h).mean()
 

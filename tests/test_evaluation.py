@@ -3,6 +3,7 @@ import math
 import pyro
 import pytest
 import torch
+from by_hand import weight_of
 from pyro.distributions import Delta, Normal, OneHotCategorical
 from pyro.nn import PyroModule
 
@@ -152,7 +153,7 @@ def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> No
     with torch.no_grad():  # every image is decoded as one of the first class
         for parameter in model.decoder.parameters():
             parameter.zero_()
-        model.decoder.logits.first[1].weight[:, 1] = -9.0  # the second class has no pixel
+        weight_of(model.decoder, input=1)[:, 1] = -9.0  # the second class has no pixel
     result = evaluate(model, guides.M2(model, hidden=(5,)), split)
     assert 0.4 < result["accuracy_reconstruction"] < 0.6
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 import pyro
 import pytest
 import torch
+from by_hand import bias_of
 
 from pyro_ssvae import (
     NonFiniteLossError,
@@ -113,7 +114,7 @@ def test_noise_is_new_at_every_replay(split) -> None:
 def test_a_loss_that_is_not_finite_is_found_at_the_end_of_its_epoch(split) -> None:
     objective = build("m2", split)
     with torch.no_grad():
-        objective.model.decoder.logits.rest[-1].bias[0] = torch.nan
+        bias_of(objective.model.decoder, -1)[0] = torch.nan
     with pytest.raises(NonFiniteLossError, match=r"epoch 1, update 1 of \d+ \(.*labelled = nan"):
         next(fit(objective, split, epochs=1, capture="on"))
 
