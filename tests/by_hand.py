@@ -8,10 +8,11 @@ import torch
 from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
+from torch.nn import Linear, Module, ReLU
 from torch.nn import functional as F
 
 from pyro_ssvae import negative_elbo
-from pyro_ssvae.nn import MIN_SCALE, MLP
+from pyro_ssvae.nn import MIN_SCALE, MLP, Flow
 
 
 class Noise(Messenger):
@@ -70,7 +71,7 @@ def derived_bound(
     return negative_elbo(model, guide, x, y, kl="sampled")
 
 
-def assert_same(derived: Tensor, by_hand: Tensor, *modules: torch.nn.Module) -> None:
+def assert_same(derived: Tensor, by_hand: Tensor, *modules: Module) -> None:
     """Equal values, and equal gradients for every parameter of the modules."""
     torch.testing.assert_close(derived, by_hand, rtol=1e-10, atol=1e-10)
     parameters = [p for module in modules for p in module.parameters()]
@@ -88,15 +89,38 @@ def log_standard_normal(z: Tensor) -> Tensor:
     return log_normal(z, torch.zeros_like(z), torch.ones_like(z))
 
 
-def dense(mlp: MLP, *inputs: Tensor) -> Tensor:
-    """An MLP the slow way: inputs tiled and concatenated, then one layer after the other."""
+def mlp(network: Module) -> MLP:
+    """The layers of one of :mod:`pyro_ssvae.nn`'s networks, whatever its distribution."""
+    while isinstance(network, Flow):
+        network = network.base
+    return network.logits if hasattr(network, "logits") else network.network
+
+
+def linears(network: Module) -> list[Linear]:
+    """The linear maps of a network, one after the other; of the first, that of its first input."""
+    layers = mlp(network)
+    return [layers.first[0], *(layer for layer in layers.rest if isinstance(layer, Linear))]
+
+
+def weight_of(network: Module, layer: int = 0, *, input: int = 0) -> Tensor:
+    """The weights (out, in) of a network's layer; ``input`` is one of those of the first layer."""
+    return (mlp(network).first[input] if input else linears(network)[layer]).weight
+
+
+def bias_of(network: Module, layer: int = 0) -> Tensor:
+    """The bias of a network's layer."""
+    return linears(network)[layer].bias
+
+
+def dense(network: Module, *inputs: Tensor) -> Tensor:
+    """A network's output the slow way: inputs tiled and concatenated, then layer after layer."""
     shape = torch.broadcast_shapes(*(x.shape[:-1] for x in inputs))
     h = torch.cat([x.expand(*shape, x.shape[-1]) for x in inputs], -1)
-    h = h @ torch.cat([linear.weight for linear in mlp.first], 1).T + mlp.first[0].bias
-    for layer in mlp.rest:
-        if isinstance(layer, torch.nn.Linear):
+    h = h @ torch.cat([linear.weight for linear in mlp(network).first], 1).T + bias_of(network)
+    for layer in mlp(network).rest:
+        if isinstance(layer, Linear):
             h = h @ layer.weight.T + layer.bias
-        elif isinstance(layer, torch.nn.ReLU):
+        elif isinstance(layer, ReLU):
             h = h.clamp_min(0.0)
         else:
             h = torch.log1p(torch.exp(h))  # softplus
@@ -142,9 +166,9 @@ def soft_labels(log_q: Tensor, noise: Tensor, temperature: float, hard: bool = F
     return F.one_hot(soft.argmax(-1), soft.shape[-1]) + soft - soft.detach()
 
 
-def normal_parameters(mlp: MLP, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Location and scale of a :class:`pyro_ssvae.nn.Normal` that learns both."""
-    loc, raw = dense(mlp, *inputs).chunk(2, -1)
+def normal_parameters(network: Module, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Location and scale of a :class:`pyro_ssvae.nn.Normal` that learns both, or of a flow's."""
+    loc, raw = dense(network, *inputs).chunk(2, -1)
     return loc, torch.log1p(torch.exp(raw)) + MIN_SCALE
 
 

@@ -9,16 +9,38 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
+import small  # noqa: E402
 from click.testing import CliRunner  # noqa: E402
 
-from pyro_ssvae import data  # noqa: E402
+from pyro_ssvae import guides, models  # noqa: E402
 from pyro_ssvae.cli import main  # noqa: E402
-from pyro_ssvae.data import Split  # noqa: E402
+from pyro_ssvae.contract import Batch  # noqa: E402
+from pyro_ssvae.data import Dataset, Split, load  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def split() -> Split:
+    return small.split()
 
 
 @pytest.fixture(scope="session")
 def digits_split() -> Split:
-    return data.load("digits").split(50, seed=0)
+    return small.split(50)
+
+
+@pytest.fixture
+def pair() -> tuple[models.M2, guides.M2]:
+    return small.pair()
+
+
+@pytest.fixture
+def batch() -> Batch:
+    return small.batch()
 
 
 @pytest.fixture(scope="session")

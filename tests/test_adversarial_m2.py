@@ -35,9 +35,9 @@ def build(**options) -> Pair:
 
 def adversary_loss(guide: guides.AdversarialM2) -> Tensor:
     """E_q(z | x, y)[-log f(y | z)], a mean, with the noise that torch draws next."""
-    loc, scale = normal_parameters(guide.encoder.network, X, Y)
+    loc, scale = normal_parameters(guide.encoder, X, Y)
     z = loc + scale * torch.normal(torch.zeros(N, J).double(), torch.ones(N, J).double())
-    return -(Y * log_softmax(dense(guide.adversary.logits, z))).sum(-1).mean()
+    return -(Y * log_softmax(dense(guide.adversary, z))).sum(-1).mean()
 
 
 @pytest.mark.parametrize("labelled", [True, False])

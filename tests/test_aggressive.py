@@ -3,14 +3,14 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+import small
 import torch
 from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, fit, guides, models
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import Split, batches, from_arrays, load
+from pyro_ssvae.data import Split, batches, from_arrays
 from pyro_ssvae.evaluation.probes import mutual_information
-from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.training import aggressive as module
@@ -26,18 +26,12 @@ SIZES = {"batch_labelled": 5, "batch_unlabelled": 40}
 @pytest.fixture(scope="module")
 def split() -> Split:
     torch.manual_seed(0)
-    return from_arrays(torch.rand(150, 6), torch.arange(150) % 3).split(9, validation=20)
+    return from_arrays(torch.rand(150, 4), torch.arange(150) % 3).split(9, validation=20)
 
 
 @pytest.fixture
 def few_steps(monkeypatch) -> None:
     monkeypatch.setattr(module, "INNER_STEPS", 3)
-
-
-def m2(seed: int = 0) -> Objective:
-    torch.manual_seed(seed)
-    model = models.M2(6, 3, z_dim=2, hidden=(4,))
-    return Objective(model, guides.M2(model, hidden=(4,)), alpha=1.0)
 
 
 def values(program: nn.Module) -> list[Tensor]:
@@ -63,7 +57,7 @@ def told(monkeypatch, *nats: float) -> None:
 
 def test_it_ends_when_the_information_has_not_risen_for_its_patience(split, monkeypatch) -> None:
     told(monkeypatch, 1.0, 0.9, 1.0, 1.1, 1.1, 0.5, 0.7, 2.0, 2.0)
-    aggressive, objective = AggressiveInference(patience=3), m2()
+    aggressive, objective = AggressiveInference(patience=3), small.m2()
     active = []
     for _ in range(9):
         aggressive.judge(objective, split)
@@ -74,7 +68,7 @@ def test_it_ends_when_the_information_has_not_risen_for_its_patience(split, monk
 
 
 def test_it_goes_by_the_mutual_information_on_validation(split) -> None:
-    objective, aggressive = m2(), AggressiveInference()
+    objective, aggressive = small.m2(), AggressiveInference()
     x, _ = split.part("validation")
     with evaluating(objective):
         expected = mutual_information(objective.guide, x)
@@ -84,13 +78,13 @@ def test_it_goes_by_the_mutual_information_on_validation(split) -> None:
 
 def test_a_y_that_is_guessed_is_no_information_on_x(split) -> None:
     # z is a narrow normal at 10 y, and y is uniform: of x it holds nothing.
-    objective = m2()
+    objective = small.m2()
     with torch.no_grad():
         for parameter in objective.guide.parameters():
             parameter.zero_()
         network = objective.guide.encoder.network
-        network.first[1].weight.copy_(10 * torch.eye(4)[:, :3])
-        network.rest[1].weight[:2] = torch.eye(4)[:2]
+        network.first[1].weight.copy_(10 * torch.eye(5)[:, :3])
+        network.rest[1].weight[:2] = torch.eye(5)[:2]
         network.rest[1].bias[2:] = -5.0
     found = AggressiveInference().judge(objective, split)
     assert found["mutual_information"] == pytest.approx(0.0, abs=1e-5)
@@ -99,11 +93,11 @@ def test_a_y_that_is_guessed_is_no_information_on_x(split) -> None:
 def test_its_state_goes_round(split, monkeypatch) -> None:
     told(monkeypatch, 1.0, 0.5, 0.5)
     aggressive, again = AggressiveInference(patience=2), AggressiveInference(patience=2)
-    assert aggressive.judge(m2(), split) and aggressive.judge(m2(), split)
+    assert aggressive.judge(small.m2(), split) and aggressive.judge(small.m2(), split)
     assert aggressive.state_dict() == {"active": True, "best": 1.0, "stale": 1}
     again.load_state_dict(aggressive.state_dict())
     assert again == aggressive != AggressiveInference(patience=2)
-    again.judge(m2(), split)
+    again.judge(small.m2(), split)
     assert not again.active
 
 
@@ -116,16 +110,15 @@ def test_a_patience_that_is_not_positive_is_refused(patience) -> None:
 @pytest.mark.parametrize("name, options", [
     ("supervised", {}), ("gaussianmixture", {}), ("vae", {"posterior": "point"}),
 ])
-def test_a_pair_without_a_density_of_z_is_refused(name, options) -> None:
-    dataset = load("digits")
-    objective = pairs.pair(name).on(dataset, **options)[0]
+def test_a_pair_without_a_density_of_z_is_refused(name, options, digits_split) -> None:
+    objective = small.objective(name, digits_split, **options)
     name = type(objective.model).__name__
     with pytest.raises(InputError, match=f"aggressive training and {name}: .*no z with a density"):
-        next(fit(objective, dataset.split(20), aggressive=AggressiveInference()))
+        next(fit(objective, digits_split, aggressive=AggressiveInference()))
 
 
 def test_asking_leaves_random_state_and_mode_as_they_were(split) -> None:
-    objective, aggressive = m2(), AggressiveInference()
+    objective, aggressive = small.m2(), AggressiveInference()
     state = torch.get_rng_state()
     aggressive.check(objective, split)
     aggressive.judge(objective, split)
@@ -184,7 +177,7 @@ def test_what_guide_and_model_share_is_the_models(few_steps) -> None:
     torch.manual_seed(0)
     model = models.LatentClassifier(4, 3, z_dim=2, hidden=(5,))
     objective = Objective(model, guides.LatentClassifier(model, hidden=(5,)))
-    batch = Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
+    batch = small.batch()
     before, encoder = values(objective.model), values(objective.guide.encoder)
     train_guide(Eager(objective, adam(objective)), batch, itertools.repeat(batch), NOW)
     assert same(before, values(objective.model))
@@ -218,7 +211,7 @@ def test_fresh_batches_are_others_than_the_epochs_and_differ_by_epoch_and_seed(s
 
 
 def test_the_guide_moves_in_inner_steps_and_the_model_in_outer_ones(split, monkeypatch) -> None:
-    objective = m2()
+    objective = small.m2()
     seen = []
 
     def watched(*args) -> int:
@@ -241,7 +234,7 @@ def test_the_guide_moves_in_inner_steps_and_the_model_in_outer_ones(split, monke
 
 
 def test_an_epoch_tells_the_mutual_information(split, few_steps) -> None:
-    first, second = fit(m2(), split, epochs=2, aggressive=AggressiveInference(), **SIZES)
+    first, second = fit(small.m2(), split, epochs=2, aggressive=AggressiveInference(), **SIZES)
     assert first.validation["mutual_information"] != second.validation["mutual_information"]
     assert "val_mutual_information" in first.row()
     assert first.losses.keys() == {"loss", "labelled", "unlabelled", "classification"}
@@ -249,11 +242,11 @@ def test_an_epoch_tells_the_mutual_information(split, few_steps) -> None:
 
 def test_after_its_end_training_is_plain(split, monkeypatch, few_steps) -> None:
     told(monkeypatch, 1.0, 0.5, 2.0, 3.0)
-    objective, aggressive = m2(), AggressiveInference(patience=1)
+    objective, aggressive = small.m2(), AggressiveInference(patience=1)
     training = fit(objective, split, epochs=4, aggressive=aggressive, **SIZES)
     next(training), next(training)
     assert not aggressive.active
-    plain = m2()
+    plain = small.m2()
     plain.load_state_dict(objective.state_dict())
     plainly = fit(plain, split, epochs=4, **SIZES)
     plainly.load_state_dict(copy.deepcopy(training.state_dict()))
@@ -266,7 +259,7 @@ def test_going_on_from_an_epoch_is_exact(split, monkeypatch, few_steps, stop) ->
     # Of five epochs three are aggressive.
     nats = (1.0, 0.9, 0.8, 3.0, 4.0)
     told(monkeypatch, *nats)
-    through, stopped, resumed = m2(), m2(), m2(seed=9)
+    through, stopped, resumed = small.m2(), small.m2(), small.m2(seed=9)
     options = {"epochs": 5, "seed": 3, **SIZES}
     list(fit(through, split, aggressive=AggressiveInference(2), **options))
     told(monkeypatch, *nats)
@@ -284,7 +277,7 @@ def test_going_on_from_an_epoch_is_exact(split, monkeypatch, few_steps, stop) ->
 def test_both_loops_multiply_in_the_precision_asked_for(split, few_steps) -> None:
     weights = []
     for precision in ("fp32", "bf16"):
-        objective = m2()
+        objective = small.m2()
         next(fit(objective, split, aggressive=AggressiveInference(), precision=precision, **SIZES))
         weights.append((values(objective.model), values(objective.guide)))
     for fp32, bf16 in zip(*weights):

@@ -37,8 +37,8 @@ def pair(request):
 def log_model(model, y: Tensor, z: Tensor, a: Tensor) -> Tensor:
     """log p(y) p(z) p(x, a | y, z): eq. 2 for ADGM, section 2.4 for SDGM."""
     skip = isinstance(model, models.SDGM)
-    pixels = dense(model.decoder.logits, *((a, z, y) if skip else (z, y)))
-    loc, scale = normal_parameters(model.auxiliary.network, *((z, y) if skip else (X, y, z)))
+    pixels = dense(model.decoder, *((a, z, y) if skip else (z, y)))
+    loc, scale = normal_parameters(model.auxiliary, *((z, y) if skip else (X, y, z)))
     return (
         log_bernoulli(X, pixels) + log_normal(a, loc, scale) + log_standard_normal(z)
         - math.log(K)
@@ -47,9 +47,9 @@ def log_model(model, y: Tensor, z: Tensor, a: Tensor) -> Tensor:
 
 def bound(model, guide, y: Tensor, eps_z: Tensor) -> tuple[Tensor, Tensor]:
     """log p(x, y, z, a) - log q(a | x) q(z | a, y, x), and the a that was drawn."""
-    loc_a, scale_a = normal_parameters(guide.auxiliary.network, X)
+    loc_a, scale_a = normal_parameters(guide.auxiliary, X)
     a = loc_a + scale_a * EPS_A
-    loc, scale = normal_parameters(guide.encoder.network, a, y, X)
+    loc, scale = normal_parameters(guide.encoder, a, y, X)
     z = loc + scale * eps_z
     log_q = log_normal(a, loc_a, scale_a) + log_normal(z, loc, scale)
     return log_model(model, y, z, a) - log_q, a
@@ -66,7 +66,7 @@ def test_unlabelled_bound_is_equation_7(pair) -> None:
     total = torch.zeros(N, dtype=torch.double)
     for k in range(K):
         each, a = bound(model, guide, one_hot([k] * N, K), EPS_Z[k])
-        log_q = log_softmax(dense(guide.classifier.logits, a, X))[:, k]
+        log_q = log_softmax(dense(guide.classifier, a, X))[:, k]
         total = total + log_q.exp() * (each - log_q)
     derived = derived_bound(model, with_noise(guide, a=EPS_A, z=EPS_Z), X)
     assert_same(derived, -total.mean(), model, guide)
@@ -75,8 +75,8 @@ def test_unlabelled_bound_is_equation_7(pair) -> None:
 def test_classify_averages_over_the_auxiliary(pair) -> None:
     _, guide = pair
     guide.samples = 100_000
-    loc, scale = normal_parameters(guide.auxiliary.network, X[:1])
+    loc, scale = normal_parameters(guide.auxiliary, X[:1])
     a = loc + scale * torch.randn(100_000, A).double()
-    expected = log_softmax(dense(guide.classifier.logits, a, X[:1])).exp().mean(0)
+    expected = log_softmax(dense(guide.classifier, a, X[:1])).exp().mean(0)
     with torch.no_grad():
         torch.testing.assert_close(guide.classify(X[:1]).probs[0], expected, rtol=0, atol=5e-3)

@@ -16,12 +16,14 @@ import torch
 from by_hand import (
     Fixed,
     Given,
+    bias_of,
     dense,
     derived_bound,
     log_bernoulli,
     log_softmax,
     normal_parameters,
     one_hot,
+    weight_of,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,7 +112,7 @@ def assert_below(bounds: list[float], log_joint: Tensor) -> None:
 
 def images(model, x: Tensor, *inputs: Tensor) -> Tensor:
     """log p(x | inputs), one for each row."""
-    return log_bernoulli(x, dense(model.decoder.logits, *inputs))
+    return log_bernoulli(x, dense(model.decoder, *inputs))
 
 
 def average(log_values: Tensor, weights: Tensor) -> Tensor:
@@ -139,18 +141,17 @@ def test_vae_with_a_normal_likelihood_reaches_the_evidence_at_the_true_posterior
     model = models.VAE(D, z_dim=1, hidden=(), likelihood="normal", sigma=sigma)
     guide = guides.VAE(model, hidden=())
     x = randomise(seed, spread, model, guide) + 0.3
-    linear = model.decoder.network.first[0]
-    w, b = linear.weight[:, 0], linear.bias
+    w, b = weight_of(model.decoder)[:, 0], bias_of(model.decoder)
     covariance = torch.outer(w, w) + sigma**2 * torch.eye(D).double()
     evidence = torch.distributions.MultivariateNormal(b, covariance).log_prob(x).item()
     assert expected(model, guide, x, None, WEIGHTS, z=NODES) <= evidence + SLACK
     with torch.no_grad():
         precision = 1 + (w @ w) / sigma**2
-        encoder = guide.encoder.network.first[0]
-        encoder.weight.zero_()
-        encoder.weight[0] = w / sigma**2 / precision
-        encoder.bias[0] = -(w @ b) / sigma**2 / precision
-        encoder.bias[1] = torch.log(torch.expm1(precision**-0.5 - 1e-5))
+        weight, bias = weight_of(guide.encoder), bias_of(guide.encoder)
+        weight.zero_()
+        weight[0] = w / sigma**2 / precision
+        bias[0] = -(w @ b) / sigma**2 / precision
+        bias[1] = torch.log(torch.expm1(precision**-0.5 - 1e-5))
     assert expected(model, guide, x, None, WEIGHTS, z=NODES) == pytest.approx(evidence, abs=1e-8)
 
 
@@ -163,7 +164,7 @@ def test_m2_with_flows_and_a_learned_prior(seed, spread) -> None:
     with torch.no_grad():  # flows that bend, within reach of the nodes
         for parameter in guide.encoder.parameters_of_transforms.parameters():
             parameter.mul_(0.3)
-        guide.encoder.base.network.first[0].bias[2:] -= 1.0
+        bias_of(guide.encoder)[2:] -= 1.0
     nodes = torch.cat([FIRST, SECOND], -1)
     log_p = log_softmax(model.prior.logits)
     log_joint = torch.stack([
@@ -179,7 +180,7 @@ def test_latent_classifier_and_its_exact_bound_is_above_jensens(seed, spread) ->
     model = models.LatentClassifier(D, K, z_dim=1, hidden=())
     guide = guides.LatentClassifier(model, hidden=())
     x = randomise(seed, spread, model, guide)
-    log_p = log_softmax(dense(model.classifier.logits, NODES))
+    log_p = log_softmax(dense(model.classifier, NODES))
     log_joint = torch.stack([
         average(images(model, x, NODES, y.expand(len(NODES), -1)) + log_p[:, k], WEIGHTS)
         for k, y in enumerate(CLASSES)
@@ -200,7 +201,7 @@ def test_split_latent(seed, spread) -> None:
     model = models.SplitLatent(D, K, z_dim=1, a_dim=1, hidden=())
     guide = guides.SplitLatent(model, hidden=())
     x = randomise(seed, spread, model, guide)
-    log_p = log_softmax(dense(model.classifier.logits, FIRST))
+    log_p = log_softmax(dense(model.classifier, FIRST))
     image = images(model, x, SECOND, FIRST)
     log_joint = torch.stack([average(image + log_p[:, k], PRODUCTS) for k in range(K)])
     labelled = [expected(model, guide, x, y, PRODUCTS, a=FIRST, z=SECOND) for y in CLASSES]
@@ -225,7 +226,7 @@ def test_two_layers_of_latents(name, seed, spread) -> None:
             rows.append(average(images(model, x, z, y), PRODUCTS) - math.log(K))
             continue
         a_network = model.auxiliary if name == "SDGM" else model.features
-        loc, scale = normal_parameters(a_network.network, z, y)
+        loc, scale = normal_parameters(a_network, z, y)
         a = loc + scale * SECOND
         inputs = (a, z, y) if name == "SDGM" else (a,)
         rows.append(average(images(model, x, *inputs), PRODUCTS) - math.log(K))
@@ -286,8 +287,8 @@ def test_dirichlet_m2_with_a_dirichlet_guide(bound, seed, spread, mean_pi, kappa
     guide = guides.DirichletM2(model, hidden=(), kappa=kappa)
     x = randomise(seed, spread, model, guide)
     with torch.no_grad():
-        guide.classifier.logits.first[0].weight.zero_()
-        guide.classifier.logits.first[0].bias.copy_(torch.tensor([mean_pi, 1 - mean_pi]).log())
+        weight_of(guide.classifier).zero_()
+        bias_of(guide.classifier).copy_(torch.tensor([mean_pi, 1 - mean_pi]).log())
     log_joint = torch.stack([
         average(images(model, x, NODES, y.expand(len(NODES), -1)), WEIGHTS) for y in CLASSES
     ]) - math.log(K)  # E pi_y = 1 / K under the symmetric prior
@@ -314,6 +315,6 @@ def test_dirichlet_m2s_point_mass_is_no_bound() -> None:
     guide = guides.DirichletM2(model, hidden=())
     x = randomise(0, 0.0, model, guide)
     with torch.no_grad():
-        guide.encoder.network.first[0].bias[1] = math.log(math.expm1(1 - 1e-5))
+        bias_of(guide.encoder)[1] = math.log(math.expm1(1 - 1e-5))
     evidence = -D * math.log(2)
     assert expected(model, guide, x, None, WEIGHTS, z=NODES) > evidence + 1

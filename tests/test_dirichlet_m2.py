@@ -8,6 +8,7 @@ import torch
 from by_hand import (
     Given,
     assert_same,
+    bias_of,
     dense,
     derived_bound,
     kl_standard_normal,
@@ -17,6 +18,7 @@ from by_hand import (
     log_standard_normal,
     normal_parameters,
     one_hot,
+    weight_of,
     with_noise,
 )
 from pyro import poutine
@@ -47,9 +49,9 @@ def build(kappa: float | None = None, k: int = K, **options):
 def image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
     """log p(x | y, z) + log p(z) - log q(z | x, y), (N,)."""
     inputs = (X,) if guide.bound == "exact" else (X, y)
-    loc, scale = normal_parameters(guide.encoder.network, *inputs)
+    loc, scale = normal_parameters(guide.encoder, *inputs)
     z = loc + scale * eps
-    image = log_bernoulli(X, dense(model.decoder.logits, z, y))
+    image = log_bernoulli(X, dense(model.decoder, z, y))
     return image + log_standard_normal(z) - log_normal(z, loc, scale)
 
 
@@ -61,7 +63,7 @@ def log_dirichlet(log_pi: Tensor, a: float) -> Tensor:
 @pytest.mark.parametrize("a", [1.0, 2.5])
 def test_labelled_bound_with_a_point_mass(a) -> None:
     model, guide = build(concentration=a)
-    log_pi = log_softmax(dense(guide.classifier.logits, X))
+    log_pi = log_softmax(dense(guide.classifier, X))
     by_hand = -(
         image_bound(model, guide, Y, EPS) + (Y * log_pi).sum(-1) + log_dirichlet(log_pi, a)
     ).mean()
@@ -91,13 +93,13 @@ def test_labelled_bound_is_equation_9_of_m2_with_alpha_1_up_to_constants() -> No
 def test_tempering_the_label_is_the_weight_of_the_classification_loss() -> None:
     plain, tempered = build(temper=1.0), build(temper=7.0)
     losses = [derived_bound(m, with_noise(g, z=EPS), X, Y) for m, g in (plain, tempered)]
-    log_pi = log_softmax(dense(plain[1].classifier.logits, X))
+    log_pi = log_softmax(dense(plain[1].classifier, X))
     torch.testing.assert_close(losses[1] - losses[0], -6 * (Y * log_pi).sum(-1).mean())
 
 
 def test_unlabelled_jensen_bound_is_that_of_m2_without_the_entropy() -> None:
     model, guide = build(concentration=1.5)
-    log_pi = log_softmax(dense(guide.classifier.logits, X))
+    log_pi = log_softmax(dense(guide.classifier, X))
     each = [image_bound(model, guide, one_hot([k] * N, K), EPS_K[k]) for k in range(K)]
     expected = (log_pi.exp() * torch.stack(each, -1)).sum(-1)
     by_hand = -(expected + log_dirichlet(log_pi, 1.5)).mean()
@@ -106,11 +108,11 @@ def test_unlabelled_jensen_bound_is_that_of_m2_without_the_entropy() -> None:
 
 def test_unlabelled_exact_bound_sums_y_out() -> None:
     model, guide = build(concentration=1.5, bound="exact")
-    log_pi = log_softmax(dense(guide.classifier.logits, X))
-    loc, scale = normal_parameters(guide.encoder.network, X)
+    log_pi = log_softmax(dense(guide.classifier, X))
+    loc, scale = normal_parameters(guide.encoder, X)
     z = loc + scale * EPS
     images = torch.stack(
-        [log_bernoulli(X, dense(model.decoder.logits, z, one_hot([k] * N, K))) for k in range(K)],
+        [log_bernoulli(X, dense(model.decoder, z, one_hot([k] * N, K))) for k in range(K)],
         -1,
     )
     by_hand = -(
@@ -124,7 +126,7 @@ def test_sample_bound_is_the_jensen_bound_in_expectation() -> None:
     model, guide = build()
     rows = X[:1].expand(20_000, -1)
     with torch.no_grad():
-        guide.encoder.network.rest[-1].bias[J:] = -4.0  # little noise from z
+        bias_of(guide.encoder, -1)[J:] = -4.0  # little noise from z
     jensen = derived_bound(model, guide, rows)
     model.bound = guide.bound = "sample"
     torch.testing.assert_close(derived_bound(model, guide, rows), jensen, rtol=0, atol=0.02)
@@ -153,14 +155,14 @@ def kl_beta(q: Tensor, a: float) -> Tensor:
 def around(k: int, kappa: float = 20.0, a: float = 1.5, **options):
     """A pair with a Dirichlet guide of K = k, and q's concentration."""
     model, guide = build(kappa, k, concentration=a, **options)
-    return model, guide, kappa * log_softmax(dense(guide.classifier.logits, X)).exp()
+    return model, guide, kappa * log_softmax(dense(guide.classifier, X)).exp()
 
 
 def closed_image_bound(model, guide, y: Tensor, eps: Tensor) -> Tensor:
     """log p(x | y, z) - KL[q(z | x, y) || p(z)], (N,)."""
     inputs = (X,) if guide.bound == "exact" else (X, y)
-    loc, scale = normal_parameters(guide.encoder.network, *inputs)
-    image = log_bernoulli(X, dense(model.decoder.logits, loc + scale * eps, y))
+    loc, scale = normal_parameters(guide.encoder, *inputs)
+    image = log_bernoulli(X, dense(model.decoder, loc + scale * eps, y))
     return image - kl_standard_normal(loc, scale)
 
 
@@ -257,12 +259,12 @@ def test_in_evaluation_importance_weights_rise_to_the_evidence() -> None:
     model = models.DirichletM2(D, K, z_dim=J, hidden=(), concentration=2.0)
     guide = guides.DirichletM2(model, hidden=(), kappa=3.0)
     with torch.no_grad():
-        model.decoder.logits.first[0].weight.zero_()
+        weight_of(model.decoder).zero_()
         for parameter in guide.parameters():
             parameter.zero_()
-        guide.encoder.network.first[0].bias[J:] = math.log(math.expm1(1.0))
+        bias_of(guide.encoder)[J:] = math.log(math.expm1(1.0))
     x = X[:1].float()
-    decode = [model.decoder.logits(torch.zeros(1, J), one_hot([k], K).float()) for k in range(K)]
+    decode = [dense(model.decoder, torch.zeros(1, J), one_hot([k], K).float()) for k in range(K)]
     evidence = torch.stack([log_bernoulli(x, logits) for logits in decode]).logsumexp(0)
     with evaluating(model, guide):
         bound = iwae(model, guide, x, samples=20_000)
@@ -302,9 +304,9 @@ def test_pi_is_precise_at_any_concentration(kappa, logits, labelled, dtype, tole
     model = models.DirichletM2(D, K, z_dim=J, hidden=(4,), concentration=1.5, temper=3.0)
     guide = guides.DirichletM2(model, hidden=(), kappa=kappa)
     model, guide = model.to(dtype), guide.to(dtype)
-    bias = guide.classifier.logits.first[0].bias
+    bias = bias_of(guide.classifier)
     with torch.no_grad():
-        guide.classifier.logits.first[0].weight.zero_()
+        weight_of(guide.classifier).zero_()
         bias.copy_(torch.tensor(LOGITS[logits]))
     y = one_hot([0, 0], K).to(dtype) if labelled else None
     loss = negative_elbo(without_image(model), without_image(guide), X[:2].to(dtype), y)
@@ -330,7 +332,7 @@ def test_pi_is_precise_at_any_concentration(kappa, logits, labelled, dtype, tole
 def test_the_classifier_is_the_mean_of_q(kappa, logits) -> None:
     _, guide = build(kappa=kappa)
     with torch.no_grad():
-        guide.classifier.logits.rest[-1].bias.copy_(torch.tensor(LOGITS[logits]))
+        bias_of(guide.classifier, -1).copy_(torch.tensor(LOGITS[logits]))
     site = poutine.trace(guide).get_trace(X, Y).nodes["pi"]["fn"]
     if kappa is None:
         mean = site.v.exp()
@@ -364,9 +366,9 @@ def test_a_confidently_wrong_classifier_still_has_finite_gradients(gap, a) -> No
     torch.manual_seed(0)
     model = models.DirichletM2(D, K, z_dim=J, hidden=(), concentration=a)
     guide = guides.DirichletM2(model, hidden=())
-    bias = guide.classifier.logits.first[0].bias
+    bias = bias_of(guide.classifier)
     with torch.no_grad():
-        guide.classifier.logits.first[0].weight.zero_()
+        weight_of(guide.classifier).zero_()
         bias.copy_(torch.tensor([0.0] + [gap] + [0.0] * (K - 2)))
     loss = derived_bound(model, guide, X.float(), one_hot([0] * N, K).float())
     (gradient,) = torch.autograd.grad(loss, bias)

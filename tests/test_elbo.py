@@ -9,7 +9,7 @@ import opt_einsum
 import pyro
 import pytest
 import torch
-from by_hand import log_softmax, normal_parameters, one_hot
+from by_hand import dense, log_softmax, normal_parameters, one_hot
 from pyro import distributions as dist
 from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
@@ -764,10 +764,10 @@ def test_terms_add_up_to_minus_the_loss(program) -> None:
 def test_the_terms_of_m2_are_the_papers() -> None:
     model, guide, x = m2()
     found = terms(Program(lambda: model(x), lambda: guide(x)))
-    log_q = log_softmax(guide.classifier.logits(x))
+    log_q = log_softmax(dense(guide.classifier, x))
     kl_z = torch.stack([
         normal_kl(
-            *normal_parameters(guide.encoder.network, x, one_hot([k] * len(x), K)),
+            *normal_parameters(guide.encoder, x, one_hot([k] * len(x), K)),
             torch.zeros(1), torch.ones(1),
         ).sum(-1)
         for k in range(K)
@@ -781,7 +781,7 @@ def test_the_term_of_relaxed_labels_is_that_of_the_classes(how) -> None:
     model, _, x = m2()
     guide = guides.M2(model, hidden=(7,), label_inference=how)
     found = terms(Program(lambda: model(x), lambda: guide(x)))["y"]
-    log_q = log_softmax(guide.classifier.logits(x))
+    log_q = log_softmax(dense(guide.classifier, x))
     assert_close(found.value, -(log_q.exp() * (log_q + torch.tensor(K).log())).sum())
     assert found == SiteTerm(found.value, latent=True, discrete=True, analytic=True)
 

@@ -11,7 +11,9 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import small
 import torch
+from by_hand import bias_of, mlp
 from sklearn.linear_model import LogisticRegression
 from torch.utils import cpp_extension
 
@@ -26,7 +28,7 @@ from pyro_ssvae import (
     guides,
     models,
 )
-from pyro_ssvae.data import Dataset, Split, load
+from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.engine.graphs import compiled
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.experiments import pairs
@@ -41,21 +43,8 @@ SETTINGS = {"batch_labelled": 10, "batch_unlabelled": 2000}
 
 
 @pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load("digits")
-
-
-@pytest.fixture(scope="module")
 def splits(digits) -> list[Split]:
-    return [digits.split(labels=20, seed=seed) for seed in range(REPLICAS)]
-
-
-def build(name: str, dataset: Dataset, seed: int = 0, **options) -> Objective:
-    torch.manual_seed(seed)
-    known = pairs.pair(name).options
-    small = {"hidden": (6,), "z_dim": 3}
-    given = {key: value for key, value in small.items() if key in known} | options
-    return pairs.pair(name).on(dataset, **given)[0]
+    return [small.split(seed=seed) for seed in range(REPLICAS)]
 
 
 def together(objectives: Sequence[Objective], splits, **options) -> list[list[Epoch]]:
@@ -76,10 +65,10 @@ def assert_alike(one: Objective, other: Objective, **tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(pairs.names()) - DIFFERENT_NOISE - {"vade"}))
 def test_each_replica_of_every_pair_is_what_it_would_be_alone(name, digits, splits) -> None:
-    replicas = [build(name, digits, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective(name, digits, seed) for seed in range(REPLICAS)]
     epochs = together(replicas, splits, seeds=[3, 4])
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = build(name, digits, i)
+        solo = small.objective(name, digits, i)
         expected = alone(solo, split, seed=3 + i)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
         for found, want in zip((epoch[i] for epoch in epochs), expected, strict=True):
@@ -90,10 +79,10 @@ def test_each_replica_of_every_pair_is_what_it_would_be_alone(name, digits, spli
 
 def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
     # Before it a bias has gradient 0 but for rounding, which Adam blows up: losses are compared.
-    replicas = [build("vade", digits, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective("vade", digits, seed) for seed in range(REPLICAS)]
     epochs = together(replicas, splits, seeds=[3, 4])
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = build("vade", digits, i)
+        solo = small.objective("vade", digits, i)
         expected = alone(solo, split, seed=3 + i)
         assert epochs[-1][i].losses == pytest.approx(expected[-1].losses, rel=1e-4)
         for (name, a), b in zip(replica.named_buffers(), solo.buffers()):
@@ -107,10 +96,10 @@ def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
     ("factored", {}, "interpolation", (0.5, 4.0)), ("adversarialm2", {}, "adversary", (0.5, 4.0)),
 ])
 def test_replicas_may_differ_in_any_weight(name, options, scalar, values, digits, splits) -> None:
-    replicas = [build(name, digits, **options | {scalar: value}) for value in values]
+    replicas = [small.objective(name, digits, **options | {scalar: value}) for value in values]
     together(replicas, splits[0], seeds=[5, 5])
     for replica, value in zip(replicas, values):
-        solo = build(name, digits, **options | {scalar: value})
+        solo = small.objective(name, digits, **options | {scalar: value})
         alone(solo, splits[0], seed=5)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
     assert not torch.equal(*(next(replica.parameters()) for replica in replicas))
@@ -119,19 +108,19 @@ def test_replicas_may_differ_in_any_weight(name, options, scalar, values, digits
 @pytest.mark.parametrize("decay", [False, True])
 def test_replicas_may_differ_in_the_learning_rate(decay, digits, splits) -> None:
     rates = [1e-3, 1e-2]
-    replicas = [build("m2", digits) for _ in rates]
+    replicas = [small.objective("m2", digits) for _ in rates]
     options = {"decay": decay, "batch_unlabelled": 600}
     together(replicas, splits[0], seeds=[5, 5], lr=rates, **options)
     for replica, rate in zip(replicas, rates):
-        solo = build("m2", digits)
+        solo = small.objective("m2", digits)
         alone(solo, splits[0], seed=5, lr=rate, **options)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
 
 
 def test_schedules_go_on_as_alone_and_over_the_smaller_last_batch(digits, splits) -> None:
-    replicas = [build("m2", digits, warmup=3.0) for _ in range(REPLICAS)]
+    replicas = [small.objective("m2", digits, warmup=3.0) for _ in range(REPLICAS)]
     together(replicas, splits, seeds=[5, 6], batch_unlabelled=500)
-    solo = build("m2", digits, warmup=3.0)
+    solo = small.objective("m2", digits, warmup=3.0)
     alone(solo, splits[1], seed=6, batch_unlabelled=500)
     assert_alike(replicas[1], solo, rtol=1e-4, atol=1e-6)
 
@@ -142,8 +131,8 @@ def test_schedules_go_on_as_alone_and_over_the_smaller_last_batch(digits, splits
     lambda o: setattr(o, "warmup", 9.0), lambda o: o.weights.update(classification=0.0),
 ], ids=["a weight", "a setting", "a schedule", "a term less"])
 def test_what_is_changed_between_epochs_has_effect(change, digits, splits) -> None:
-    replicas = [build("m2", digits, alpha=1.0, warmup=3.0) for _ in range(REPLICAS)]
-    solo = build("m2", digits, alpha=1.0, warmup=3.0)
+    replicas = [small.objective("m2", digits, alpha=1.0, warmup=3.0) for _ in range(REPLICAS)]
+    solo = small.objective("m2", digits, alpha=1.0, warmup=3.0)
     options = {"epochs": 3, **SETTINGS}
     for _ in fit_ensemble(replicas, splits, seeds=[5, 6], compile=False, **options):
         for replica in replicas:
@@ -156,7 +145,7 @@ def test_what_is_changed_between_epochs_has_effect(change, digits, splits) -> No
 def test_a_compiled_ensemble_is_the_same(digits, splits) -> None:
     found = []
     for compile in (True, False):
-        replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
+        replicas = [small.objective("m2", digits, seed) for seed in range(REPLICAS)]
         together(replicas, splits, compile=compile)
         found.append(replicas)
     for one, other in zip(*found):
@@ -167,16 +156,16 @@ def test_hidden_labels_are_each_splits_own(digits) -> None:
     labels = torch.stack([digits.y % 2, (digits.y > 4).long()], dim=1)
     dataset = Dataset("two", digits.x, labels, 2, digits.test, 100)
     splits = [dataset.split(labels=100, seed=seed, missing=0.5) for seed in range(REPLICAS)]
-    replicas = [build("factored", dataset, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective("factored", dataset, seed) for seed in range(REPLICAS)]
     together(replicas, splits, seeds=[3, 4])
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = build("factored", dataset, i)
+        solo = small.objective("factored", dataset, i)
         alone(solo, split, seed=3 + i)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
 
 
 def test_random_state_is_left_as_it_was(digits, splits) -> None:
-    replicas = [build("m2", digits)]
+    replicas = [small.objective("m2", digits)]
     torch.manual_seed(9)
     before = torch.get_rng_state()
     together(replicas, splits[0], epochs=1)
@@ -184,9 +173,9 @@ def test_random_state_is_left_as_it_was(digits, splits) -> None:
 
 
 def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digits, splits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(REPLICAS)]
     with torch.no_grad():
-        replicas[1].model.decoder.logits.rest[-1].bias[0] = torch.nan
+        bias_of(replicas[1].model.decoder, -1)[0] = torch.nan
     kept = {name: value.clone() for name, value in replicas[1].state_dict().items()}
     with pytest.raises(NonFiniteLossError, match=r"replica 1: the loss is nan in epoch 1, update 1"
                                                  r".*labelled = nan"):
@@ -196,13 +185,13 @@ def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digi
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 6 in replica 0 and 7"),
+    ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 5 in replica 0 and 7"),
     ({"smoothing": 0.1}, r"got terms = .*smoothing=0.0.* in replica 0 and .*smoothing=0.1"),
     ({"warmup": 2.0}, r"got warmup = 0.0 in replica 0 and 2.0 in replica 1"),
     ({"alpha": 0.0}, r"got the weight of classification = positive in replica 0 and zero in"),
 ])
 def test_replicas_that_are_different_programs_are_refused(options, message, digits, splits) -> None:
-    replicas = [build("m2", digits), build("m2", digits, **options)]
+    replicas = [small.objective("m2", digits), small.objective("m2", digits, **options)]
     with pytest.raises(InputError, match=message):
         together(replicas, splits)
 
@@ -214,7 +203,7 @@ def test_replicas_that_are_different_programs_are_refused(options, message, digi
     ({}, {"interpolation": 1.0}, "got the weight of interpolation = zero in replica 0 and positiv"),
 ])
 def test_replicas_with_different_parts_are_refused(one, other, message, digits, splits) -> None:
-    replicas = [build("factored", digits, **options) for options in (one, other)]
+    replicas = [small.objective("factored", digits, **options) for options in (one, other)]
     with pytest.raises(InputError, match=message):
         together(replicas, splits)
 
@@ -243,7 +232,7 @@ DIFFERENT = [
 @pytest.mark.parametrize("name", ["factors", "_factors"])
 @pytest.mark.parametrize("one, other", DIFFERENT, ids=lambda value: type(value).__name__)
 def test_replicas_that_differ_in_any_attribute_are_refused(name, one, other, digits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(2)]
     for replica, value in zip(replicas, (one, other)):
         setattr(replica.model.decoder, name, value)
     with pytest.raises(InputError, match=f"got model.decoder.{name} = .* in replica 1; what is no"):
@@ -258,7 +247,7 @@ SHARED = object()
     lambda: Holding(1.0), lambda: SHARED, lambda: LogisticRegression(), lambda: slice(1, 2),
 ])
 def test_replicas_with_equal_attributes_are_one_program(make, digits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(2)]
     for replica in replicas:
         replica.model.decoder.factors = make()
     check_replicas(replicas, [digits.split(labels=20)] * 2)
@@ -268,39 +257,36 @@ def test_replicas_with_equal_attributes_are_one_program(make, digits) -> None:
     (name, {"flows": 2} if "flows" in pairs.pair(name).options else {}) for name in pairs.names()
 ])
 def test_replicas_of_every_pair_are_one_program(name, options, digits) -> None:
-    replicas = [build(name, digits, seed, **options) for seed in range(2)]
+    replicas = [small.objective(name, digits, seed, **options) for seed in range(2)]
     check_replicas(replicas, [digits.split(labels=20)] * 2)
 
 
 def test_a_hook_makes_another_program(digits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(2)]
     replicas[1].model.decoder.register_forward_hook(lambda *_: None)
     with pytest.raises(InputError, match="got model.decoder._forward_hooks = None in replica 0"):
         check_replicas(replicas, [digits.split(labels=20)] * 2)
 
 
 def test_a_frozen_part_makes_another_program(digits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(2)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(2)]
     replicas[1].guide.encoder.requires_grad_(False)
     with pytest.raises(InputError, match="whether guide.encoder.* is trained = True in replica 0"):
         check_replicas(replicas, [digits.split(labels=20)] * 2)
 
 
 def noise_like_a_tensor(model, guide, batch, epoch) -> torch.Tensor:
-    h = guide.classifier.logits(batch.u)
+    h = mlp(guide.classifier)(batch.u)
     noise = torch.rand_like(h) + torch.randn_like(h) + torch.nn.functional.dropout(h.exp())
     return (noise * h).mean()
 
 
 def noisy(seed: int) -> Objective:
-    torch.manual_seed(seed)
-    model = models.M2(64, 10, z_dim=3, hidden=(6,))
-    guide = guides.M2(model, hidden=(6,))
-    return Objective(model, guide, terms={"noisy": Term(noise_like_a_tensor)})
+    return small.m2(64, 10, seed, terms={"noisy": Term(noise_like_a_tensor)})
 
 
 @pytest.mark.parametrize("make", [
-    noisy, lambda seed: build("factored", load("digits"), seed, interpolation=1.0),
+    noisy, lambda seed: small.objective("factored", small.split(), seed, interpolation=1.0),
 ], ids=["noisy", "interpolation"])
 def test_noise_may_take_its_shape_from_a_tensor(make, splits) -> None:
     replicas = [make(seed) for seed in range(REPLICAS)]
@@ -321,10 +307,8 @@ class AtTheEdge(guides.M2):
 
 
 def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(splits) -> None:
-    torch.manual_seed(0)
-    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
     replicas = [
-        Objective(m, AtTheEdge(m, edge, hidden=(6,))) for m, edge in zip(pairs, (1.0, 0.0))
+        small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0 - seed)) for seed in range(2)
     ]
     before = [copy.deepcopy(replica.state_dict()) for replica in replicas]
     with pytest.raises(NonFiniteLossError, match="replica 1: the gradient of guide.edge is not"):
@@ -338,9 +322,7 @@ def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(
 
 
 def test_a_replicas_skipped_updates_are_its_own(splits) -> None:
-    torch.manual_seed(0)
-    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
-    replicas = [Objective(m, AtTheEdge(m, 1.0, hidden=(6,))) for m in pairs]
+    replicas = [small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
     ((one, other),) = together(
         replicas, splits, epochs=1, lr=[1e-3, 1.0], on_nonfinite="skip", batch_unlabelled=500
     )
@@ -359,7 +341,7 @@ def saved(training: Training, replicas: Sequence[Objective]) -> tuple[dict, list
 def gone_on(file: tuple[dict, list[dict]], splits, **options) -> tuple[list, list[Objective]]:
     """The epochs that follow on what was saved, and the replicas that they train."""
     state, weights = file
-    replicas = [build("m2", splits[0].dataset, 9, alpha=1.0) for _ in weights]
+    replicas = [small.objective("m2", splits[0].dataset, 9, alpha=1.0) for _ in weights]
     for replica, values in zip(replicas, weights):
         replica.load_state_dict(values)
     training = fit_ensemble(replicas, splits, **options)
@@ -386,7 +368,7 @@ THREE = {"epochs": 3, "compile": False, "seeds": [3, 4], "batch_labelled": 10,
 
 @pytest.mark.parametrize("options", GOING_ON, ids=lambda options: " and ".join(options) or "plain")
 def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
-    through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+    through, stopped = ([small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
                         for _ in range(2))
     epochs = without_time(fit_ensemble(through, splits, **THREE | options))
     training = fit_ensemble(stopped, splits, **THREE | options)
@@ -397,11 +379,11 @@ def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
         assert_alike(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("update, options", [
-    (1, {}), (8, {}), *((6, options) for options in GOING_ON), (6, {"optimizer": momentum}),
-], ids=lambda value: " and ".join(value) or "plain" if isinstance(value, dict) else str(value))
-def test_going_on_from_a_pause_is_exact(update, options, digits, splits) -> None:
-    through, stopped = ([build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+@pytest.mark.parametrize("options, update", [
+    *(({}, update) for update in (1, 6, 8)), *((options, 6) for options in GOING_ON[1:]),
+], ids=lambda value: str(value) if isinstance(value, int) else " and ".join(value) or "plain")
+def test_going_on_from_a_pause_is_exact(options, update, digits, splits) -> None:
+    through, stopped = ([small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
                         for _ in range(2))
     epochs = without_time(fit_ensemble(through, splits, **THREE | options))
     asked = itertools.count(1)
@@ -419,7 +401,8 @@ def test_going_on_from_a_pause_is_exact(update, options, digits, splits) -> None
 def test_each_replica_stops_early_as_it_would_alone(digits, splits, monkeypatch) -> None:
     # With a patience of 2, after four epochs of which the second is best, and after five.
     accuracies = [[0.1, 0.5, 0.4, 0.3], [0.1, 0.2, 0.3, 0.2, 0.1]]
-    replicas, solos = ([build("m2", digits, alpha=1.0) for _ in splits] for _ in range(2))
+    replicas, solos = ([small.objective("m2", digits, alpha=1.0) for _ in splits]
+                        for _ in range(2))
     told = {id(o): iter(a) for pair in (replicas, solos) for o, a in zip(pair, accuracies)}
     monkeypatch.setattr("pyro_ssvae.training.fit.validate",
                         lambda objective, split: {"accuracy": next(told[id(objective)])})
@@ -439,7 +422,7 @@ def test_each_replica_stops_early_as_it_would_alone(digits, splits, monkeypatch)
 def test_a_replica_that_has_stopped_keeps_its_best_weights_while_the_others_go_on(
     digits, splits
 ) -> None:
-    replicas = [build("m2", digits, seed, alpha=1.0) for seed in range(2)]
+    replicas = [small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
     stopping = [EarlyStopping(1), EarlyStopping(9)]
     training = fit_ensemble(replicas, splits, stopping=stopping, compile=False, epochs=4,
                             **SETTINGS)
@@ -454,9 +437,7 @@ def test_a_replica_that_has_stopped_keeps_its_best_weights_while_the_others_go_o
 
 
 def test_a_replica_that_has_stopped_stops_no_other_by_what_is_not_finite(splits) -> None:
-    torch.manual_seed(0)
-    pairs = [models.M2(64, 10, z_dim=3, hidden=(6,)) for _ in range(2)]
-    replicas = [Objective(m, AtTheEdge(m, 1.0, hidden=(6,))) for m in pairs]
+    replicas = [small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
     stopping = [EarlyStopping(1), EarlyStopping(9)]
     options = {"epochs": 6, "lr": [1e-3, 1e-3], "compile": False, **SETTINGS}
     training = fit_ensemble(replicas, splits, stopping=stopping, **options)
@@ -474,11 +455,11 @@ def test_a_replica_that_has_stopped_stops_no_other_by_what_is_not_finite(splits)
 ], ids=["SGD", "Adam", "RMSprop", "AdamW"])
 @pytest.mark.parametrize("decay", [False, True])
 def test_each_replica_has_an_optimizer_of_ones_own_as_alone(make, decay, digits, splits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective("m2", digits, seed) for seed in range(REPLICAS)]
     options = {"decay": decay, "batch_unlabelled": 600}
     together(replicas, splits, seeds=[3, 4], optimizer=make, **options)
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = build("m2", digits, i)
+        solo = small.objective("m2", digits, i)
         alone(solo, split, seed=3 + i, optimizer=make(solo.parameters()), **options)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-5)
 
@@ -500,9 +481,7 @@ class NowAndThen(guides.M2):
                          ids=["Adam within", "SGD", "RMSprop"])
 def test_updates_that_are_not_finite_are_undone_for_their_replica_alone(make, splits) -> None:
     def pair(share: float) -> Objective:
-        torch.manual_seed(0)
-        model = models.M2(64, 10, z_dim=3, hidden=(6,))
-        return Objective(model, NowAndThen(model, share, hidden=(6,)), alpha=1.0)
+        return small.m2(64, 10, guide=partial(NowAndThen, share=share))
 
     shares, options = (0.0, 0.5), {"on_nonfinite": "skip", "batch_unlabelled": 200}
     replicas = [pair(share) for share in shares]
@@ -518,8 +497,8 @@ def test_updates_that_are_not_finite_are_undone_for_their_replica_alone(make, sp
 
 
 def test_an_ensembles_training_ends_at_a_pause_with_its_weights_written(digits, splits) -> None:
-    replicas = [build("m2", digits, seed) for seed in range(REPLICAS)]
-    solo = build("m2", digits, 1)
+    replicas = [small.objective("m2", digits, seed) for seed in range(REPLICAS)]
+    solo = small.objective("m2", digits, 1)
     training = fit_ensemble(replicas, splits, seeds=[3, 4], compile=False, pause=lambda: True,
                             **SETTINGS)
     assert list(training) == [] and training.paused
@@ -529,33 +508,33 @@ def test_an_ensembles_training_ends_at_a_pause_with_its_weights_written(digits, 
 
 def test_different_pairs_are_refused(digits, splits) -> None:
     with pytest.raises(InputError, match="differ in weights alone"):
-        together([build("m2", digits), build("adgm", digits)], splits)
+        together([small.objective("m2", digits), small.objective("adgm", digits)], splits)
 
 
 def test_splits_of_different_data_are_refused(digits, splits) -> None:
     other = Dataset("other", digits.x.flip(1), digits.y, 10, digits.test, 100)
     with pytest.raises(InputError, match="splits of one data set, got another in replica 1"):
-        together([build("m2", digits) for _ in range(2)], [splits[0], other.split(labels=20)])
+        replicas = [small.objective("m2", digits) for _ in range(2)]
+        together(replicas, [splits[0], other.split(labels=20)])
 
 
 def test_parts_of_different_sizes_are_refused(digits, splits) -> None:
     with pytest.raises(InputError, match="equally many unlabelled examples"):
-        together([build("m2", digits) for _ in range(2)], [splits[0], digits.split(labels=30)])
+        replicas = [small.objective("m2", digits) for _ in range(2)]
+        together(replicas, [splits[0], digits.split(labels=30)])
 
 
 @pytest.mark.parametrize("options, message", [
     ({"lr": [1e-3] * 3}, "expected lr for 2 replicas, got 3"),
     ({"seeds": [1, 2, 3]}, "expected seeds for 2 replicas, got 3"),
     ({"lr": [1e-3, 0.0]}, r"expected lr\[1\] > 0, got 0.0"),
-    ({"precision": "fp16"}, "unknown precision 'fp16'"),
-    ({"epochs": 0}, "expected epochs > 0"),
     ({"stopping": [EarlyStopping(1)] * 3}, "stopping to copy or 2 of them, .*, got 3"),
     ({"stopping": [EarlyStopping(1)] * 2}, "stopping to copy or 2 of them, .* 1 of them differ"),
     ({"epoch": 1}, "unknown argument of fit_ensemble 'epoch': .* did you mean 'epochs'"),
 ])
 def test_unusable_settings_are_refused(options, message, digits, splits) -> None:
     with pytest.raises(InputError, match=message):
-        together([build("m2", digits, seed) for seed in range(2)], splits, **options)
+        together([small.objective("m2", digits, seed) for seed in range(2)], splits, **options)
 
 
 def test_an_ensemble_of_none_is_refused(splits) -> None:
@@ -565,23 +544,23 @@ def test_an_ensemble_of_none_is_refused(splits) -> None:
 
 def test_one_objective_twice_is_refused(digits, splits) -> None:
     with pytest.raises(InputError, match="one object for each replica, got the same twice"):
-        together([build("m2", digits)] * 2, splits)
+        together([small.objective("m2", digits)] * 2, splits)
 
 
 def test_players_in_turns_are_refused(digits, splits) -> None:
-    replicas = [build("adversarialm2", digits, game="alternating") for _ in range(REPLICAS)]
+    replicas = [small.objective("adversarialm2", digits, game="alternating") for _ in range(2)]
     with pytest.raises(InputError, match='takes turns.*game="reversal"'):
         together(replicas, splits)
 
 
 def test_noise_that_depends_on_parameters_is_refused(digits, splits) -> None:
-    replicas = [build("untapped", digits, seed) for seed in range(REPLICAS)]
+    replicas = [small.objective("untapped", digits, seed) for seed in range(REPLICAS)]
     with pytest.raises(CaptureError, match="noise that depends on parameters, by aten.bernoulli"):
         together(replicas, splits)
 
 
-def test_learning_rates_of_an_ensemble_take_their_share() -> None:
-    replicas = [build("vae", load("digits"), seed) for seed in range(REPLICAS)]
+def test_learning_rates_of_an_ensemble_take_their_share(digits) -> None:
+    replicas = [small.objective("vae", digits, seed) for seed in range(REPLICAS)]
     assert Ensemble(replicas, [0.1, 0.2]).rates.tolist() == pytest.approx([0.1, 0.2])
 
 

@@ -2,23 +2,17 @@ import math
 
 import pyro
 import pytest
+import small
 import torch
+from by_hand import weight_of
 from pyro.distributions import Delta, Normal, OneHotCategorical
 from pyro.nn import PyroModule
 
 from pyro_ssvae import guides, models, negative_elbo
-from pyro_ssvae.data import Dataset, from_arrays, load
+from pyro_ssvae.data import Dataset, from_arrays
 from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, elbo_parts, evaluate
-from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.progress import Progress
-
-
-@pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
-    torch.manual_seed(0)
-    model = models.M2(4, 3, z_dim=2, hidden=(5,))
-    return model, guides.M2(model, hidden=(5,))
 
 
 X, Y = torch.rand(9, 4), torch.eye(3).repeat(3, 1)
@@ -72,15 +66,12 @@ def test_evaluating_leaves_random_state_and_mode_as_they_were(pair) -> None:
     assert model.training and not guide.training and torch.is_grad_enabled()
 
 
-def test_evaluate_gives_the_same_numbers_every_time(pair) -> None:
-    split = load("digits").split(labels=10)
-    model = models.M2(64, 10, z_dim=2, hidden=(5,))
-    guide = guides.M2(model, hidden=(5,))
+def test_evaluate_gives_the_same_numbers_every_time(split) -> None:
+    model, guide = small.pair(64, 10)
     assert evaluate(model, guide, split) == evaluate(model, guide, split)
 
 
-def test_what_a_pair_does_not_have_is_none() -> None:
-    split = load("digits").split(labels=10)
+def test_what_a_pair_does_not_have_is_none(split) -> None:
     vae, supervised = models.VAE(64, z_dim=2, hidden=(5,)), models.Supervised(64, 10, hidden=(5,))
     of_vae = evaluate(vae, guides.VAE(vae, hidden=(5,)), split)
     of_supervised = evaluate(supervised, guides.Supervised(supervised), split)
@@ -113,22 +104,18 @@ def test_a_y_that_is_summed_out_in_the_model_is_part_of_the_reconstruction() -> 
     assert parts["elbo"] == parts["reconstruction"]
 
 
-def test_a_point_mass_has_no_bound_on_the_evidence() -> None:
-    split = load("digits").split(labels=10)
+def test_a_point_mass_has_no_bound_on_the_evidence(split) -> None:
     model = models.DirichletM2(64, 10, z_dim=2, hidden=(5,))
-    small = {"hidden": (5,)}
-    point = evaluate(model, guides.DirichletM2(model, **small), split)
-    spread = evaluate(model, guides.DirichletM2(model, kappa=10.0, **small), split)
+    point = evaluate(model, guides.DirichletM2(model, hidden=(5,)), split)
+    spread = evaluate(model, guides.DirichletM2(model, hidden=(5,), kappa=10.0), split)
     assert [point[name] for name in ("elbo", "iwae", "kl_pi")] == [None] * 3
     assert None not in [spread[name] for name in ("elbo", "iwae", "kl_pi")]
     assert point["reconstruction"] is not None
 
 
 @pytest.mark.parametrize("name", ["vade", "m1m2", "splitlatent"])
-def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name) -> None:
-    split = load("digits").split(labels=10)
-    options = {"hidden": (5,), "z_dim": 2}
-    objective = pairs.pair(name).on(split.dataset, **options)[0]
+def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name, split) -> None:
+    objective = small.objective(name, split)
     result = evaluate(objective.model, objective.guide, split)
     assert result["accuracy_reconstruction"] is None
     assert result["accuracy_elbo"] is not None and result["class_samples"] == 16
@@ -137,8 +124,7 @@ def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name) -> 
 def test_data_of_a_single_class_are_evaluated() -> None:
     torch.manual_seed(0)
     split = from_arrays(torch.rand(30, 4), torch.zeros(30, dtype=torch.long)).split(5)
-    model = models.M2(4, 1, z_dim=2, hidden=(5,))
-    result = evaluate(model, guides.M2(model, hidden=(5,)), split)
+    result = evaluate(*small.pair(4, 1), split)
     assert result["leakage"] is None and result["accuracy"] is not None
 
 
@@ -152,7 +138,7 @@ def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> No
     with torch.no_grad():  # every image is decoded as one of the first class
         for parameter in model.decoder.parameters():
             parameter.zero_()
-        model.decoder.logits.first[1].weight[:, 1] = -9.0  # the second class has no pixel
+        weight_of(model.decoder, input=1)[:, 1] = -9.0  # the second class has no pixel
     result = evaluate(model, guides.M2(model, hidden=(5,)), split)
     assert 0.4 < result["accuracy_reconstruction"] < 0.6
 

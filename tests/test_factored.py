@@ -9,6 +9,7 @@ import torch
 from by_hand import (
     Fixed,
     assert_same,
+    bias_of,
     dense,
     derived_bound,
     gumbel,
@@ -21,6 +22,7 @@ from by_hand import (
     normal_parameters,
     one_hot,
     soft_labels,
+    weight_of,
     with_noise,
 )
 from hypothesis import given, settings
@@ -53,19 +55,19 @@ def build(sizes: tuple[int, ...] = SIZES, **options) -> Pair:
 
 def log_q_each(guide: guides.Factored, x: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
     """log q(y_j | x) of each label, (N, k_j)."""
-    return [log_softmax(block) for block in dense(guide.classifier.logits, x).split(sizes, -1)]
+    return [log_softmax(block) for block in dense(guide.classifier, x).split(sizes, -1)]
 
 
 def latent(guide: guides.Factored, x: Tensor, eps: Tensor, kl: str) -> tuple[Tensor, Tensor]:
     """z and its KL divergence, (N,)."""
-    loc, scale = normal_parameters(guide.encoder.network, x)
+    loc, scale = normal_parameters(guide.encoder, x)
     z = loc + scale * eps
     sampled = log_normal(z, loc, scale) - log_standard_normal(z)
     return z, kl_standard_normal(loc, scale) if kl == "analytic" else sampled
 
 
 def log_image(model: models.Factored, x: Tensor, z: Tensor, y: Tensor) -> Tensor:
-    return log_bernoulli(x, dense(model.decoder.logits, z, y))
+    return log_bernoulli(x, dense(model.decoder, z, y))
 
 
 def combinations(sizes: tuple[int, ...], n: int):
@@ -135,9 +137,9 @@ def spread_out(how: str, temperature: float) -> Pair:
         model, hidden=(), label_inference=how, temperature=temperature
     ).double()
     with torch.no_grad():
-        model.decoder.logits.first[1].weight.normal_(std=2.0)
-        model.decoder.logits.first[0].weight.mul_(0.1)
-        guide.encoder.network.first[0].bias[J:] = -4.0
+        weight_of(model.decoder, input=1).normal_(std=2.0)
+        weight_of(model.decoder).mul_(0.1)
+        bias_of(guide.encoder)[J:] = -4.0
     return model, guide
 
 
@@ -309,12 +311,12 @@ def test_equation_13_is_not_a_bound() -> None:
     x = torch.ones(3, dtype=torch.double)
     y = torch.tensor([1.0, 0, 1, 0, 0]).double()
     with torch.no_grad():
-        model.decoder.logits.first[1].weight.copy_(20 * (2 * y - 1).expand(3, -1))
-        model.decoder.logits.first[0].bias.fill_(-20.0)
-        guide.encoder.network.first[0].bias.copy_(
+        weight_of(model.decoder, input=1).copy_(20 * (2 * y - 1).expand(3, -1))
+        bias_of(model.decoder).fill_(-20.0)
+        bias_of(guide.encoder).copy_(
             torch.tensor([0.0, math.log(math.expm1(1.0 - 1e-5))])
         )
-        guide.classifier.logits.first[0].bias.copy_(1.2 * y)
+        bias_of(guide.classifier).copy_(1.2 * y)
         evidence = log_joint(model, x)
         value = labelled_exactly(model, guide, x, y)
     log_q = log_q_each(guide, x[None], TOY)
@@ -451,7 +453,7 @@ def nearest(loc: Tensor, scale: Tensor) -> list[int]:
 
 def interpolated(guide: guides.Factored, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
     """The distances of labels and of moments, means over rows."""
-    loc, scale = (part.detach() for part in normal_parameters(guide.encoder.network, x))
+    loc, scale = (part.detach() for part in normal_parameters(guide.encoder, x))
     partner = nearest(loc, scale)
     assert len(set(partner)) > 1 and partner != [partner[i] for i in partner]
     share = torch.rand(3, len(x), 1, dtype=torch.double).median(0).values
@@ -465,7 +467,7 @@ def interpolated(guide: guides.Factored, x: Tensor, y: Tensor | None) -> tuple[T
             p = torch.where(known.isnan(), p, known)
         target = (1 - share) * p + share * p[partner]
         labels = labels + (target * (torch.where(target > 0, target, 1.0).log() - q_mixed)).sum(-1)
-    of_mixed = normal_parameters(guide.encoder.network, mixed)
+    of_mixed = normal_parameters(guide.encoder, mixed)
     moments = torch.zeros(len(x), dtype=torch.double)
     for after, before in zip(of_mixed, (loc, scale)):
         moments = moments + ((after - (1 - share) * before - share * before[partner]) ** 2).sum(-1)
@@ -475,7 +477,7 @@ def interpolated(guide: guides.Factored, x: Tensor, y: Tensor | None) -> tuple[T
 @pytest.mark.parametrize("hidden", [None, "some"])
 def test_interpolation_mixes_labelled_and_unlabelled_data_with_nearest_posteriors(hidden) -> None:
     model, guide = build(interpolation=3.0, interpolation_z=0.5)
-    nn.init.normal_(guide.encoder.network.first[0].weight)  # posteriors that differ
+    nn.init.normal_(weight_of(guide.encoder))  # posteriors that differ
     y = Y if hidden is None else HIDDEN[hidden]
     terms = {name: guide.terms[name] for name in ("interpolation", "interpolation_z")}
     torch.manual_seed(7)

@@ -18,11 +18,6 @@ from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.inference.terms import Term
 
 
-@pytest.fixture(scope="module")
-def digits() -> data.Dataset:
-    return data.load("digits")
-
-
 def test_names_are_the_model_classes_in_lower_case_and_alphabetical_order() -> None:
     assert pairs.names() == sorted(name.lower() for name in models.__all__)
     assert {"m2", "supervised", "vae"} <= set(pairs.names())

@@ -7,7 +7,9 @@ from contextlib import contextmanager, nullcontext
 
 import pyro
 import pytest
+import small
 import torch
+from by_hand import bias_of
 
 from pyro_ssvae import (
     NonFiniteLossError,
@@ -18,7 +20,7 @@ from pyro_ssvae import (
     guides,
     models,
 )
-from pyro_ssvae.data import Split, batches, load
+from pyro_ssvae.data import Split, batches
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.terms import Term
@@ -36,15 +38,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def split() -> Split:
-    return load("digits").split(labels=20, seed=0).to("cuda")
+    return small.split().to("cuda")
 
 
 def build(name: str, split: Split, seed: int = 0) -> Objective:
-    torch.manual_seed(seed)
-    known = pairs.pair(name).options
-    small = {"hidden": (6,), "z_dim": 3}
-    given = {key: value for key, value in small.items() if key in known}
-    return pairs.pair(name).on(split.dataset, **given)[0].cuda()
+    return small.objective(name, split, seed).cuda()
 
 
 def made(objective: Objective, optimizer: torch.optim.Optimizer, capture: bool) -> Step:
@@ -113,7 +111,7 @@ def test_noise_is_new_at_every_replay(split) -> None:
 def test_a_loss_that_is_not_finite_is_found_at_the_end_of_its_epoch(split) -> None:
     objective = build("m2", split)
     with torch.no_grad():
-        objective.model.decoder.logits.rest[-1].bias[0] = torch.nan
+        bias_of(objective.model.decoder, -1)[0] = torch.nan
     with pytest.raises(NonFiniteLossError, match=r"epoch 1, update 1 of \d+ \(.*labelled = nan"):
         next(fit(objective, split, epochs=1, capture="on"))
 
@@ -129,9 +127,7 @@ def test_what_cannot_be_recorded_is_trained_eagerly_with_the_same_noise(split) -
     batch = next(batches(split, 10, 20))
     found = []
     for capture in (True, False):
-        torch.manual_seed(0)
-        model = models.M2(64, 10, z_dim=3, hidden=(6,))
-        objective = Objective(model, Copying(model, hidden=(6,)), alpha=1.0).cuda()
+        objective = small.m2(64, 10, guide=Copying).cuda()
         step = made(objective, adam(objective), capture)
         torch.manual_seed(2)
         stream = torch.cuda.current_stream()
@@ -163,9 +159,7 @@ class AtTheEdge(guides.M2):
     (lambda o: torch.optim.SGD(o.parameters(), lr=0.1), True),
 ])
 def test_a_gradient_that_is_not_finite_moves_nothing(make, waits, capture, split) -> None:
-    torch.manual_seed(0)
-    model = models.M2(64, 10, z_dim=3, hidden=(6,))
-    objective = Objective(model, AtTheEdge(model, hidden=(6,))).cuda()
+    objective = small.m2(64, 10, guide=AtTheEdge).cuda()
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     optimizer = make(objective)
     step = made(objective, optimizer, capture)

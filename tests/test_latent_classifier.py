@@ -35,20 +35,20 @@ EPS = torch.randn(N, J, dtype=torch.double)
 
 def latent(guide: guides.LatentClassifier) -> tuple[Tensor, Tensor]:
     """z = mu + sigma * eps, and log p(z) - log q(z | x)."""
-    loc, scale = normal_parameters(guide.encoder.network, X)
+    loc, scale = normal_parameters(guide.encoder, X)
     z = loc + scale * EPS
     return z, log_standard_normal(z) - log_normal(z, loc, scale)
 
 
 def log_image(model: models.LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
     inputs = (z,) if model.simplified else (z, y)
-    return log_bernoulli(X, dense(model.decoder.logits, *inputs))
+    return log_bernoulli(X, dense(model.decoder, *inputs))
 
 
 def each_class(model: models.LatentClassifier, z: Tensor) -> tuple[Tensor, Tensor]:
     """log p(y | z) and log p(x | y, z) for every y, (N, K)."""
     images = [log_image(model, z, one_hot([k] * N, K)) for k in range(K)]
-    return log_softmax(dense(model.classifier.logits, z)), torch.stack(images, -1)
+    return log_softmax(dense(model.classifier, z)), torch.stack(images, -1)
 
 
 @pytest.mark.parametrize("simplified", [False, True])
@@ -56,7 +56,7 @@ def each_class(model: models.LatentClassifier, z: Tensor) -> tuple[Tensor, Tenso
 def test_labelled_bound_is_proposition_1(simplified, bound) -> None:
     model, guide = build(simplified, bound=bound)
     z, minus_kl = latent(guide)
-    log_p = (Y * log_softmax(dense(model.classifier.logits, z))).sum(-1)
+    log_p = (Y * log_softmax(dense(model.classifier, z))).sum(-1)
     by_hand = -(log_image(model, z, Y) + log_p + minus_kl).mean()
     derived = derived_bound(model, with_noise(guide, z=EPS), X, Y)
     assert_same(derived, by_hand, model, guide)
@@ -104,9 +104,9 @@ def test_simplified_bounds_do_not_differ() -> None:
 
 def test_classify_averages_over_the_posterior_of_z() -> None:
     model, guide = build(samples=200_000)
-    z = torch.distributions.Normal(*normal_parameters(guide.encoder.network, X[0]))
+    z = torch.distributions.Normal(*normal_parameters(guide.encoder, X[0]))
     grid = z.icdf(torch.linspace(0.0005, 0.9995, 1000).double()[:, None])
     points = torch.cartesian_prod(*grid.T)
-    exact = log_softmax(dense(model.classifier.logits, points)).exp().mean(0)
+    exact = log_softmax(dense(model.classifier, points)).exp().mean(0)
     with torch.no_grad():
         torch.testing.assert_close(guide.classify(X[:1]).probs[0], exact, atol=2e-3, rtol=0)

@@ -36,7 +36,7 @@ def build(**options) -> guides.M1:
 def features(guide: guides.M1, x: Tensor) -> np.ndarray:
     """The posterior means, the loc of q(z | x)."""
     with torch.no_grad():
-        return normal_parameters(guide.encoder.network, x)[0].numpy()
+        return normal_parameters(guide.encoder, x)[0].numpy()
 
 
 def test_m1_trains_as_the_vae(digits_split) -> None:

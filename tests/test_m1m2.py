@@ -42,13 +42,13 @@ def build(stacked: bool, training: bool = True) -> Pair:
 
 def features(guide: guides.M1M2) -> tuple[Tensor, Tensor, Tensor]:
     """a = mu + sigma * eps of q(a | x), mu and sigma."""
-    loc, scale = normal_parameters(guide.features.network, X)
+    loc, scale = normal_parameters(guide.features, X)
     return loc + scale * EPS_A, loc, scale
 
 
 def kl_z(guide: guides.M1M2, a: Tensor, y: Tensor, eps: Tensor, kl: str) -> tuple[Tensor, Tensor]:
     """z of q(z | a, y), and the KL divergence to p(z), (N,)."""
-    loc, scale = normal_parameters(guide.encoder.network, a, y)
+    loc, scale = normal_parameters(guide.encoder, a, y)
     z = loc + scale * eps
     sampled = log_normal(z, loc, scale) - log_standard_normal(z)
     return z, kl_standard_normal(loc, scale) if kl == "analytic" else sampled
@@ -58,14 +58,14 @@ def m2_parts(model: models.M1M2, guide: guides.M1M2, a: Tensor, y: Tensor, eps: 
              kl: str) -> Tensor:
     """log p(a | y, z) - KL_z: M2's bound on log p(a, y) but for log p(y), (N,)."""
     z, divergence = kl_z(guide, a, y, eps, kl)
-    return log_normal(a, *normal_parameters(model.features.network, z, y)) - divergence
+    return log_normal(a, *normal_parameters(model.features, z, y)) - divergence
 
 
 def m2_bound(model: models.M1M2, guide: guides.M1M2, a: Tensor, labelled: bool, kl: str) -> Tensor:
     """M2's bound on the features: eq. 6 for labelled, eq. 7 for unlabelled ones, (N,)."""
     if labelled:
         return m2_parts(model, guide, a, Y, EPS_Z[0], kl) - math.log(K)
-    log_q = log_softmax(dense(guide.classifier.logits, a))
+    log_q = log_softmax(dense(guide.classifier, a))
     total = -kl_categorical(log_q, -math.log(K))
     for k in range(K):
         each = m2_parts(model, guide, a, one_hot([k] * N, K), EPS_Z[k], kl)
@@ -76,7 +76,7 @@ def m2_bound(model: models.M1M2, guide: guides.M1M2, a: Tensor, labelled: bool, 
 def joint_bound(model: models.M1M2, guide: guides.M1M2, labelled: bool, kl: str) -> Tensor:
     """log p(x | a) - log q(a | x) + M2's bound of log p(a) or log p(a, y), (N,)."""
     a, loc, scale = features(guide)
-    image = log_bernoulli(X, dense(model.decoder.logits, a))
+    image = log_bernoulli(X, dense(model.decoder, a))
     return image - log_normal(a, loc, scale) + m2_bound(model, guide, a, labelled, kl)
 
 
@@ -85,7 +85,7 @@ def vae_bound(model: models.M1M2, guide: guides.M1M2, kl: str) -> Tensor:
     a, loc, scale = features(guide)
     sampled = log_normal(a, loc, scale) - log_standard_normal(a)
     divergence = kl_standard_normal(loc, scale) if kl == "analytic" else sampled
-    return log_bernoulli(X, dense(model.decoder.logits, a)) - divergence
+    return log_bernoulli(X, dense(model.decoder, a)) - divergence
 
 
 def derived(model: models.M1M2, guide: guides.M1M2, labelled: bool, kl: str) -> Tensor:
@@ -162,9 +162,9 @@ def test_classification_loss_is_of_sampled_features_and_reaches_them_unless_stac
     torch.manual_seed(2)
     loss = objective(Batch(X, Y, X)).total
     torch.manual_seed(2)
-    loc, scale = normal_parameters(guide.features.network, X)
+    loc, scale = normal_parameters(guide.features, X)
     a = loc + scale * torch.normal(torch.zeros(N, A).double(), torch.ones(N, A).double())
-    log_q = log_softmax(dense(guide.classifier.logits, a.detach() if stacked else a))
+    log_q = log_softmax(dense(guide.classifier, a.detach() if stacked else a))
     by_hand = -2.0 * (Y * log_q).sum(-1).mean()
     assert_same(loss, by_hand, model, guide)
     reached = torch.autograd.grad(loss, list(guide.features.parameters()), allow_unused=True)
@@ -174,8 +174,8 @@ def test_classification_loss_is_of_sampled_features_and_reaches_them_unless_stac
 @pytest.mark.parametrize("stacked", [True, False])
 def test_evaluation_classifies_by_the_mean_of_the_features(stacked) -> None:
     _, guide = build(stacked, training=False)
-    loc, _ = normal_parameters(guide.features.network, X)
-    expected = log_softmax(dense(guide.classifier.logits, loc)).exp()
+    loc, _ = normal_parameters(guide.features, X)
+    expected = log_softmax(dense(guide.classifier, loc)).exp()
     torch.testing.assert_close(guide.classify(X).probs, expected, rtol=1e-10, atol=1e-10)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from by_hand import (
     assert_same,
+    bias_of,
     dense,
     derived_bound,
     gumbel,
@@ -18,6 +19,7 @@ from by_hand import (
     normal_parameters,
     one_hot,
     soft_labels,
+    weight_of,
     with_noise,
 )
 from hypothesis import given, settings
@@ -48,10 +50,10 @@ def images() -> Tensor:
 
 def labelled_bound(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
     """Eq. 6, -L(x, y), with z = mu + sigma * eps; (..., N)."""
-    loc, scale = normal_parameters(guide.encoder.network, x, y)
+    loc, scale = normal_parameters(guide.encoder, x, y)
     z = loc + scale * eps
     return -(
-        log_bernoulli(x, dense(model.decoder.logits, z, y))
+        log_bernoulli(x, dense(model.decoder, z, y))
         + math.log(1 / y.shape[-1])
         + log_standard_normal(z)
         - log_normal(z, loc, scale)
@@ -60,7 +62,7 @@ def labelled_bound(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps
 
 def unlabelled_bound(model: models.M2, guide: guides.M2, x: Tensor, eps: Tensor) -> Tensor:
     """Eq. 7, -U(x) = sum_y q(y | x) (-L(x, y)) - H(q(y | x)), with eps (K, N, J); (N,)."""
-    log_q = log_softmax(dense(guide.classifier.logits, x))
+    log_q = log_softmax(dense(guide.classifier, x))
     total = torch.zeros(len(x), dtype=x.dtype)
     for k in range(K):
         y = one_hot([k] * len(x), K)
@@ -94,7 +96,7 @@ def test_objective_is_equation_8_and_with_alpha_equation_9(pair, images, alpha) 
     torch.manual_seed(1)
     eps_l = torch.normal(torch.zeros(4, J).double(), torch.ones(4, J).double())
     eps_u = torch.normal(torch.zeros(K, 2, J).double(), torch.ones(K, 2, J).double())
-    log_q = (y * log_softmax(dense(guide.classifier.logits, x))).sum(-1)
+    log_q = (y * log_softmax(dense(guide.classifier, x))).sum(-1)
     by_hand = (
         2.0 * labelled_bound(model, guide, x, y, eps_l).mean()
         + 3.0 * unlabelled_bound(model, guide, u, eps_u).mean()
@@ -110,8 +112,8 @@ def labelled_parts(
     model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor
 ) -> tuple[Tensor, Tensor]:
     """log p(x | y, z) with z = mu + sigma * eps, and KL[q(z | x, y) || p(z)], (N,) each."""
-    loc, scale = normal_parameters(guide.encoder.network, x, y)
-    image = log_bernoulli(x, dense(model.decoder.logits, loc + scale * eps, y))
+    loc, scale = normal_parameters(guide.encoder, x, y)
+    image = log_bernoulli(x, dense(model.decoder, loc + scale * eps, y))
     return image, kl_standard_normal(loc, scale)
 
 
@@ -125,7 +127,7 @@ def closed_labelled(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, ep
 def closed_unlabelled(model: models.M2, guide: guides.M2, x: Tensor, eps: Tensor,
                       log_p: Tensor | float = -math.log(K)) -> Tensor:
     """Eq. 7, (N,): sum_y q(y | x) (-log p(x | y, z) + KL_z) + KL[q(y | x) || p(y)]."""
-    log_q = log_softmax(dense(guide.classifier.logits, x))
+    log_q = log_softmax(dense(guide.classifier, x))
     total = kl_categorical(log_q, log_p)
     for k in range(K):
         image, kl_z = labelled_parts(model, guide, x, one_hot([k] * len(x), K), eps[k])
@@ -180,7 +182,7 @@ def test_the_class_prior_is_given_or_learned(images, learned, labelled, kl) -> N
         if labelled:
             by_hand = labelled_bound(model, guide, images, y, eps) + (y * (uniform - log_p)).sum(-1)
         else:
-            q = log_softmax(dense(guide.classifier.logits, images)).exp()
+            q = log_softmax(dense(guide.classifier, images)).exp()
             by_hand = unlabelled_bound(model, guide, images, eps) + (q * (uniform - log_p)).sum(-1)
     assert_same(derived, by_hand.mean(), model, guide)
 
@@ -195,7 +197,7 @@ def test_the_gradient_of_the_prior_moves_it_to_the_mean_of_what_is_inferred(pair
     _, guide = pair
     model = models.M2(D, K, z_dim=J, hidden=(5,), class_probs=PROBS, learn_prior=True).double()
     (gradient,) = torch.autograd.grad(negative_elbo(model, guide, images), model.prior.logits)
-    q = log_softmax(dense(guide.classifier.logits, images)).exp().mean(0)
+    q = log_softmax(dense(guide.classifier, images)).exp().mean(0)
     expected = log_softmax(model.prior.logits).exp() - q
     torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-10)
 
@@ -222,7 +224,7 @@ def test_a_relaxed_label_is_decoded_and_its_kl_is_the_categoricals(
     torch.manual_seed(3)
     derived = negative_elbo(model, with_noise(guide, z=eps), images, kl=kl)
     torch.manual_seed(3)
-    log_q = log_softmax(dense(guide.classifier.logits, images))
+    log_q = log_softmax(dense(guide.classifier, images))
     y = soft_labels(log_q, gumbel(N, K), temperature, hard=how == "straight-through")
     if kl == "analytic":
         image, kl_z = labelled_parts(model, guide, images, y, eps)
@@ -240,9 +242,9 @@ def spread_out(label_inference: str, temperature: float = 0.67) -> tuple[models.
         model, hidden=(), label_inference=label_inference, temperature=temperature
     ).double()
     with torch.no_grad():
-        model.decoder.logits.first[1].weight.normal_(std=2.0)
-        model.decoder.logits.first[0].weight.mul_(0.1)
-        guide.encoder.network.first[0].bias[J:] = -4.0
+        weight_of(model.decoder, input=1).normal_(std=2.0)
+        weight_of(model.decoder).mul_(0.1)
+        bias_of(guide.encoder)[J:] = -4.0
     return model, guide
 
 
@@ -293,9 +295,9 @@ def objective_parts(pair, images, **options):
     torch.manual_seed(1)
     eps = torch.normal(torch.zeros(4, J).double(), torch.ones(4, J).double())
     image, kl_z = labelled_parts(model, guide, x, y, eps)
-    log_q = log_softmax(dense(guide.classifier.logits, x))
+    log_q = log_softmax(dense(guide.classifier, x))
     eps_u = torch.normal(torch.zeros(K, 2, J).double(), torch.ones(K, 2, J).double())
-    log_q_u = log_softmax(dense(guide.classifier.logits, u))
+    log_q_u = log_softmax(dense(guide.classifier, u))
     image_u, kl_z_u = 0.0, 0.0
     for k in range(K):
         image_k, kl_k = labelled_parts(model, guide, u, one_hot([k] * 2, K), eps_u[k])
@@ -472,7 +474,7 @@ def toy(seed: int, spread: float) -> tuple[models.M2, guides.M2, Tensor]:
 def log_joint(model: models.M2, x: Tensor, z: Tensor) -> Tensor:
     """log p(y) p(x | y, z) for both y and every z, (2, len(z))."""
     rows = [
-        log_bernoulli(x, dense(model.decoder.logits, z[:, None], one_hot([k] * len(z), 2)))
+        log_bernoulli(x, dense(model.decoder, z[:, None], one_hot([k] * len(z), 2)))
         for k in range(2)
     ]
     return torch.stack(rows) - math.log(2)
@@ -496,10 +498,10 @@ def exact_bound(model: models.M2, guide: guides.M2, x: Tensor) -> Tensor:
 
 def posterior_kl(model: models.M2, guide: guides.M2, x: Tensor) -> Tensor:
     """KL[q(y, z | x) || p(y, z | x)]."""
-    log_q_y = log_softmax(dense(guide.classifier.logits, x))
+    log_q_y = log_softmax(dense(guide.classifier, x))
     total = torch.zeros((), dtype=torch.double)
     for k in range(2):
-        loc, scale = normal_parameters(guide.encoder.network, x, one_hot([k], 2)[0])
+        loc, scale = normal_parameters(guide.encoder, x, one_hot([k], 2)[0])
         z = loc + scale * NODES
         log_q = log_q_y[k] + log_normal(z[:, None], loc, scale)
         log_p = log_joint(model, x, z)[k] + log_standard_normal(z[:, None]) - log_evidence(model, x)
@@ -521,13 +523,13 @@ def test_bound_is_tight_where_the_guide_is_the_true_posterior() -> None:
     # With a decoder that ignores z, the posterior is p(z) p(y | x): within the guide's family.
     model, guide, x = toy(seed=3, spread=1.0)
     with torch.no_grad():
-        model.decoder.logits.first[0].weight.zero_()
+        weight_of(model.decoder).zero_()
         for parameter in guide.encoder.parameters():
             parameter.zero_()
         scale_one = math.log(math.expm1(1.0 - 1e-5))
-        guide.encoder.network.first[0].bias.copy_(torch.tensor([0.0, scale_one]))
+        bias_of(guide.encoder).copy_(torch.tensor([0.0, scale_one]))
         for parameter in guide.classifier.parameters():
             parameter.zero_()
         log_posterior = log_joint(model, x, torch.zeros(1).double())[:, 0]
-        guide.classifier.logits.first[0].bias.copy_(log_posterior)
+        bias_of(guide.classifier).copy_(log_posterior)
     torch.testing.assert_close(exact_bound(model, guide, x), log_evidence(model, x))

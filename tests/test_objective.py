@@ -12,19 +12,6 @@ from pyro_ssvae.inference.feng import Capacity, Swap
 from pyro_ssvae.inference.terms import Term
 
 
-@pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
-    torch.manual_seed(0)
-    model = models.M2(4, 3, z_dim=2, hidden=(5,))
-    return model, guides.M2(model, hidden=(5,))
-
-
-@pytest.fixture
-def batch() -> Batch:
-    torch.manual_seed(1)
-    return Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
-
-
 def test_total_is_the_weighted_sum_of_its_terms(pair, batch) -> None:
     weights = {"labelled": 0.5, "unlabelled": 2.0, "alpha": 7.0}
     total, terms = Objective(*pair, **weights)(batch)

@@ -1,10 +1,11 @@
 """Parts combine: every pair that offers flows, relaxed or truncated labels trains with them."""
 
 import pytest
+import small
 import torch
 
 from pyro_ssvae import Objective, evaluate, fit
-from pyro_ssvae.data import Split, load
+from pyro_ssvae.data import Split
 from pyro_ssvae.experiments import pairs
 
 
@@ -12,18 +13,9 @@ def having(option: str) -> list[str]:
     return [name for name in pairs.names() if option in pairs.pair(name).options]
 
 
-@pytest.fixture(scope="module")
-def split() -> Split:
-    return load("digits").split(labels=20, seed=0)
-
-
 def trained(name: str, split: Split, **options) -> tuple[Objective, set[str]]:
     """The pair after an epoch of one update, and the parameters that it moved."""
-    torch.manual_seed(0)
-    known = pairs.pair(name).options
-    small = {"hidden": (6,), "z_dim": 3} | options
-    given = {key: value for key, value in small.items() if key in known}
-    objective = pairs.pair(name).on(split.dataset, **given)[0]
+    objective = small.objective(name, split, **options)
     before = {key: value.clone() for key, value in objective.named_parameters()}
     list(fit(objective, split, epochs=1, batch_labelled=20, batch_unlabelled=2_000))
     return objective, {
@@ -67,9 +59,7 @@ def test_all_classes_at_the_top_are_the_plain_enumeration(name, split) -> None:
     x, _ = split.part("validation")
     bounds = []
     for top in (10, None):
-        options = {"hidden": (6,), "z_dim": 3, "top_classes": top, "kl": "analytic"}
-        torch.manual_seed(0)
-        objective = pairs.pair(name).on(split.dataset, **options)[0]
+        objective = small.objective(name, split, top_classes=top, kl="analytic")
         torch.manual_seed(1)
         with torch.no_grad():  # noise by class differs in order: compare means
             bounds.append(torch.stack([objective.bound(x) for _ in range(40)]))

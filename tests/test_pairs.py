@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyro
 import pytest
+import small
 import torch
 from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
@@ -19,25 +20,13 @@ from pyro_ssvae.contract import (
     terms_of,
     turns_of,
 )
-from pyro_ssvae.data import Split, load
+from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.terms import Part, Term, evaluated
 
 pytestmark = pytest.mark.parametrize("name", pairs.names())
-
-
-@pytest.fixture(scope="module")
-def split() -> Split:
-    return load("digits").split(labels=20, seed=0)
-
-
-def build(name: str, split: Split, seed: int = 0) -> Objective:
-    torch.manual_seed(seed)
-    small = {"hidden": (6,), "z_dim": 3}
-    given = {key: value for key, value in small.items() if key in pairs.pair(name).options}
-    return pairs.pair(name).on(split.dataset, **given)[0]
 
 
 def rows(split: Split, n: int = 5) -> tuple[Tensor, Tensor]:
@@ -61,7 +50,7 @@ def test_model_and_guide_take_x_and_an_optional_y(name) -> None:
 
 
 def test_what_a_pair_may_have_is_as_the_contract_says(name, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     model, guide = objective.model, objective.guide
     x, y = rows(split)
     if classifies(guide):
@@ -103,7 +92,7 @@ def test_sizes_that_are_not_positive_are_refused(name) -> None:
 
 
 def test_the_classification_loss_reaches_every_network_that_classify_reads(name, split) -> None:
-    guide = build(name, split).guide
+    guide = small.objective(name, split).guide
     if not classifies(guide) or fits_classifier(guide):
         return  # there is no loss to reach it
     x, y = rows(split)
@@ -129,7 +118,7 @@ def test_the_classification_loss_reaches_every_network_that_classify_reads(name,
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_sites_are_independent_rows_of_a_plate(name, labelled, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     x, y = rows(split)
     with poutine.trace() as tracer:
         objective.model(x, y if labelled else None)
@@ -142,7 +131,7 @@ def test_sites_are_independent_rows_of_a_plate(name, labelled, split) -> None:
 
 
 def test_what_is_given_is_observed(name, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     x, y = rows(split)
     trace = poutine.trace(objective.model).get_trace(x, y)
     given = {"x": x, "y": y}
@@ -153,14 +142,14 @@ def test_what_is_given_is_observed(name, split) -> None:
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_elbo_is_one_finite_number(name, labelled, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     x, y = rows(split)
     loss = negative_elbo(objective.model, objective.guide, x, y if labelled else None)
     assert loss.shape == () and loss.isfinite()
 
 
 def test_one_fit_step_moves_every_parameter(name, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     before = snapshot(objective)
     next(fit(objective, split, batch_labelled=20, batch_unlabelled=len(split.unlabelled)))
     assert moved(objective, before) == before.keys()
@@ -181,7 +170,7 @@ def of_terms_alone(objective: Objective, x: Tensor, y: Tensor) -> set[str]:
 
 
 def test_plain_svi_moves_every_parameter(name, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     model, guide = objective.model, objective.guide
     x, y = rows(split)
     before = snapshot(objective)
@@ -197,10 +186,10 @@ def test_plain_svi_moves_every_parameter(name, split) -> None:
 
 
 def test_weights_survive_saving_and_loading(name, split, tmp_path) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     x, y = rows(split)
     torch.save(objective.state_dict(), tmp_path / "weights.pt")
-    again = build(name, split, seed=1)
+    again = small.objective(name, split, seed=1)
     again.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
     losses = []
     for pair in (objective, again):
@@ -210,7 +199,7 @@ def test_weights_survive_saving_and_loading(name, split, tmp_path) -> None:
 
 
 def test_classifier_gives_probabilities_of_the_classes(name, split) -> None:
-    objective = build(name, split)
+    objective = small.objective(name, split)
     guide = objective.guide
     x, y = rows(split)
     if not classifies(guide):

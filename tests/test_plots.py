@@ -7,13 +7,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import small
 import torch
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
 from pyro_ssvae import Objective, data
 from pyro_ssvae.data import Split
-from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
@@ -27,10 +27,8 @@ HISTORY = [
 
 
 def build(name: str, split: Split, **options: Any) -> Objective:
-    values = {"hidden": (4,)} | ({} if name == "supervised" else {"z_dim": 2}) | options
     with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return pairs.pair(name).on(split.dataset, **values)[0]
+        return small.objective(name, split, **options)
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +253,11 @@ def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
     digits_split: Split, digits_m2: Objective
 ) -> None:
     x, y = digits_split.part("test")
-    pairs, model = digits_m2, digits_m2.model
+    guide, model = digits_m2.guide, digits_m2.model
     with pytest.MonkeyPatch.context() as patch:
         z = torch.tensor([[-1.0, 0.5], [2.0, -2.0]])
         patch.setattr(query, "posterior_mean", lambda guide, x, y=None: z)
-        figure = plots.analogies(model, pairs.guide, x[:2], digits_split)
+        figure = plots.analogies(model, guide, x[:2], digits_split)
     for row in range(2):
         for k in range(10):
             decoded = model.decoder(z[row], torch.eye(10)[k]).mean

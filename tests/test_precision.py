@@ -1,12 +1,11 @@
 """bfloat16 matrix products: what is rounded, and what is not."""
 
 import pytest
+import small
 import torch
 from torch.nn import functional as F
 
-from pyro_ssvae import InputError, Objective, fit, guides, models
-from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import load
+from pyro_ssvae import InputError, fit
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.precision import matrix_products
 from pyro_ssvae.training.capturing import Capturing
@@ -44,13 +43,10 @@ def test_fp32_changes_nothing() -> None:
 
 @pytest.mark.parametrize("capture", [True, False])
 def test_an_update_has_losses_and_gradients_in_full_precision_near_those_of_fp32(capture) -> None:
-    torch.manual_seed(1)
-    batch = Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(6, 4))
+    batch = small.batch()
     found = {}
     for precision in ("fp32", "bf16"):
-        torch.manual_seed(0)
-        model = models.M2(4, 3, z_dim=2, hidden=(5,))
-        objective = Objective(model, guides.M2(model, hidden=(5,)), alpha=1.0)
+        objective = small.m2()
         optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
         step = Eager(objective, optimizer, precision=precision)
         if capture:
@@ -65,8 +61,6 @@ def test_an_update_has_losses_and_gradients_in_full_precision_near_those_of_fp32
     torch.testing.assert_close(found["bf16"], found["fp32"], rtol=2e-2, atol=0.0)
 
 
-def test_an_unknown_precision_is_refused() -> None:
-    split = load("digits").split(labels=10)
-    model = models.VAE(64, z_dim=2, hidden=(5,))
+def test_an_unknown_precision_is_refused(split) -> None:
     with pytest.raises(InputError, match="unknown precision 'fp16'.*bf16"):
-        next(fit(Objective(model, guides.VAE(model)), split, precision="fp16"))
+        next(fit(small.m2(64, 10), split, precision="fp16"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pyro
 import pytest
 import torch
+from by_hand import bias_of, weight_of
 from pyro import distributions as dist
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -248,7 +249,7 @@ def test_the_noise_of_samples_makes_no_unit_active() -> None:
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.zero_()
-        flow.base.network.first[0].bias[2:] = math.log(math.e - 1)
+        bias_of(flow)[2:] = math.log(math.e - 1)
     x = torch.randn(2_000, 3)
     assert query.posterior_mean(Guide(flow), x).var(0).min() > 0.01
     assert active_units(Guide(flow), x) == 0
@@ -275,8 +276,8 @@ def test_units_of_a_flow_are_counted_from_samples() -> None:
     with torch.no_grad():
         for parameter in guide.parameters():
             parameter.zero_()
-        guide.encoder.base.network.first[0].weight[0, 0] = 3.0
-        guide.encoder.base.network.first[0].bias[2:] = -5.0
+        weight_of(guide.encoder)[0, 0] = 3.0
+        bias_of(guide.encoder)[2:] = -5.0
     assert active_units(guide, torch.randn(400, 3)) == 1
 
 

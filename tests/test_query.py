@@ -1,5 +1,4 @@
 import pyro
-import pytest
 import torch
 from pyro import distributions as dist
 from torch import Tensor
@@ -7,13 +6,6 @@ from torch import Tensor
 from pyro_ssvae import guides, models
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluation_mode
-
-
-@pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
-    torch.manual_seed(0)
-    model = models.M2(4, 3, z_dim=2, hidden=(5,))
-    return model, guides.M2(model, hidden=(5,))
 
 
 X, Y = torch.full((3, 4), 0.5), torch.eye(3)

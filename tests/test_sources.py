@@ -14,11 +14,6 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF, KINDS
 
 
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load("digits")
-
-
 def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
     """Good arguments of from_arrays, with changes."""
     x = np.random.default_rng(0).random((n, 6))

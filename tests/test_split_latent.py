@@ -37,23 +37,23 @@ def pair() -> Pair:
 
 def bound_without_label(model, guide, kl: str) -> tuple[Tensor, Tensor]:
     """log p(x | z, a) + log p(z, a) - log q(z | a, x) - log q(a | x), (N,), and a."""
-    loc_a, scale_a = normal_parameters(guide.label_encoder.network, X)
+    loc_a, scale_a = normal_parameters(guide.label_encoder, X)
     a = loc_a + scale_a * EPS_A
-    loc, scale = normal_parameters(guide.encoder.network, a, X)
+    loc, scale = normal_parameters(guide.encoder, a, X)
     z = loc + scale * EPS_Z
     if kl == "analytic":
         divergence = kl_standard_normal(loc_a, scale_a) + kl_standard_normal(loc, scale)
     else:
         log_q = log_normal(z, loc, scale) + log_normal(a, loc_a, scale_a)
         divergence = log_q - log_standard_normal(z) - log_standard_normal(a)
-    return log_bernoulli(X, dense(model.decoder.logits, z, a)) - divergence, a
+    return log_bernoulli(X, dense(model.decoder, z, a)) - divergence, a
 
 
 @each_kl
 def test_labelled_bound_is_equation_7(pair, kl) -> None:
     model, guide = pair
     bound, a = bound_without_label(model, guide, kl)
-    label = (Y * log_softmax(dense(model.classifier.logits, a))).sum(-1)
+    label = (Y * log_softmax(dense(model.classifier, a))).sum(-1)
     derived = negative_elbo(model, with_noise(guide, a=EPS_A, z=EPS_Z), X, Y, kl=kl)
     assert_same(derived, -(bound + label).mean(), model, guide)
 
@@ -87,8 +87,8 @@ def test_model_and_guide_share_the_classifier(pair) -> None:
 def test_classify_averages_over_the_latent_of_the_label(pair) -> None:
     model, guide = pair
     guide.samples = 100_000
-    loc, scale = normal_parameters(guide.label_encoder.network, X[:1])
+    loc, scale = normal_parameters(guide.label_encoder, X[:1])
     a = loc + scale * torch.randn(100_000, A).double()
-    expected = log_softmax(dense(model.classifier.logits, a)).exp().mean(0)
+    expected = log_softmax(dense(model.classifier, a)).exp().mean(0)
     with torch.no_grad():
         torch.testing.assert_close(guide.classify(X[:1]).probs[0], expected, rtol=0, atol=5e-3)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -12,15 +13,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.agreement import Agreement, inconsistency, misalignment
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
 
-torch.manual_seed(0)
-BATCH = Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
-
-
-@pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
-    torch.manual_seed(0)
-    model = models.M2(4, 3, z_dim=2, hidden=(5,))
-    return model, guides.M2(model, hidden=(5,))
+BATCH = small.batch()
 
 
 def norm(model, guide, batch: Batch, epoch) -> Tensor:

@@ -24,13 +24,6 @@ def enumerated(program) -> poutine.Trace:
     return poutine.trace(EnumMessenger(first_available_dim=-2)(program))
 
 
-@pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
-    torch.manual_seed(0)
-    model = models.M2(4, 3, z_dim=2, hidden=(5,))
-    return model, guides.M2(model, hidden=(5,))
-
-
 @pytest.mark.parametrize("name", pairs.names())
 def test_model_and_guide_share_no_key_of_the_parameter_store(name) -> None:
     # Two modules with equally named children would share parameters under pyro.optim: the

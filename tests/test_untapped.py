@@ -57,7 +57,7 @@ def into_cube(start: Tensor) -> tuple[Tensor, Tensor]:
 
 def latent(guide: guides.Untapped, x: Tensor, y: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
     """z of q(z | x, y), and log p(z) - log q(z | x, y)."""
-    loc, scale = normal_parameters(guide.encoder.base.network, x, y)
+    loc, scale = normal_parameters(guide.encoder, x, y)
     start = loc + scale * eps
     z, log_det = into_cube(start)
     return z, -J * math.log(2 * BOUND) - log_normal(start, loc, scale) + log_det
@@ -66,7 +66,7 @@ def latent(guide: guides.Untapped, x: Tensor, y: Tensor, eps: Tensor) -> tuple[T
 def bound(model: models.Untapped, guide: guides.Untapped, y: Tensor, eps: Tensor) -> Tensor:
     """log p(x | y, z) + log p(z) - log q(z | x, y), (N,)."""
     z, ratio = latent(guide, X, y, eps)
-    return log_bernoulli(X, dense(model.decoder.logits, z, y)) + ratio
+    return log_bernoulli(X, dense(model.decoder, z, y)) + ratio
 
 
 # The flow: appendix A.
@@ -87,7 +87,7 @@ def test_the_log_determinant_is_that_of_one_sigmoid() -> None:
 def test_the_density_of_the_flow_is_that_of_its_jacobian_and_integrates_to_1() -> None:
     _, guide = build()
     q = guide.encoder(X[:1], Y[:1])
-    loc, scale = normal_parameters(guide.encoder.base.network, X[:1], Y[:1])
+    loc, scale = normal_parameters(guide.encoder, X[:1], Y[:1])
     start = loc + scale * torch.randn(7, J).double()
     z, log_det = into_cube(start)
     torch.testing.assert_close(
@@ -120,7 +120,7 @@ def test_labelled_bound_is_equation_3(kl) -> None:
 def test_unlabelled_bound_is_equation_4_with_enumerated_labels(kl) -> None:
     model, guide = build(label_inference="enumerated")
     eps = torch.randn(K, N, J, dtype=torch.double)
-    log_q = log_softmax(dense(guide.classifier.logits, X))
+    log_q = log_softmax(dense(guide.classifier, X))
     by_hand = kl_categorical(log_q, -math.log(K))
     for k in range(K):
         by_hand = by_hand - log_q[:, k].exp() * bound(model, guide, one_hot([k] * N, K), eps[k])
@@ -136,7 +136,7 @@ def test_unlabelled_bound_is_equation_4_with_a_relaxed_label(how, temperature) -
     torch.manual_seed(2)
     derived = negative_elbo(model, with_noise(guide, z=EPS), X)
     torch.manual_seed(2)
-    log_q = log_softmax(dense(guide.classifier.logits, X))
+    log_q = log_softmax(dense(guide.classifier, X))
     y = soft_labels(log_q, gumbel(N, K), temperature, hard=how == "straight-through")
     by_hand = kl_categorical(log_q, -math.log(K)) - bound(model, guide, y, EPS)
     assert_same(derived, by_hand.mean(), model, guide)
@@ -148,9 +148,9 @@ def test_unlabelled_bound_is_equation_4_with_a_relaxed_label(how, temperature) -
 def log_labels(guide: guides.Untapped, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """log q(y | x) + log q(z | x, y)."""
     s = (z + BOUND) / (2 * BOUND)
-    loc, scale = normal_parameters(guide.encoder.base.network, x, y)
+    loc, scale = normal_parameters(guide.encoder, x, y)
     log_q = log_normal((s / (1 - s)).log(), loc, scale) - into_cube((s / (1 - s)).log())[1]
-    return log_q + (y * log_softmax(dense(guide.classifier.logits, x))).sum(-1)
+    return log_q + (y * log_softmax(dense(guide.classifier, x))).sum(-1)
 
 
 def kl_image(logits: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def test_relaxed_reverse_bound_is_equation_17_with_the_straight_through_gradient
     torch.manual_seed(3)
     derived = reverse.negative_elbo(model, guide, y, Z, X, "relaxed")
     torch.manual_seed(3)
-    logits = dense(model.decoder.logits, Z, y)
+    logits = dense(model.decoder, Z, y)
     p = 1 / (1 + torch.exp(-logits))
     x = torch.bernoulli(p).detach() + p - p.detach()
     by_hand = kl_image(logits) - log_labels(guide, x, y, Z)
@@ -183,7 +183,7 @@ def test_sleep_is_the_same_bound_without_a_gradient_to_the_decoder(y) -> None:
     derived = reverse.negative_elbo(model, guide, y, Z, X, "sleep")
     torch.manual_seed(3)
     with torch.no_grad():
-        logits = dense(model.decoder.logits, Z, y)
+        logits = dense(model.decoder, Z, y)
         x = torch.bernoulli(1 / (1 + torch.exp(-logits)))
     by_hand = kl_image(logits) - log_labels(guide, x, y, Z)
     assert_same(derived, by_hand.mean(), model, guide)
@@ -210,7 +210,7 @@ def reverse_bound(model, guide, y: Tensor, z: Tensor) -> Tensor:
     """The library's reverse bound of one label, its expectation summed over all images."""
     n = len(IMAGES)
     rows_y, rows_z = y.expand(n, -1), z.expand(n, -1)
-    weights = log_bernoulli(IMAGES, dense(model.decoder.logits, z, y)).exp()
+    weights = log_bernoulli(IMAGES, dense(model.decoder, z, y)).exp()
     with Given(x=IMAGES):
         # Row by row the bound is log q(y | x) + ... - KL; weighted by p(x | y, z) it is exact.
         loss = reverse.negative_elbo(model, Fixed(guide, n * weights), rows_y, rows_z, IMAGES)
@@ -235,7 +235,7 @@ def test_reverse_bound_is_below_log_q_of_y_and_z_by_the_kl_to_the_posterior_of_x
     y, z = one_hot([label], K)[0], 2.9 * torch.rand(J).double() - 1.45
     with torch.no_grad():
         bound_, evidence = reverse_bound(model, guide, y, z), log_evidence(guide, y, z)
-        log_p = log_bernoulli(IMAGES, dense(model.decoder.logits, z, y))
+        log_p = log_bernoulli(IMAGES, dense(model.decoder, z, y))
         rows = log_labels(guide, IMAGES, y.expand(64, -1), z.expand(64, -1))
         gap = (log_p.exp() * (log_p - rows.log_softmax(-1))).sum()
     assert bound_ < evidence
@@ -265,7 +265,7 @@ def test_the_terms_are_the_reverse_bound_and_the_squared_error_of_images(gradien
     expected = reverse.negative_elbo(model, guide, y, z, X, gradient)
     eps = torch.normal(torch.zeros(N, J).double(), torch.ones(N, J).double())
     z, _ = latent(guide, X, Y, eps)
-    decoded = 1 / (1 + torch.exp(-dense(model.decoder.logits, z, Y)))
+    decoded = 1 / (1 + torch.exp(-dense(model.decoder, z, Y)))
     weights = {name: term.weight for name, term in guide.terms.items()}
     assert weights == {"reverse": 0.7, "image": 0.2}
     assert_same(terms["reverse"], expected, model, guide)

@@ -16,12 +16,6 @@ from pyro_ssvae.training.steps import Eager
 NOW = Moment(epoch=2, step=3, steps=10)
 
 
-@pytest.fixture
-def batch() -> Batch:
-    torch.manual_seed(1)
-    return Batch(torch.rand(6, 4), torch.eye(3).repeat(2, 1), torch.rand(8, 4))
-
-
 def adversarial(game: str) -> Objective:
     torch.manual_seed(0)
     model = models.AdversarialM2(4, 3, z_dim=2, hidden=(5,))

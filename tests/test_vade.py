@@ -39,7 +39,7 @@ def build(shape: tuple[int, int] | None = None, **options) -> Pair:
 
 
 def latent(guide: guides.VaDE) -> tuple[Tensor, Tensor, Tensor]:
-    loc, scale = normal_parameters(guide.encoder.network, X)
+    loc, scale = normal_parameters(guide.encoder, X)
     return loc + scale * EPS, loc, scale
 
 
@@ -48,7 +48,7 @@ def log_prior(model: models.VaDE, z: Tensor, k: int) -> Tensor:
 
 
 def log_image(model: models.VaDE, z: Tensor) -> Tensor:
-    return log_bernoulli(X, dense(model.decoder.logits, z))
+    return log_bernoulli(X, dense(model.decoder, z))
 
 
 def test_labelled_bound() -> None:
@@ -65,7 +65,7 @@ def test_unlabelled_bound_is_equation_9() -> None:
     # E_q(z | x) log p(x | z) - sum_y q(y | x) KL[q(z | x) || p(z | y)] - KL[q(y | x) || p(y)]
     model, guide = build()
     z, loc, scale = latent(guide)
-    log_q = log_softmax(dense(guide.classifier.logits, X))
+    log_q = log_softmax(dense(guide.classifier, X))
     total = log_image(model, z)
     for k in range(K):
         mu, sigma = model.loc[k], model.log_scale[k].exp()

@@ -1,0 +1,52 @@
+"""Small data and small pairs, which train in a moment: for tests that are about none of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from pyro_ssvae import Objective, guides, models
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Dataset, Split, load
+from pyro_ssvae.experiments import pairs
+
+SIZES: dict[str, Any] = {"hidden": (5,), "z_dim": 2}
+
+
+def split(labels: int = 20, seed: int = 0) -> Split:
+    """The digits with few labels: 64 pixels and 10 classes."""
+    return load("digits").split(labels, seed=seed)
+
+
+def objective(name: str, data: Dataset | Split, seed: int = 0, **options: Any) -> Objective:
+    """A pair by name on data, of small networks; the seed draws its weights."""
+    known = pairs.pair(name).options
+    torch.manual_seed(seed)
+    sizes = {size: value for size, value in SIZES.items() if size in known}
+    return pairs.pair(name).on(data, **sizes | options)[0]
+
+
+def pair(
+    x_dim: int = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2
+) -> tuple[models.M2, Any]:
+    """M2, or its model with a guide of one's own; the seed draws the weights."""
+    torch.manual_seed(seed)
+    model = models.M2(x_dim, y_dim, **SIZES)
+    return model, guide(model, hidden=SIZES["hidden"])
+
+
+def m2(
+    x_dim: int = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2,
+    **options: Any,
+) -> Objective:
+    """The objective of :func:`pair`, with a classification loss unless told otherwise."""
+    return Objective(*pair(x_dim, y_dim, seed, guide), **{"alpha": 1.0} | options)
+
+
+def batch() -> Batch:
+    """Six labelled and eight unlabelled examples for :func:`m2`, the same every time."""
+    noise = torch.Generator().manual_seed(1)
+    return Batch(
+        torch.rand(6, 4, generator=noise), torch.eye(3).repeat(2, 1),
+        torch.rand(8, 4, generator=noise),
+    )
