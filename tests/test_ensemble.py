@@ -401,8 +401,9 @@ def test_going_on_from_a_pause_is_exact(options, update, digits, splits) -> None
 def test_each_replica_stops_early_as_it_would_alone(digits, splits, monkeypatch) -> None:
     # With a patience of 2, after four epochs of which the second is best, and after five.
     accuracies = [[0.1, 0.5, 0.4, 0.3], [0.1, 0.2, 0.3, 0.2, 0.1]]
-    replicas, solos = ([small.objective("m2", digits, alpha=1.0) for _ in splits]
-                        for _ in range(2))
+    replicas, solos = (
+        [small.objective("m2", digits, alpha=1.0) for _ in splits] for _ in range(2)
+    )
     told = {id(o): iter(a) for pair in (replicas, solos) for o, a in zip(pair, accuracies)}
     monkeypatch.setattr("pyro_ssvae.training.fit.validate",
                         lambda objective, split: {"accuracy": next(told[id(objective)])})
