@@ -6,7 +6,7 @@ import itertools
 import logging
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -89,17 +89,19 @@ def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name, options, scalar, values", [
-    ("m2", {}, "alpha", (0.5, 5.0)), ("m2", {"alpha": 1.0}, "labelled", (0.1, 2.0)),
-    ("m2", {"alpha": 1.0}, "unlabelled", (0.2, 3.0)), ("m2", {"alpha": 1.0}, "beta", (0.0, 2.0)),
-    ("factored", {"capacity_z": 1.0}, "gamma_z", (1.0, 3.0)), ("factored", {}, "swap", (0.2, 1.0)),
-    ("factored", {}, "interpolation", (0.5, 4.0)), ("adversarialm2", {}, "adversary", (0.5, 4.0)),
+@pytest.mark.parametrize("name, weights", [
+    ("m2", ({"alpha": 0.5, "labelled": 0.1, "unlabelled": 0.2, "beta": 0.0},
+            {"alpha": 5.0, "labelled": 2.0, "unlabelled": 3.0, "beta": 2.0})),
+    ("factored", ({"gamma_z": 1.0, "swap": 0.2, "interpolation": 0.5},
+                  {"gamma_z": 3.0, "swap": 1.0, "interpolation": 4.0})),
+    ("adversarialm2", ({"adversary": 0.5}, {"adversary": 4.0})),
 ])
-def test_replicas_may_differ_in_any_weight(name, options, scalar, values, digits, splits) -> None:
-    replicas = [small.objective(name, digits, **options | {scalar: value}) for value in values]
+def test_replicas_may_differ_in_any_weight(name, weights, digits, splits) -> None:
+    options = {"capacity_z": 1.0} if name == "factored" else {}
+    replicas = [small.objective(name, digits, **options | own) for own in weights]
     together(replicas, splits[0], seeds=[5, 5])
-    for replica, value in zip(replicas, values):
-        solo = small.objective(name, digits, **options | {scalar: value})
+    for replica, own in zip(replicas, weights):
+        solo = small.objective(name, digits, **options | own)
         alone(solo, splits[0], seed=5)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
     assert not torch.equal(*(next(replica.parameters()) for replica in replicas))
@@ -363,36 +365,54 @@ GOING_ON = [
     {"optimizer": partial(torch.optim.Adam, lr=1e-2), "decay": True},
 ]
 THREE = {"epochs": 3, "compile": False, "seeds": [3, 4], "batch_labelled": 10,
-         "batch_unlabelled": 400}  # four updates an epoch
+         "batch_unlabelled": 305}
+
+
+@pytest.fixture(scope="module")
+def even() -> list[Split]:
+    """Splits of four updates an epoch on equally many examples, which are one program."""
+    return [small.split(17, seed) for seed in range(2)]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(digits, even) -> Callable[[dict], tuple[list, list[Objective]]]:
+    """The epochs of a training that goes through, and the replicas; trained once for an option."""
+    results = {}
+
+    def result(options: dict) -> tuple[list, list[Objective]]:
+        if id(options) not in results:
+            replicas = [small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
+            epochs = without_time(fit_ensemble(replicas, even, **THREE | options))
+            results[id(options)] = epochs, replicas
+        return results[id(options)]
+    return result
 
 
 @pytest.mark.parametrize("options", GOING_ON, ids=lambda options: " and ".join(options) or "plain")
-def test_going_on_from_an_epoch_is_exact(options, digits, splits) -> None:
-    through, stopped = ([small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
-                        for _ in range(2))
-    epochs = without_time(fit_ensemble(through, splits, **THREE | options))
-    training = fit_ensemble(stopped, splits, **THREE | options)
+def test_going_on_from_an_epoch_is_exact(options, digits, even, uninterrupted) -> None:
+    stopped = [small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
+    epochs, through = uninterrupted(options)
+    training = fit_ensemble(stopped, even, **THREE | options)
     before = without_time(itertools.islice(training, 1))
-    after, resumed = gone_on(saved(training, stopped), splits, **THREE | options)
+    after, resumed = gone_on(saved(training, stopped), even, **THREE | options)
     assert before + after == epochs
     for one, other in zip(through, resumed):
         assert_alike(one, other, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("options, update", [
-    *(({}, update) for update in (1, 6, 8)), *((options, 6) for options in GOING_ON[1:]),
+    *((GOING_ON[0], update) for update in (1, 6, 8)), *((options, 6) for options in GOING_ON[1:]),
 ], ids=lambda value: str(value) if isinstance(value, int) else " and ".join(value) or "plain")
-def test_going_on_from_a_pause_is_exact(options, update, digits, splits) -> None:
-    through, stopped = ([small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
-                        for _ in range(2))
-    epochs = without_time(fit_ensemble(through, splits, **THREE | options))
+def test_going_on_from_a_pause_is_exact(options, update, digits, even, uninterrupted) -> None:
+    stopped = [small.objective("m2", digits, seed, alpha=1.0) for seed in range(2)]
+    epochs, through = uninterrupted(options)
     asked = itertools.count(1)
     training = fit_ensemble(
-        stopped, splits, pause=lambda: next(asked) == update, **THREE | options
+        stopped, even, pause=lambda: next(asked) == update, **THREE | options
     )
     before = without_time(training)
     assert training.paused and len(before) == (update - 1) // 4
-    after, resumed = gone_on(saved(training, stopped), splits, **THREE | options)
+    after, resumed = gone_on(saved(training, stopped), even, **THREE | options)
     assert before + after == epochs
     for one, other in zip(through, resumed):
         assert_alike(one, other, rtol=0, atol=0)
