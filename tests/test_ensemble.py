@@ -492,10 +492,12 @@ class NowAndThen(guides.M2):
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("share", torch.tensor(share))
+        self.terms = {"edge": Term(now_and_then_infinite)}
 
-    def named_terms(self, x, y, u) -> dict[str, tuple[float, torch.Tensor]]:
-        inside = torch.rand(()) >= self.share
-        return {"edge": (1.0, torch.where(inside, 0.0, self.edge).sqrt())}
+
+def now_and_then_infinite(model, guide, batch, epoch) -> torch.Tensor:
+    inside = torch.rand(()) >= guide.share
+    return torch.where(inside, 0.0, guide.edge).sqrt()
 
 
 @pytest.mark.parametrize("make", [None, momentum, partial(torch.optim.RMSprop, lr=1e-3)],
