@@ -170,7 +170,7 @@ def load(
         pair: The pair, where it cannot be found by its name.
         dataset: The data that it was trained on, where they are data of one's own.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
-        device: As for :func:`train`.
+        device: The device to put it on, as :func:`train` takes it.
 
     Raises:
         InputError: If the folder holds no run, one of its files is broken, the run is of another

@@ -38,7 +38,8 @@ class ReverseBound:
     Attributes:
         unfeatured: The number of labels.
         certainty: The probability of a label's own class.
-        gradient: As for :func:`negative_elbo`.
+        gradient: The gradient that binary images pass on to the model, as :func:`negative_elbo`
+            takes it.
     """
 
     unfeatured: int

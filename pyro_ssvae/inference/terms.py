@@ -74,8 +74,8 @@ class Term(Part):
             scalar, or scalars by name, where several terms share work: terms of one function call
             it once, and each takes the value under its own name. Functions are compared by ``==``
             and must be hashable.
-        weight: As for every :class:`Part`.
-        schedule: As for every :class:`Part`.
+        weight: The weight that the term begins with.
+        schedule: The share of the weight after so many epochs. None stands for 1 throughout.
     """
 
     function: Function

@@ -29,8 +29,8 @@ class Section:
 
     Attributes:
         name: The name of the model.
-        factorisation: How the model and its guide factorise.
-        source: Where they come from.
+        factorisation: The factorisations of the model and its guide.
+        source: The paper, the year and the equation that they are from.
         options: The values of the options that it was trained with.
         seed: The seed of the run whose figures are shown.
         figures: The files of these figures, each with its caption.
