@@ -15,7 +15,7 @@ from measure import alternating, machine, ratios
 
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.experiments.runs import choose_device
+from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.ensemble import Ensemble
 from pyro_ssvae.training.moments import Moment
