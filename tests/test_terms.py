@@ -219,3 +219,7 @@ def test_a_function_that_is_no_term_is_refused(pair) -> None:
 def test_the_weight_of_a_term_is_finite_and_not_negative(pair, weight) -> None:
     with pytest.raises(InputError, match=f"expected a finite mine >= 0, got {weight}"):
         Objective(*pair, terms={"mine": replace(Term(seven), weight=weight)})
+
+
+def test_feng_s_parts_have_the_papers_weight_by_default() -> None:
+    assert Swap().weight == Capacity("z", 5.0).weight == Term(lambda *_: None).weight == 1.0
