@@ -11,6 +11,7 @@ from torch import Tensor
 from pyro_ssvae import InputError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.agreement import Agreement, inconsistency, misalignment
+from pyro_ssvae.inference.feng import Capacity, Swap
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
 
 BATCH = small.batch()
