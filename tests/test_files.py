@@ -148,7 +148,7 @@ def test_a_full_disk_is_told_from_other_errors(tmp_path: Path, number: int) -> N
 HOLDER = """
 import sys
 from pathlib import Path
-from pyro_ssvae.files import locked
+from pyro_ssvae.system.files import locked
 with locked(Path(sys.argv[1])):
     print("locked", flush=True)
     sys.stdin.read()
