@@ -46,8 +46,8 @@ class OneHots(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.sizes = tuple(logits.shape[-1:] if sizes is None else sizes)
-        blocks = logits.split(self.sizes, dim=-1)
-        normalised = torch.cat([block.log_softmax(-1) for block in blocks], dim=-1)
+        blocks = [block.log_softmax(-1) for block in logits.split(self.sizes, dim=-1)]
+        normalised = blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
         # Finite, so that an impossible class counts 0 * log 0 = 0, without a NaN in a gradient.
         self.logits = normalised.clamp_min(torch.finfo(logits.dtype).min)
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
