@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import record
@@ -19,13 +18,13 @@ from pyro_ssvae.experiments.folder import CHECKPOINT
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import replacing
 from pyro_ssvae.training.place import Place
+from pyro_ssvae.training.saved import NUMBER, check_tensor, check_types
 
 KEYS = ("record", "history", "objective", "training")
 
-Number = (int, float)
 # The types of the parts of a checkpoint that are not weights.
-STOPPING = {"best": (*Number, type(None)), "best_epoch": int, "weights": dict}
-AGGRESSIVE = {"active": bool, "best": Number, "stale": int}
+STOPPING = {"best": (*NUMBER, type(None)), "best_epoch": int, "weights": dict}
+AGGRESSIVE = {"active": bool, "best": NUMBER, "stale": int}
 TRAINING = {"place": dict, "step": dict, "stopping": list}
 
 
@@ -93,45 +92,28 @@ def _check(saved: dict[str, Any]) -> None:
     _check_training(saved["training"])
 
 
-def _check_types(part: str, content: Any, types: dict[str, Any]) -> None:
-    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ValueError(f"{part} are no named values")
-    for name, wanted in types.items():
-        if not isinstance(content.get(name), wanted):
-            raise ValueError(f"{part} have no usable {name}")
-
-
 def _check_history(history: Any) -> None:
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
         raise ValueError("the history is no list of epochs")
     for number, row in enumerate(history, 1):
         if row.keys() != history[0].keys() or row.get("epoch") != number:
             raise ValueError(f"row {number} of the history is not that of epoch {number}")
-        _check_types("epochs", row, dict.fromkeys([*row, "updates", "seconds"], Number))
+        check_types("epochs", row, dict.fromkeys([*row, "updates", "seconds"], NUMBER))
 
 
 def _check_training(training: Any) -> None:
-    _check_types("training", training, TRAINING)
+    check_types("training", training, TRAINING)
     Place.read(training["place"])
     (stopping,) = training["stopping"]
     if stopping is not None:
-        _check_types("stopping", stopping, STOPPING)
+        check_types("stopping", stopping, STOPPING)
         _check_tensors("stopping", stopping["weights"])
     if "aggressive" in training["step"]:
-        _check_types("aggressive", training["step"]["aggressive"], AGGRESSIVE)
+        check_types("aggressive", training["step"]["aggressive"], AGGRESSIVE)
 
 
 def _check_tensors(part: str, content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError(f"{part} has no named weights")
     for name, value in content.items():
-        _check_tensor(f"{part}'s {name}", value)
-
-
-def _check_tensor(name: str, value: Any) -> None:
-    if not isinstance(value, Tensor):
-        raise ValueError(f"{name} is no tensor")
-    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise ValueError(f"{name} has the shape {tuple(value.shape)} and fewer numbers")
-    if not value.isfinite().all():
-        raise ValueError(f"{name} has values that are not finite")
+        check_tensor(f"{part}'s {name}", value)

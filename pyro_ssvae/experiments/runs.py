@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Unpack, get_args
+from typing import Any, Unpack
 
 import torch
 
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.errors import InputError, named_folder, one_of, positive
+from pyro_ssvae.errors import InputError, named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
 from pyro_ssvae.experiments import checkpoint, machine, recorded
 from pyro_ssvae.experiments import folder as folders
@@ -27,6 +26,7 @@ from pyro_ssvae.training.aggressive import AggressiveInference
 from pyro_ssvae.training.capturing import worth_capturing
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
+from pyro_ssvae.training.how import settled
 from pyro_ssvae.training.loop import Training
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.stopping import EarlyStopping
@@ -133,17 +133,18 @@ def prepare(
     values = which.resolve(split.dataset, options or {})
     seed = split.seed if whole["seed"] is None else whole["seed"]
     check_seed(seed)
-    captured = _decided(whole, split.to(where), saved)
+    moved = split.to(where)
+    captured = _decided(whole, moved, saved)
+    # Of the data as they came, which keep their fingerprint for the next run.
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
-    split = split.to(where)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        objective = which.build(split.dataset, values).to(where)
+        objective = which.build(moved.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
     inference = AggressiveInference() if record.aggressive else None
     if inference is not None:
-        inference.check(objective, split)
+        inference.check(objective, moved)
     state, history = None, []
     if saved is not None:
         history = saved["history"]
@@ -152,7 +153,7 @@ def prepare(
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
             load_optimizer(optimizer, state["step"]["optimizer"])
-    return Prepared(record, objective, split, optimizer, stopping, inference, state, history)
+    return Prepared(record, objective, moved, optimizer, stopping, inference, state, history)
 
 
 def load(
@@ -199,11 +200,10 @@ def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]
 
 def _checked(plan: Plan) -> torch.device:
     """The device of a plan whose values are usable."""
-    positive(
-        epochs=plan["epochs"], batch_labelled=plan["batch_labelled"],
-        batch_unlabelled=plan["batch_unlabelled"],
-    )
-    one_of("precision", plan["precision"], get_args(Precision))
+    settled({
+        "epochs": plan["epochs"], "batch_labelled": plan["batch_labelled"],
+        "batch_unlabelled": plan["batch_unlabelled"], "precision": plan["precision"],
+    }, fit)
     return machine.choose_device(plan["device"])
 
 

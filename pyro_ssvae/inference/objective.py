@@ -106,9 +106,7 @@ class Objective(nn.Module):
         terms: Mapping[str, Part] | None = None,
     ) -> None:
         super().__init__()
-        not_negative(
-            labelled=labelled, unlabelled=unlabelled, alpha=alpha, beta=beta, warmup=warmup
-        )
+        not_negative(alpha=alpha, warmup=warmup)  # the weights are checked by their names below
         one_of("kl", kl, ("analytic", "sampled"))
         self.model: Any = model
         self.guide: Any = guide

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pyro_ssvae.errors import positive
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.training.saved import check_tensor
 
 RATES = ("lr", "initial_lr")  # options that a training may let fall
 
@@ -42,10 +42,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
         if parameter not in parameters or not averages.keys() >= {"step", "exp_avg", "exp_avg_sq"}:
             raise ValueError("the optimizer has other averages than Adam's")
         for name, value in averages.items():
-            shape = () if name == "step" else parameter.shape
-            if not isinstance(value, Tensor) or value.shape != shape:
-                raise ValueError(f"the optimizer's {name} is no tensor of shape {tuple(shape)}")
-            if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-                raise ValueError(f"the optimizer's {name} has fewer numbers than its shape says")
-            if not value.isfinite().all():
-                raise ValueError(f"the optimizer's {name} has values that are not finite")
+            check_tensor(f"the optimizer's {name}", value)
+            if value.shape != (() if name == "step" else parameter.shape):
+                raise ValueError(f"the optimizer's {name} has the shape {tuple(value.shape)}")

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Number = (int, float)
+from pyro_ssvae.training.saved import NUMBER, check_types
+
 KINDS: dict[str, Any] = {
-    "epoch": int, "step": int, "seconds": Number, "losses": dict, "noise": dict,
+    "epoch": int, "step": int, "seconds": NUMBER, "losses": dict, "noise": dict,
 }
 
 
@@ -52,9 +53,7 @@ class Place:
         """
         if not isinstance(state, dict) or state.keys() != KINDS.keys():
             raise ValueError(f"the place has other parts than {', '.join(KINDS)}")
-        for name, kind in KINDS.items():
-            if not isinstance(state[name], kind):
-                raise ValueError(f"the place has no usable {name}")
+        check_types("the parts of the place", state, KINDS)
         place = cls(**state)
         if min(place.epoch, place.step) < 0:
             raise ValueError("the place is before the beginning")
