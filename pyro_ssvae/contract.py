@@ -21,11 +21,19 @@ class Batch(NamedTuple):
         x: (L, D) labelled examples.
         y: (L, K) their one-hot labels, laid out as :meth:`Split.examples` does.
         u: (U, D) unlabelled examples.
+        possible: (U, K) what is known of their classes: 1 where it may be the class, else 0. None
+            where nothing is, of any of them.
     """
 
     x: Tensor
     y: Tensor
     u: Tensor
+    possible: Tensor | None = None
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What is there of it, in order: ``Batch(*batch.tensors)`` is the same batch."""
+        return [part for part in self if part is not None]
 
 
 class Model(Protocol):
@@ -78,6 +86,14 @@ class Classifies(Protocol):
         """q(y | x) over one-hot labels (N, K), given x (N, D), with ``probs`` (N, K)."""
 
 
+class Regresses(Protocol):
+    """A guide that infers a real number, in place of a class."""
+
+    def regress(self, x: Tensor) -> Distribution:
+        """q(y | x) over standardised numbers (N, 1), given x (N, D), with ``mean`` and ``stddev``.
+        """
+
+
 class FitsClassifier(Classifies, Protocol):
     """A guide whose classifier has no gradients, and is fitted before each evaluation."""
 
@@ -116,6 +132,18 @@ class TakesTurns(Protocol):
 def classifies(guide: object) -> TypeGuard[Classifies]:
     """Whether a guide, or a class of guides, has a classifier."""
     return hasattr(guide, "classify")
+
+
+def regresses(guide: object) -> TypeGuard[Regresses]:
+    """Whether a guide, or a class of guides, infers a real number."""
+    return hasattr(guide, "regress")
+
+
+def predictor(guide: object) -> Callable[[Tensor], Any] | None:
+    """q(y | x) of a guide as a function of x, where it has one."""
+    if classifies(guide):
+        return guide.classify
+    return guide.regress if regresses(guide) else None
 
 
 def fits_classifier(guide: object) -> TypeGuard[FitsClassifier]:

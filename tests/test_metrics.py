@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.evaluation.metrics import (
+from pyro_ssvae.targets.metrics import (
     accuracy,
     brier,
     calibration,

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pyro_ssvae.data.dataset import Dataset
+from pyro_ssvae.data.examples import as_examples
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.targets import FOREIGN, Kind, Target, read, read_as
 
 
 def from_arrays(
@@ -17,64 +20,116 @@ def from_arrays(
     y: Any,
     *,
     name: str = "arrays",
-    test: float = 0.2,
+    test: float | tuple[Any, Any] | None = 0.2,
     validation: float = 0.1,
     image_shape: tuple[int, int] | None = None,
     kind: str = "",
+    target: Kind | None = None,
+    classes: Sequence[Any] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Dataset:
-    """A data set of your own.
+    """A data set of your own; ``print`` it to see what was made of the input.
 
     Args:
-        x: An array (N, D) of finite numbers. Scale pixels to [0, 1] for a Bernoulli likelihood.
-        y: An array (N,) of class indices 0..K-1; or for L labels that each are there or not (N, L)
-            of 1 (present), 0 (absent) and -1 (unknown). One-hot classes are ``y.argmax(1)``.
+        x: An array (N, D) of finite numbers, or a data frame, whose columns may be of several types
+            and have gaps, see :mod:`pyro_ssvae.data.frames`. Whole numbers are scaled to [0, 1].
+        y: The labels. *Classes*, (N,): any values, texts or numbers; -1, None, NaN or an empty text
+            is an unknown one. *Several labels*, (N, L): 1 (present), 0 (absent), -1, None or NaN
+            (unknown); a frame names them. *A real number*, (N,) floating point; None or NaN is an
+            unknown one. *Sets of classes*, a sequence of N Python sets, of which a set of one, or a
+            value alone, is a class that is known, and None one that is unknown.
         name: The name to call it by.
-        test: The fraction of the examples that is set aside for testing: class by class, and of
-            multi-label data, where that cannot be, at random.
-        validation: The fraction of the examples that a split sets aside for validation.
+        test: The share of the examples with a known label that is set aside for testing, class by
+            class where there are classes; or a test set of one's own (x, y), with labels; or None
+            for no test part.
+        validation: The share of the examples with a known label that a split sets aside for
+            validation.
         image_shape: The (height, width) of images, for the figures.
         kind: The kind of data that they are like, whose options pairs are built with unless told
             otherwise: ``"digits"``, ``"mnist"``, ``"plane"`` or ``"features"``.
-        class_names: The names of the K classes, or of the L labels, for the figures.
+        target: What y are, ``"classes"``, ``"labels"``, ``"number"`` or ``"sets"``. None has the
+            values decide.
+        classes: The values of y to tell apart, in their order. Examples of other values are
+            unlabelled data of foreign classes. None takes all values.
+        class_names: The names of classes that are counted from 0, or of the labels.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, y are no class indices or, in two
-            dimensions, other than -1, 0 and 1, or there is another number of names.
+        InputError: if x and y are not of these forms, their lengths differ, all labels are unknown,
+            or a test set of one's own has unknown labels, other columns or other classes.
     """
+    given = test if isinstance(test, tuple) else None
+    try:
+        if given is not None and len(given) != 2:
+            raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
+        examples, columns, notes = as_examples(x, *given[:1] if given else ())
+        what, labels = read(y, target, classes, class_names)
+        _same_length(x, y)
+        number = len(labels)
+        if given is not None:
+            labels = torch.cat([labels, _test_labels(given, what)])
+        foreign = _foreign(labels)
+        labels = labels.clamp_min(-1) if foreign is not None else labels
+        known = what.known(labels[:number]).numpy()
+        if given is not None:
+            index = np.arange(number, len(labels))
+        else:
+            index = _test(test, known, what.classes(labels[:number]))
+        return Dataset(
+            name=name,
+            x=examples,
+            y=labels,
+            target=what,
+            test=torch.from_numpy(np.sort(index)),
+            validation=round(validation * int(known.sum())),
+            image_shape=image_shape,
+            columns=columns,
+            foreign=foreign,
+            kind=kind,
+            notes=tuple(notes),
+        )
+    except InputError as error:
+        text = str(error)
+        raise InputError(text if text.startswith(f"{name}: ") else f"{name}: {text}") from None
+
+
+def _same_length(x: Any, y: Any, of: str = "") -> None:
+    if len(x) != len(y):
+        raise InputError(
+            f"expected a label for each example{of}, got {len(x)} examples and {len(y)} labels"
+        )
+
+
+def _foreign(labels: Tensor) -> Tensor | None:
+    if labels.dim() != 1 or labels.is_floating_point():
+        return None
+    foreign = (labels == FOREIGN).nonzero().squeeze(1)
+    return foreign if len(foreign) else None
+
+
+def _test_labels(given: tuple[Any, Any], target: Target) -> Tensor:
+    """The labels of a test set of one's own, in the terms of the training labels."""
+    x, y = given
+    _same_length(x, y, " of the test set")
+    return read_as(y, target)
+
+
+def _test(share: Any, known: Any, classes: Tensor | None) -> Any:
+    """The indices of the examples set aside for testing, a share of those with a known label."""
     from sklearn.model_selection import train_test_split
 
+    if share is None:
+        return np.empty(0, dtype=np.int64)
+    if not isinstance(share, (int, float)) or not 0 < share < 1:
+        raise InputError(f"expected test as a share between 0 and 1, (x, y) or None, got {share}")
+    candidates = np.flatnonzero(known)
     try:
-        images, labels = np.asarray(x), np.asarray(y)
-        numbers = np.issubdtype(images.dtype, np.number) or images.dtype == bool
-    except ValueError:
-        numbers = False
-    if not numbers or np.iscomplexobj(images):
-        raise InputError(f"{name}: expected x as an array (N, D) of real numbers, got {x!r:.60}")
-    if not 0 < test < 1:
-        raise InputError(f"{name}: expected test as a fraction between 0 and 1, got {test}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"{name}: expected integer labels, got {labels.dtype}")
-    if images.ndim != 2 or labels.ndim not in (1, 2) or len(labels) != len(images):
-        raise InputError(
-            f"{name}: expected x of shape (N, D) and y of shape (N,) or, multi-label, (N, L),"
-            f" got {images.shape} and {labels.shape}"
-        )
-    try:
-        _, test_index = train_test_split(
-            np.arange(len(labels)), test_size=test, random_state=0,
-            stratify=labels if labels.ndim == 1 else None,
+        _, index = train_test_split(
+            candidates, test_size=share, random_state=0,
+            stratify=None if classes is None else classes.numpy()[candidates],
         )
     except ValueError as error:
-        raise InputError(f"{name}: cannot set a test part of {test} aside: {error}") from None
-    return Dataset(
-        name=name,
-        x=torch.from_numpy(images.astype(np.float32)),
-        y=torch.from_numpy(labels.astype(np.int64)),
-        classes=int(labels.max()) + 1 if labels.ndim == 1 else 2,
-        test=torch.from_numpy(np.sort(test_index)),
-        validation=round(validation * len(labels)),
-        image_shape=image_shape,
-        kind=kind,
-        class_names=None if class_names is None else tuple(map(str, class_names)),
-    )
+        raise InputError(
+            f"cannot set a test part of {share} aside: {error}; give a test set, test=(x, y), or"
+            " none, test=None"
+        ) from None
+    return index

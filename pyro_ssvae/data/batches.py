@@ -40,7 +40,7 @@ def batches(
     seen, unseen = order(split, labelled, unlabelled, seed=seed, epoch=epoch)
     for with_label, without in zip(seen.split(labelled), unseen.split(unlabelled)):
         x, y = split.examples(with_label)
-        yield Batch(x, y, split.dataset.x[without])
+        yield Batch(x, y, split.dataset.x[without], split.possible(without))
 
 
 def order(

@@ -3,87 +3,79 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pyro_ssvae.data import draws, indices
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.split import Split
-from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.errors import InputError, one_of, unknown
+from pyro_ssvae.nn import Columns
 from pyro_ssvae.recipes import KINDS
+from pyro_ssvae.targets import FOREIGN, Classes, Target
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Examples with their classes, or with several labels each.
+    """Examples with their labels, of which some may be unknown.
 
     Attributes:
         name: The name of the data set.
         x: The examples, (N, D), floating point and finite.
-        y: The labels: (N,) int64 class indices in 0..K-1; or, multi-label, (N, L) int64 of 1
-            (present), 0 (absent) and -1 (unknown).
-        classes: The number of classes, K. Of multi-label data it is 2, the values of a label.
-        test: The indices of the examples set aside for testing, (T,) int64.
+        y: The labels, a row for each example, as the target keeps them.
+        target: What the labels are.
+        test: The indices of the examples set aside for testing, (T,) int64. There may be none.
         validation: The number of examples that a split sets aside for validation by default.
         image_shape: The (height, width) of images, with height * width = D. None where x is no
             image.
+        columns: What the columns of x are, where they are of several types or have gaps. None
+            where all are numbers of one kind.
+        foreign: The indices of examples of no class of the target, (F,) int64, which are never
+            labelled, and in no part of a split but the unlabelled one. None where there are none.
         kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
             built with unless told otherwise; ``""`` is that of data of one's own.
-        class_names: The names of the K classes or, multi-label, of the L labels, for figures. None
-            where they have none but their numbers.
+        notes: What was made of the input that the data set was read from, a line each.
 
     Raises:
-        InputError: if shapes disagree, x is not finite, a label is outside 0..K-1 (or -1..1), test
-            holds no indices of examples, each once, there is another number of names, or no such
-            kind of data.
+        InputError: if shapes disagree, x is not finite, y are no labels of the target, test holds
+            no indices of examples with known labels, each once, or there is no such kind of data.
     """
 
     name: str
     x: Tensor
     y: Tensor
-    classes: int
+    target: Target
     test: Tensor
     validation: int
     image_shape: tuple[int, int] | None = None
+    columns: Columns | None = None
+    foreign: Tensor | None = None
     kind: str = ""
-    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         x, y = self.x, self.y
-        if x.dim() != 2 or y.dim() not in (1, 2) or len(y) != len(x) or 0 in y.shape[1:]:
-            raise InputError(
-                f"{self.name}: expected x of shape (N, D) and y of shape (N,) or, multi-label,"
-                f" (N, L), got {tuple(x.shape)} and {tuple(y.shape)}"
-            )
-        if not x.is_floating_point() or y.dtype != torch.int64:
-            raise InputError(
-                f"{self.name}: expected floating point x and int64 y, got {x.dtype} and {y.dtype}"
-            )
-        # In parts: the temporaries would take twice the memory of x.
-        finite = torch.cat([rows.isfinite().all(dim=1) for rows in x.split(10_000)])
-        if not finite.all():
-            row = int((~finite).nonzero()[0])
-            raise InputError(
-                f"{self.name}: expected finite x, got NaN or infinity in"
-                f" {int((~finite).sum())} of {len(x)} examples, the first at index {row}"
-            )
-        if self.multilabel and self.classes != 2:
-            raise InputError(
-                f"{self.name}: expected classes=2 for multi-label y of shape (N, L), got"
-                f" {self.classes}; one-hot classes are y.argmax(1)"
-            )
-        lowest = -1 if self.multilabel else 0
-        if len(y) and not (lowest <= int(y.min()) and int(y.max()) < self.classes):
-            raise InputError(
-                f"{self.name}: expected labels in {lowest}..{self.classes - 1},"
-                f" got labels from {int(y.min())} to {int(y.max())}"
-            )
         try:
+            if x.dim() != 2 or len(y) != len(x):
+                raise InputError(
+                    "expected x of shape (N, D) and y with a row for each example, got"
+                    f" {tuple(x.shape)} and {tuple(y.shape)}"
+                )
+            if not x.is_floating_point():
+                raise InputError(f"expected floating point x, got {x.dtype}")
+            self.target.check(y)
+            _check_finite(x)
             indices.check("test indices", self.test, len(x))
+            unlabelled = self.test[~self.target.known(y[self.test])]
+            if len(unlabelled):
+                raise InputError(
+                    "expected test examples with known labels, got one without at index"
+                    f" {int(unlabelled[0])}"
+                )
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         if self.image_shape and self.image_shape[0] * self.image_shape[1] != x.shape[1]:
@@ -91,29 +83,28 @@ class Dataset:
                 f"{self.name}: expected an image shape of {x.shape[1]} pixels,"
                 f" got {self.image_shape}"
             )
-        named = y.shape[1] if self.multilabel else self.classes
-        if self.class_names is not None and len(self.class_names) != named:
-            raise InputError(
-                f"{self.name}: expected class_names for {named}"
-                f" {'labels' if self.multilabel else 'classes'}, got {len(self.class_names)}"
-            )
         if self.kind:
             one_of("kind of data", self.kind, [kind for kind in KINDS if kind])
 
-    @property
-    def multilabel(self) -> bool:
-        """Whether an example has L labels, each present, absent or unknown, in place of a class."""
-        return self.y.dim() == 2
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Sizes of the one-hot blocks of a y: (K,) of a class, (2,) * L of L labels."""
-        return (2,) * self.y.shape[1] if self.multilabel else (self.classes,)
+    def __str__(self) -> str:
+        """What the data are, in a few lines."""
+        known = int(self.target.known(self.y).sum())
+        lines = [f"{len(self.x):,} examples, {known:,} of them with a known label, of which"
+                 f" {len(self.test):,} for testing", *self.target.summary(self.y)]
+        if self.foreign is not None:
+            lines.append(f"{len(self.foreign):,} examples of other classes, unlabelled")
+        if self.columns is None and len(self.x):
+            lines.append(f"{self.x.shape[1]:,} numbers an example, from {self.x.min():.4g} to"
+                         f" {self.x.max():.4g}")
+        elif self.columns is not None:
+            lines += self.columns.summary(self.x)
+        return "\n  ".join([f"{self.name}:", *lines, *self.notes])
 
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 sum of all that pairs see: x, y, the number of classes, the image shape."""
-        return fingerprint(self.x, self.y, about=f"{self.classes} {self.image_shape};")
+        """The SHA-256 sum of all that pairs see: x, y, the target, the image shape, the columns."""
+        about = f"{self.target} {self.image_shape} {self.columns};"
+        return fingerprint(self.x, self.y, about=about)
 
     @cached_property
     def within_unit(self) -> bool:
@@ -127,79 +118,112 @@ class Dataset:
             object.__setattr__(moved, name, getattr(self, name).to(device))
         return moved
 
+    def only(self, *classes: str) -> Dataset:
+        """The data with these classes alone to tell apart; examples of all others are foreign.
+
+        Foreign examples stay in the data, for the unlabelled part of a split, and none is in the
+        test part.
+
+        Raises:
+            InputError: If the target has no such classes, or there are fewer than two of them.
+        """
+        if not isinstance(self.target, Classes) or self.y.dim() != 1:
+            raise InputError(f"{self.name}: expected data of classes, got {self.target}")
+        for name in classes:
+            if name not in self.target.names:
+                raise unknown("class", name, self.target.names)
+        if len(set(classes)) < 2:
+            raise InputError(f"expected two classes or more, got {', '.join(classes) or 'none'}")
+        place = torch.full((len(self.target.names) + 1,), FOREIGN)
+        place[-1] = -1  # the index of an unknown class
+        for index, name in enumerate(classes):
+            place[self.target.names.index(name)] = index
+        y = place.to(self.y.device)[self.y]
+        gone = y == FOREIGN
+        return replace(
+            self, y=y.clamp_min(-1), target=Classes(classes), test=self.test[~gone[self.test]],
+            foreign=gone.nonzero().squeeze(1).cpu(),
+        )
+
     def split(
         self,
-        labels: int = 100,
+        labels: int | Mapping[str, int] | None = None,
         validation: int | None = None,
         seed: int = 0,
+        *,
+        draw: draws.Draw = "balanced",
+        unlabelled: int | Mapping[str, int] | None = None,
+        foreign: float | None = None,
         missing: float = 0.0,
     ) -> Split:
         """Draw a split: a labelled part, validation, and the rest unlabelled.
 
-        Classes are balanced in the labelled part. Combinations of labels cannot be: multi-label
-        data are drawn at random from the examples that have a known label, and where some label
-        would be there with one value only, examples of the other take the place of the last ones
-        drawn.
+        Only examples with a known label are drawn for the labelled part and for validation.
+        Combinations of several labels cannot be balanced: they are drawn at random, and where some
+        label would be there with one value only, examples of the other take the place of the last
+        ones drawn. Real numbers are drawn at random.
 
         Args:
-            labels: The number of examples that keep their label, divided among the classes as
-                evenly as it goes.
+            labels: The number of examples that keep their label; or a number for each class by its
+                name, 0 for those that are not named. None stands for 100 where all labels are
+                known, and otherwise for all that are known, but for those of validation.
             validation: The number of examples set aside for validation. None takes the data set's
                 default.
             seed: The seed of the draw. The test part is the same for every seed.
+            draw: How a number of labels is divided among the classes: ``"balanced"``, as evenly as
+                it goes, or ``"stratified"``, by their shares of the data.
+            unlabelled: The number of examples in the unlabelled part; or a number for each class by
+                its name, 0 for those that are not named, beside the examples whose class is
+                unknown to everybody. None takes all that are left.
+            foreign: The share in [0, 1] of foreign examples in the unlabelled part. None takes all
+                that there are.
             missing: The probability in [0, 1) with which each label of each labelled example is
-                hidden, of multi-label data, independently of all others. A label that is rare may
+                hidden, of several labels, independently of all others. A label that is rare may
                 so lose a value altogether. Validation and test keep their labels.
 
         Raises:
             InputError: if there is less than one label a class, a class has too few examples,
                 ``labels`` examples cannot show both values of every label, nothing is left
-                unlabelled, or labels of single-label data are to be missing.
+                unlabelled, or a single label an example is to be missing.
         """
-        validation = self.validation if validation is None else validation
-        self._check_split(labels, validation, seed, missing)
-        rng = np.random.default_rng(seed)
-        pool = np.setdiff1d(np.arange(len(self.y)), self.test.cpu().numpy())
-        if labels + validation >= len(pool):
-            raise InputError(
-                f"{self.name}: expected labels + validation < {len(pool)} so that examples are left"
-                f" unlabelled, got {labels} + {validation}"
-            )
-        pool = rng.permutation(pool)
-        held_out, rest = pool[:validation], pool[validation:]
-        y = self.y.cpu().numpy()
+        if validation is None:
+            validation = self.validation
+        if labels is None:
+            known = self.target.known(self.y)
+            labels = 100 if bool(known.all()) else "all"
+        wanted = draws.Wanted(labels, validation, draw, unlabelled, foreign, missing)
         try:
-            if self.multilabel:
-                labelled = draws.covering(rest, y[rest], labels)
-            else:
-                labelled = draws.balanced(rest, y[rest], labels, self.classes, rng)
+            parts = draws.drawn(
+                wanted, self.target, self.y.cpu(), self.test.cpu(), self.foreign, seed
+            )
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
-        hidden = draws.hidden(labelled, y.shape, missing, rng) if missing else None
-        return Split(
-            self,
-            labelled=torch.from_numpy(labelled),
-            unlabelled=torch.from_numpy(np.setdiff1d(rest, labelled)),
-            validation=torch.from_numpy(np.sort(held_out)),
-            seed=seed,
-            hidden=None if hidden is None else torch.from_numpy(hidden).to(self.y.device),
-        )
+        return Split(self, seed=seed, **parts)
 
-    def _check_split(self, labels: int, validation: int, seed: int, missing: float) -> None:
-        if validation < 1:
-            raise InputError(f"expected at least 1 validation example, got {validation}")
-        draws.check_seed(seed)
-        if not 0 <= missing < 1:
-            raise InputError(f"expected missing as a probability in [0, 1), got {missing}")
-        if self.multilabel and labels < 1:
-            raise InputError(f"{self.name}: expected at least 1 labelled example, got {labels}")
-        if not self.multilabel and missing:
-            raise InputError(
-                f"{self.name}: expected missing=0 where an example has a single label, got"
-                f" {missing}; ask for fewer labels"
-            )
-        if not self.multilabel and labels < self.classes:
-            raise InputError(
-                f"{self.name}: expected at least one label for each of {self.classes} classes,"
-                f" got labels={labels}"
-            )
+
+def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
+    """Numbers of examples that fall geometrically from class to class: for ``labels=``.
+
+    Args:
+        names: The names of the classes, the commonest first.
+        most: The number of examples of the first class.
+        ratio: The number of examples of the first class for one of the last, at least 1.
+
+    Returns:
+        A number for each name, 1 at least.
+    """
+    if most < 1 or not ratio >= 1:
+        raise InputError(f"expected most >= 1 and ratio >= 1, got {most} and {ratio}")
+    last = max(1, len(names) - 1)
+    return {name: max(1, round(most * ratio ** (-k / last))) for k, name in enumerate(names)}
+
+
+def _check_finite(x: Tensor) -> None:
+    # In parts: the temporaries would take twice the memory of x.
+    finite = torch.cat([rows.isfinite().all(dim=1) for rows in x.split(10_000)])
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise InputError(
+            f"expected finite x, got NaN or infinity in {int((~finite).sum())} of {len(x)}"
+            f" examples, the first at index {row}"
+        )

@@ -19,6 +19,7 @@ from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF
+from pyro_ssvae.targets import Classes
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -31,7 +32,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """The 70,000 images of 28 x 28 pixels, of which 10,000 are for testing."""
     images, labels, test = read_mnist(root)
     return Dataset(
-        name=name, x=images, y=labels, classes=10, test=test, validation=10_000,
+        name=name, x=images, y=labels, target=Classes(tuple(map(str, range(10)))), test=test, validation=10_000,
         image_shape=(28, 28), kind=KIND_OF[name],
     )
 

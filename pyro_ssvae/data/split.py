@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pyro_ssvae.data import indices
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.system.files import write_text
+from pyro_ssvae.targets import Number, SeveralLabels, Target
 
 if TYPE_CHECKING:
     from pyro_ssvae.data.dataset import Dataset
@@ -58,10 +58,19 @@ class Split:
         indices.check("indices", torch.cat(list(parts.values())), len(self.dataset.y))
         if self.hidden is not None:
             self._check_hidden(self.hidden)
+        for name in ("labelled", "validation"):
+            part = parts[name].to(self.dataset.y.device)
+            without = part[~self.dataset.target.known(self.dataset.y[part])]
+            if len(without):
+                raise InputError(
+                    f"expected {name} examples with a known label, got one without at index"
+                    f" {int(without[0])}"
+                )
 
     def _check_hidden(self, hidden: Tensor) -> None:
         y = self.dataset.y
-        if not self.dataset.multilabel or hidden.shape != y.shape or hidden.dtype != torch.bool:
+        several = isinstance(self.dataset.target, SeveralLabels)
+        if not several or hidden.shape != y.shape or hidden.dtype != torch.bool:
             raise InputError(
                 f"expected hidden as booleans (N, L) beside labels y of shape (N, L), got"
                 f" {hidden.dtype} {tuple(hidden.shape)} beside {tuple(y.shape)}"
@@ -85,23 +94,35 @@ class Split:
         hidden = () if self.hidden is None else (self.hidden,)
         return fingerprint(*(getattr(self, name) for name in PARTS), *hidden)
 
+    @cached_property
+    def target(self) -> Target:
+        """What the labels are; a real number's standardised by those of the labelled part."""
+        target = self.dataset.target
+        if isinstance(target, Number):
+            target = target.standardised(self.dataset.y[self.labelled])
+        return target
+
     def part(self, name: str) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and y (n, K) of one of :data:`PARTS`, as :meth:`examples` gives them."""
+        """The x (n, D) and y (n, S) of one of :data:`PARTS`, as :meth:`examples` gives them."""
         return self.examples(getattr(self, name))
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and one-hot y (n, K) at int64 indices (n,), or (..., n) throughout.
+        """The x (n, D) and encoded y (n, S) at int64 indices (n,), or (..., n) throughout.
 
-        Multi-label y is (n, sum(sizes)): a block (absent, present) for each label, side by side,
-        one-hot where the label is known and NaN throughout where it is unknown or hidden.
+        A class is one-hot (n, K). Several labels are (n, 2 L): a block (absent, present) for each,
+        side by side. A real number is standardised, (n, 1). What is unknown or hidden is NaN.
         """
         x, y = self.dataset.x[index], self.dataset.y[index]
         if self.hidden is not None:
             y = y.masked_fill(self.hidden[index], -1)
-        blocks = F.one_hot(y.clamp_min(0), self.dataset.classes).to(x.dtype)
-        if self.dataset.multilabel:
-            blocks = blocks.masked_fill((y < 0).unsqueeze(-1), torch.nan).flatten(-2)
-        return x, blocks
+        return x, self.target.encode(y, x.dtype)
+
+    def possible(self, index: Tensor) -> Tensor | None:
+        """What is known of the classes of examples, (..., n, K), 1 where it may be the class.
+
+        None unless the labels are sets of classes.
+        """
+        return self.target.possible(self.dataset.y[index], self.dataset.x.dtype)
 
     def to(self, device: torch.device | str) -> Split:
         """The same split with its data on another device."""

@@ -62,7 +62,7 @@ class Captured:
         self.adam = FusedAdam.of(optimizer, self.program.learnt)
         self.numbers = Numbers(2 + len(self.program.weights), batch.x)
         self.graph: Function = self.program.graph
-        tensors = [*self.program.state, *batch, *self.numbers.tensors]
+        tensors = [*self.program.state, *batch.tensors, *self.numbers.tensors]
         if compile:
             self.graph = _compiled(self.program.graph, tensors[:-1])
         self.run: Function = self._update
@@ -79,7 +79,7 @@ class Captured:
         """
         weights = (self.objective.weights[name] for name in self.program.weights)
         self.numbers(epoch, *weights, self.optimizer.param_groups[0]["lr"])
-        outputs = self.run(*self.program.state, *batch, *self.numbers.tensors)
+        outputs = self.run(*self.program.state, *batch.tensors, *self.numbers.tensors)
         outcome, gradients, _ = self.program.split(outputs)
         for parameter, gradient in zip(self.program.learnt, gradients):  # none after Adam's step
             parameter.grad = gradient
@@ -87,7 +87,7 @@ class Captured:
 
     def fits(self, batch: Batch) -> bool:
         """Whether it is for batches of this shape, and the objective still has its terms."""
-        same = [part.shape for part in batch] == self.program.shapes
+        same = [part.shape for part in batch.tensors] == self.program.shapes
         return same and inputs(self.objective) == self.program.weights
 
     def lasts(self) -> bool:

@@ -86,12 +86,13 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
             with last:
                 loss, learnt = _learnt(objective, batch)
                 buffers, weights = list(objective.buffers()), inputs(objective)
-                tensors = [*learnt, *buffers, *batch, *scalars(1 + len(weights), learnt[0])]
+                numbers = scalars(1 + len(weights), learnt[0])
+                tensors = [*learnt, *buffers, *batch.tensors, *numbers]
                 gradients = _Gradients(objective, learnt, buffers, weights)
                 graph = make_fx(gradients)(*(tensor.detach().clone() for tensor in tensors))
         except Exception as error:  # whatever the tracer met that is no tensor operation
             raise CaptureError(f"{reason(error)} (after site {last.name!r})") from error
-    shapes = [part.shape for part in batch]
+    shapes = [part.shape for part in batch.tensors]
     return Program(graph, learnt, buffers, shapes, weights, list(loss.terms))
 
 
@@ -145,14 +146,15 @@ class _Gradients:
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         state = [*self.learnt, *self.buffers]
-        given, (x, y, u, epoch, *weights) = tensors[:len(state)], tensors[len(state):]
+        given, rest = tensors[:len(state)], tensors[len(state):]
+        parts, (epoch, *weights) = rest[:-1 - len(self.weights)], rest[-1 - len(self.weights):]
         values = [value.detach().requires_grad_() for value in given[:len(self.learnt)]]
         replaced = dict(zip(state, [*values, *given[len(self.learnt):]]))
         with (
             _weights_replaced(self.objective, dict(zip(self.weights, weights))),
             _tensors_replaced(self.objective, replaced),
         ):
-            loss = self.objective(Batch(x, y, u), epoch)
+            loss = self.objective(Batch(*parts), epoch)
         gradients = torch.autograd.grad(loss.total, values)
         total = loss.total.detach()
         finite = torch.stack([value.isfinite().all() for value in (total, *gradients)])

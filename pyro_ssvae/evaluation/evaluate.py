@@ -9,16 +9,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pyro_ssvae.contract import classifies, fits_classifier
+from pyro_ssvae.contract import fits_classifier, predictor
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
-from pyro_ssvae.evaluation.metrics import accuracy, scores
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.bounds import elbo_terms
 from pyro_ssvae.inference.programs import evaluating, private_params
 from pyro_ssvae.system.progress import Progress
+from pyro_ssvae.targets import Target
+from pyro_ssvae.targets.metrics import accuracy
 
 CHUNK = 250  # examples evaluated at a time
 STEP = 500  # examples between two signs of progress
@@ -44,7 +45,7 @@ def evaluate(
 
     Returns:
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` of the guide's classifier (see
-        :mod:`pyro_ssvae.evaluation.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of
+        :mod:`pyro_ssvae.targets.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of
         the generative ones (:func:`pyro_ssvae.evaluation.importance.class_posteriors`) with
         ``class_samples`` samples, on up to :data:`CLASSIFIED` random examples, of which an accuracy
         of 90 % has a standard error of 0.6 points and one of 50 % of 1 point; then in nats per
@@ -70,12 +71,12 @@ def evaluate(
     with evaluating(model, guide):
         fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
-        one_label = len(split.dataset.sizes) == 1
-        bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and one_label
+        target = split.target
+        bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and target.exclusive
         steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED)) + 3
         with Progress(f"evaluating on {part}", steps, "steps", show=progress) as bar:
-            if classifies(guide):
-                result |= scores(class_probabilities(guide, x), y, split.dataset.sizes)
+            if predictor(guide) is not None:
+                result |= target.scores(predictions(guide, target, x), y)
             if "x" in has:
                 result |= elbo_parts(model, guide, x)
             bar.advance()
@@ -92,7 +93,7 @@ def evaluate(
                 result["mutual_information"] = mutual_information(guide, x)
                 result["active_units"] = active_units(guide, x)
             bar.advance()
-            if "z" in has and one_label:
+            if "z" in has and target.exclusive:
                 result["leakage"] = leakage(guide, split, part)
             bar.advance()
     return result
@@ -133,13 +134,20 @@ def fit_classifier(guide: Any, split: Split) -> None:
     """Fit the classifier of a guide that has one apart from its weights, as M1, to the labels."""
     if fits_classifier(guide):
         with evaluating(cast(nn.Module, guide)):
-            guide.fit_classifier(*split.part("labelled"), sizes=split.dataset.sizes)
+            guide.fit_classifier(*split.part("labelled"), sizes=split.target.sizes)
 
 
-def class_probabilities(guide: Any, x: Tensor) -> Tensor:
-    """q(y | x) as (N, K) probabilities for x (N, D)."""
+def predictions(guide: Any, target: Target, x: Tensor) -> Tensor:
+    """What q(y | x) says of each of x (N, D), as the target has it, (N, P): probabilities.
+
+    Raises:
+        InputError: If the guide predicts nothing.
+    """
+    predict = predictor(guide)
+    if predict is None:
+        raise InputError(f"{type(guide).__name__}'s guide predicts no y")
     with private_params():
-        return torch.cat([guide.classify(chunk).probs for chunk in x.split(CHUNK)])
+        return torch.cat([target.predicted(predict(chunk)) for chunk in x.split(CHUNK)])
 
 
 def elbo(

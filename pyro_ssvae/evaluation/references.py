@@ -16,7 +16,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import Tensor
 
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation.metrics import accuracy, nll, scores
+from pyro_ssvae.targets.metrics import accuracy, nll, scores
 
 REFERENCES = ("LabelSpreading", "SelfTraining")
 FLOOR = 1e-6  # what a smaller probability of a true class counts as in the NLL
@@ -36,10 +36,10 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
 
     Returns:
         ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, ``test`` with
-        the scores of :func:`pyro_ssvae.evaluation.metrics.scores`, and ``clipped``, the share of
+        the scores of :func:`pyro_ssvae.targets.metrics.scores`, and ``clipped``, the share of
         the test part's known labels that have a probability under :data:`FLOOR`.
     """
-    sizes = split.dataset.sizes
+    sizes = split.target.sizes
     (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
     features = torch.cat([x, u]).cpu().numpy()
     # -1 is scikit-learn's mark of an unlabelled example.

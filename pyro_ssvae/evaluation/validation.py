@@ -7,18 +7,17 @@ from typing import Any
 
 import torch
 
-from pyro_ssvae.contract import classifies
+from pyro_ssvae.contract import predictor
 from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, NonFiniteLossError
-from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, fit_classifier, has_bound
-from pyro_ssvae.evaluation.metrics import accuracy, nll
+from pyro_ssvae.evaluation.evaluate import elbo, fit_classifier, has_bound, predictions
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 
 
 def validate(objective: Objective, split: Split) -> dict[str, float]:
-    """Accuracy and NLL of the classifier and ELBO of the images on the validation part.
+    """How well the guide predicts, such as accuracy and NLL, and the ELBO, on the validation part.
 
     Raises:
         NonFiniteLossError: if one of them is NaN or infinite: the last update lost the weights.
@@ -28,10 +27,8 @@ def validate(objective: Objective, split: Split) -> dict[str, float]:
     result: dict[str, float] = {}
     with evaluating(objective):
         fit_classifier(guide, split)
-        if classifies(guide):
-            probs = class_probabilities(guide, x)
-            sizes = split.dataset.sizes
-            result |= {"accuracy": accuracy(probs, y, sizes), "nll": nll(probs, y, sizes)}
+        if predictor(guide) is not None:
+            result |= split.target.validation(predictions(guide, split.target, x), y)
             _check_finite(result)
         if has_bound(model, guide, x):
             result["elbo"] = elbo(model, guide, x)

@@ -1,5 +1,6 @@
 """Networks: bodies, heads that return Pyro distributions, flows, and what moves images."""
 
+from pyro_ssvae.nn.columns import Columns
 from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
 from pyro_ssvae.nn.flows import Flow, posterior
 from pyro_ssvae.nn.heads import (
@@ -17,7 +18,8 @@ from pyro_ssvae.nn.images import ConvolutionalClassifier, Jitter
 from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
 
 __all__ = [
-    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "ConvolutionalClassifier", "Flow",
+    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "Columns",
+    "ConvolutionalClassifier", "Flow",
     "GreyBernoulli", "Jitter", "Layers", "Normal", "OneHots", "Point", "Tokens",
     "likelihood", "posterior", "reverse_gradient", "standard_normal",
     "uniform_classes",

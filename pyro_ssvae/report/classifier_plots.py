@@ -11,11 +11,11 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.evaluation.metrics import accuracy, calibration, ece, macro_f1
-from pyro_ssvae.report.drawing import PLAIN, SHOWN, class_names, color, plane_axes
+from pyro_ssvae.report.drawing import PLAIN, SHOWN, color, label_names, plane_axes
+from pyro_ssvae.targets.metrics import accuracy, calibration, ece, macro_f1
 
 MISTAKES = 16  # images of mistakes
-BINS = 15  # of confidence, as in :func:`pyro_ssvae.evaluation.metrics.ece`
+BINS = 15  # of confidence, as in :func:`pyro_ssvae.targets.metrics.ece`
 
 
 def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, Figure]:
@@ -27,9 +27,9 @@ def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, 
         y: Their one-hot labels, (N, sum(sizes)).
         dataset: The data set that they are from.
     """
-    names, sizes = class_names(dataset), dataset.sizes
+    names, sizes = label_names(dataset), dataset.target.sizes
     calibrated = reliability(probs, y, sizes)
-    if dataset.multilabel:
+    if not dataset.target.exclusive:
         return {"labels": label_scores(probs, y, sizes, names), "reliability": calibrated}
     result = {"confusion": confusion(probs, y, names), "reliability": calibrated}
     if torch.equal(probs.argmax(-1), y.argmax(-1)):

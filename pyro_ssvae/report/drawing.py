@@ -20,11 +20,10 @@ def color(index: int) -> Any:
     return colormaps["tab20"](2 * index % 20 + index % 20 // 10)
 
 
-def class_names(dataset: Dataset) -> list[str]:
-    """What figures call the classes, or the labels: their names, or their numbers from 0."""
-    number = len(dataset.sizes) if dataset.multilabel else dataset.classes
-    names = dataset.class_names or map(str, range(number))
-    return [name.replace("$", r"\$") for name in names]  # matplotlib reads $ as mathematics
+def label_names(dataset: Dataset) -> list[str]:
+    """What figures call the classes, or the labels."""
+    # matplotlib reads $ as mathematics
+    return [name.replace("$", r"\$") for name in dataset.target.names]
 
 
 def epoch_axis(axes: Any, epochs: Sequence[int]) -> None:

@@ -84,7 +84,7 @@ def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
         dataset: The data that the figures show.
         classes: Whether the model has classes.
     """
-    plane, several = dataset.x.shape[1] == 2, dataset.multilabel
+    plane, several = dataset.x.shape[1] == 2, not dataset.target.exclusive
     examples = "images" if dataset.image_shape else "points" if plane else "examples"
     samples = f"{examples.capitalize()} drawn from the model"
     return {

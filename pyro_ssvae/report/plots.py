@@ -13,9 +13,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_ssvae.contract import classifies
+from pyro_ssvae.contract import classifies, predictor
 from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation.evaluate import class_probabilities, fit_classifier
+from pyro_ssvae.evaluation.evaluate import fit_classifier, predictions
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
@@ -24,11 +24,12 @@ from pyro_ssvae.report.drawing import (
     PLAIN,
     SEVERAL,
     SHOWN,
-    class_names,
     color,
     epoch_axis,
+    label_names,
     plane_axes,
 )
+from pyro_ssvae.targets import Target
 
 # Every name that a figure of a run can have.
 FIGURES = (
@@ -50,21 +51,20 @@ def figures(
     """
     model, guide = objective.model, objective.guide
     x, y = split.part("test")
-    sizes, several = split.dataset.sizes, split.dataset.multilabel
-    shape = None if several else split.dataset.image_shape
+    target = split.target
+    shape = split.dataset.image_shape if target.exclusive else None
     result = {"learning_curves": learning_curves(history)}
     with evaluating(objective):
         fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
-        if "x" in has and (shape or x.shape[1] == 2) and not several:
+        if "x" in has and (shape or x.shape[1] == 2) and target.exclusive:
             result["samples"] = samples(model, split)
         if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
-            names = None if several else class_names(split.dataset)
-            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], sizes, names)
+            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], target)
         if classifies(guide):
-            probs = class_probabilities(guide, x)
+            probs = predictions(guide, target, x)
             result |= classifier_plots.figures(probs, x, y, split.dataset)
     return result
 
@@ -109,7 +109,7 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
 
     Classes come as the model draws them; a column may have gaps where one is rare.
     """
-    shape, classes = split.dataset.image_shape, split.dataset.classes
+    shape, classes = split.dataset.image_shape, len(split.target.names)
     if shape is None:
         return _sampled_points(model, split)
     like = split.dataset.x[:1].expand(20 * rows * classes, -1)
@@ -120,7 +120,7 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
     for k in range(classes):
         of_class = fn.mean[y[:, k] == 1][:rows]
         images[:len(of_class), k] = of_class
-    return _grid(images.flatten(0, 1), shape, classes, class_names(split.dataset))
+    return _grid(images.flatten(0, 1), shape, classes, label_names(split.dataset))
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
@@ -130,21 +130,17 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
 
     Kingma et al. (2014), figure 1(b): z holds the style, y the class.
     """
-    classes, shape = split.dataset.classes, split.dataset.image_shape
+    classes, shape = len(split.target.names), split.dataset.image_shape
     assert shape is not None
-    z = query.posterior_mean(guide, x, _likeliest(guide, x)).repeat_interleave(classes, 0)
+    z = query.posterior_mean(guide, x, _likeliest(guide, x, split.target)).repeat_interleave(classes, 0)
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)
-    return _grid(rows, shape, classes + 1, ["x", *class_names(split.dataset)])
+    return _grid(rows, shape, classes + 1, ["x", *label_names(split.dataset)])
 
 
 def latent(
-    guide: Any,
-    x: Tensor,
-    y: Tensor,
-    sizes: Sequence[int] | None = None,
-    names: Sequence[str] | None = None,
+    guide: Any, x: Tensor, y: Tensor, target: Target
 ) -> Figure:
     """Posterior means of z, given the likeliest class, by the true class.
 
@@ -155,16 +151,11 @@ def latent(
     Args:
         guide: The guide.
         x: The examples, (N, D).
-        y: Their one-hot labels, (N, sum(sizes)).
-        sizes: The sizes of the blocks of y. None stands for a single block of K classes.
-        names: The names of the K classes. With None they are numbered.
+        y: Their encoded labels, (N, S).
+        target: What the labels are.
     """
-    z = query.posterior_mean(guide, x, _likeliest(guide, x, sizes)).cpu().numpy()
-    by, groups = "true class", y.argmax(-1).cpu().numpy()
-    names = names or [str(k) for k in range(y.shape[-1])]
-    if sizes is not None and len(sizes) > 1:
-        groups = sum(block[:, 1] == 1 for block in y.split(list(sizes), dim=-1)).cpu().numpy()
-        by, names = "number of labels", [str(k) for k in range(groups.max() + 1)]
+    z = query.posterior_mean(guide, x, _likeliest(guide, x, target)).cpu().numpy()
+    by, groups, names = _grouped(y, target)
     if z.shape[1] == 1:
         return _histograms(z[:, 0], groups, names, by)
     labels = ["z 1", "z 2"]
@@ -184,17 +175,18 @@ def latent(
     return figure
 
 
-def _likeliest(guide: Any, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor | None:
-    """The likeliest class of x (N, D), one-hot (N, K), of each block where there are several.
+def _grouped(y: Tensor, target: Target) -> tuple[str, np.ndarray[Any, Any], list[str]]:
+    """By what examples are coloured, which group each is of, and the names of the groups."""
+    if target.exclusive:
+        return "true class", y.argmax(-1).cpu().numpy(), list(target.names)
+    groups = (y[:, 1::2] == 1).sum(1).cpu().numpy()
+    return "number of labels", groups, [str(k) for k in range(groups.max() + 1)]
 
-    None where the guide does not classify.
+
+def _likeliest(guide: Any, x: Tensor, target: Target) -> Tensor | None:
+    """The encoding (N, S) of the likeliest label of x (N, D); None where the guide predicts none.
     """
-    if not classifies(guide):
-        return None
-    probs = class_probabilities(guide, x)
-    blocks = probs.split(list(sizes or probs.shape[-1:]), dim=-1)
-    likeliest = [F.one_hot(block.argmax(-1), block.shape[-1]) for block in blocks]
-    return torch.cat(likeliest, dim=-1).to(x.dtype)
+    return None if predictor(guide) is None else target.likeliest(predictions(guide, target, x))
 
 
 def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
@@ -233,7 +225,7 @@ def _sampled_points(model: Any, split: Split) -> Figure:
     x = fn.sample().cpu().numpy()
     groups = {"model": x} if y is None else {
         f"y = {name}": x[y[:, k].cpu().numpy() == 1]
-        for k, name in enumerate(class_names(split.dataset))
+        for k, name in enumerate(label_names(split.dataset))
     }
     data = unlabelled.cpu().numpy()
     figure = Figure(figsize=(4.8, 4), layout="constrained")

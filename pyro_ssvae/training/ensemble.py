@@ -120,7 +120,7 @@ class Ensemble:
             The losses and their terms by name, (R,) each.
         """
         self.epochs.fill_(now.epochs)
-        shapes = tuple(part.shape for part in batch)
+        shapes = tuple(part.shape for part in batch.tensors)
         if shapes not in self.functions:
             self.functions[shapes] = self._function(batch)
         function, program = self.functions[shapes]
@@ -177,10 +177,10 @@ class Ensemble:
         return [(i, guard) for i, guard in enumerate(self.guards) if i not in self.left]
 
     def _tensors(self, batch: Batch) -> list[Tensor]:
-        return [*self.state, *batch, self.epochs, *self.weights, self.share]
+        return [*self.state, *batch.tensors, self.epochs, *self.weights, self.share]
 
     def _function(self, batch: Batch) -> tuple[Function, Program]:
-        one = Batch(*(part[0] for part in batch))
+        one = Batch(*(part[0] for part in batch.tensors))
         program = trace(self.objectives[0], one, precision=self.precision)
         # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
         compile = self.compile and not self.functions
@@ -238,7 +238,7 @@ class Ensemble:
         noise = [each.empty(len(self.members)) for each in noises]
         given = [*self._tensors(batch)[:-1], *noise]
         shared: list[int | None] = [0] * len(given)
-        shared[len(self.state) + len(batch)] = None  # the epoch
+        shared[len(self.state) + len(batch.tensors)] = None  # the epoch
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "There is a performance drop")  # while tracing

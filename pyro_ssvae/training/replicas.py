@@ -57,7 +57,7 @@ def side_by_side(
         for split, seed in zip(splits, seeds)
     ]
     seen, unseen = (torch.stack(parts) for parts in zip(*orders))
-    alike = all(split.hidden is None for split in splits)
+    alike = all(split.hidden is None and split.target == splits[0].target for split in splits)
     parts = zip(seen.split(labelled, dim=1), unseen.split(unlabelled, dim=1))
     for with_labels, without in parts:
         if alike:
@@ -65,7 +65,7 @@ def side_by_side(
         else:
             examples = [split.examples(index) for split, index in zip(splits, with_labels)]
             x, y = (torch.stack(tensors) for tensors in zip(*examples))
-        yield Batch(x, y, splits[0].dataset.x[without])
+        yield Batch(x, y, splits[0].dataset.x[without], splits[0].possible(without))
 
 
 def _same(dataset: Dataset, other: Dataset) -> bool:
