@@ -23,6 +23,7 @@ from pyro_ssvae.experiments.options import (
 from pyro_ssvae.experiments.places import imported, is_place
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
+from pyro_ssvae.targets import ClassSets
 from pyro_ssvae.training.schedule import learning_rate
 
 
@@ -116,12 +117,16 @@ class Pair:
         """All names that a value can be given under."""
         return self.options | self.shared
 
-    def values(self, kind: str, within_unit: bool = True) -> dict[str, Any]:
+    def values(
+        self, kind: str, within_unit: bool = True, sets: bool = False
+    ) -> dict[str, Any]:
         """The values of all options on a kind of data, where none is given.
 
         Args:
             kind: The kind, one of :data:`pyro_ssvae.recipes.KINDS`.
             within_unit: Whether every x lies in [0, 1].
+            sets: Whether sets of classes are known of unlabelled examples, from which a classifier
+                alone learns too.
         """
         defaults = {
             name: option.default for name, option in self.options.items() if option.textual
@@ -136,6 +141,8 @@ class Pair:
             name: value for name, value in recipes.recipe(self._library_name, kind).items()
             if self.takes(name)
         }
+        if sets and usual.get("unlabelled") == 0:
+            del usual["unlabelled"]
         return layered({k: v for k, v in defaults.items() if plain(v)}, usual, self.recipe)
 
     def resolve(self, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +152,10 @@ class Pair:
             InputError: If one is given that the pair does not have.
         """
         return layered(
-            self.values(dataset.kind, dataset.within_unit), self.checked(given)
+            self.values(
+                dataset.kind, dataset.within_unit, isinstance(dataset.target, ClassSets)
+            ),
+            self.checked(given),
         )
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
