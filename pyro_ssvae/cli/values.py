@@ -53,6 +53,29 @@ def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, A
     return result
 
 
+def labels(text: str) -> int | dict[str, int] | Literal["all"]:
+    """Numbers of labels: ``50``, ``all``, or a number for each class, ``cat=5,dog=20``.
+
+    Raises:
+        InputError: If the text is none of these.
+    """
+    if text == "all":
+        return "all"
+    try:
+        if "=" not in text:
+            return int(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        result = {name: int(number) for name, _, number in pairs}
+    except ValueError:
+        result = {}
+    if "" in result or len(result) != text.count(",") + 1:
+        raise InputError(
+            "expected a number of examples, all, or a number for each class such as cat=5,dog=20,"
+            f" got {text!r}"
+        )
+    return result
+
+
 def shown(value: Any) -> str:
     """A value of an option as :func:`of_pair` reads it."""
     if isinstance(value, tuple):

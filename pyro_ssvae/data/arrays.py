@@ -61,7 +61,7 @@ def from_arrays(
     try:
         if given is not None and len(given) != 2:
             raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
-        examples, columns, notes = as_examples(x, *given[:1] if given else ())
+        examples = as_examples(x, *given[:1] if given else ())
         what, labels = read(y, target, classes, class_names)
         _same_length(x, y)
         number = len(labels)
@@ -76,16 +76,17 @@ def from_arrays(
             index = _test(test, known, what.classes(labels[:number]))
         return Dataset(
             name=name,
-            x=examples,
+            x=examples.x,
             y=labels,
             target=what,
             test=torch.from_numpy(np.sort(index)),
             validation=round(validation * int(known.sum())),
             image_shape=image_shape,
-            columns=columns,
+            columns=examples.columns,
+            divisor=examples.divisor,
             foreign=foreign,
             kind=kind,
-            notes=tuple(notes),
+            notes=examples.notes,
         )
     except InputError as error:
         text = str(error)
