@@ -57,18 +57,13 @@ def test_a_data_set_has_a_block_of_two_for_each_of_several_labels_and_one_for_cl
 def test_a_label_that_is_neither_0_nor_1_nor_unknown_is_refused(label: int, came: str) -> None:
     y = dataset().y
     y[7, 1] = label
-    with pytest.raises(InputError, match=rf"toy: expected labels in 0\.\.1, or -1 .*, got .* {came}$"):
+    with pytest.raises(InputError, match=rf"toy: expected labels in 0\.\.1, .*, got .* {came}$"):
         dataset(y=y)
 
 
-def test_other_classes_than_two_are_refused_and_one_hot_labels_answered() -> None:
-    with pytest.raises(InputError, match=r"expected classes=2 .*got 10; .* y\.argmax\(1\)"):
-        dataset(y=torch.eye(10, dtype=torch.int64).repeat(40, 1), classes=10)
-
-
-@pytest.mark.parametrize("shape", [(399, 3), (400, 0), (400, 3, 2), ()])
+@pytest.mark.parametrize("shape", [(399, 3), (400, 0), (400, 3, 2), (400,), ()])
 def test_labels_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"y of shape \(N,\) or, multi-label, \(N, L\), got"):
+    with pytest.raises(InputError, match="toy: expected .* y (with a row|of shape)"):
         dataset(y=torch.zeros(shape, dtype=torch.int64))
 
 
@@ -81,7 +76,7 @@ def test_arrays_of_labels_become_a_multi_label_data_set() -> None:
 
 
 def test_arrays_of_other_labels_are_refused() -> None:
-    with pytest.raises(InputError, match=r"mine: expected labels in two dimensions as 1 .*, got 2 at"):
+    with pytest.raises(InputError, match="mine: expected labels in two dimensions as 1 .*, got 2"):
         from_arrays(np.zeros((100, 6)), np.arange(400).reshape(100, 4), name="mine")
 
 
@@ -165,13 +160,13 @@ def test_fewer_labels_than_show_both_values_of_every_label_are_refused() -> None
 
 
 def test_examples_without_any_known_label_are_never_labelled() -> None:
-    y = dataset().y.clone()
+    y, test = dataset().y.clone(), torch.arange(1, 40, 2)
     y[::2] = -1
-    data = dataset(y=y)
+    data = dataset(y=y, test=test)
     assert all((data.y[data.split(50, seed=s).labelled] >= 0).any(1).all() for s in range(5))
     y[41:] = -1
     with pytest.raises(InputError, match=r"toy: expected labels <= \d+, the examples .* got 50"):
-        dataset(y=y).split(50)
+        dataset(y=y, test=test[:10], validation=2).split(50)
 
 
 def test_no_labelled_examples_are_refused() -> None:
@@ -229,7 +224,7 @@ def test_missing_is_a_probability_below_1(missing: float) -> None:
 
 
 def test_labels_of_single_label_data_cannot_be_missing() -> None:
-    single = dataset(y=torch.arange(400) % 2)
+    single = dataset(y=torch.arange(400) % 2, target=small.classes(2))
     with pytest.raises(InputError, match="toy: expected missing=0 .* single label, got 0.5; ask"):
         single.split(50, missing=0.5)
 
@@ -309,7 +304,9 @@ def test_a_hidden_label_outside_the_data_is_refused(tmp_path: Path, pair: list[i
 def test_hidden_labels_of_single_label_data_are_refused(tmp_path: Path) -> None:
     dataset().split(50, missing=0.5).save(tmp_path / "split.json")
     with pytest.raises(InputError, match=r"split\.json: expected hidden"):
-        Split.load(tmp_path / "split.json", dataset(y=torch.arange(400) % 2))
+        Split.load(
+            tmp_path / "split.json", dataset(y=torch.arange(400) % 2, target=small.classes(2))
+        )
 
 
 # Devices

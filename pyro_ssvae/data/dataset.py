@@ -64,7 +64,7 @@ class Dataset:
     def __post_init__(self) -> None:
         x, y = self.x, self.y
         try:
-            if x.dim() != 2 or len(y) != len(x):
+            if x.dim() != 2 or y.dim() == 0 or len(y) != len(x):
                 raise InputError(
                     "expected x of shape (N, D) and y with a row for each example, got"
                     f" {tuple(x.shape)} and {tuple(y.shape)}"

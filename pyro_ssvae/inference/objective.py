@@ -253,7 +253,7 @@ def _parts(guide: nn.Module, given: Mapping[str, Part]) -> dict[str, Part]:
 
 
 def _check(batch: Batch) -> None:
-    x, y, u = batch
+    x, y, u, possible = batch
     if x.dim() != 2 or u.dim() != 2 or x.shape[1] != u.shape[1]:
         raise InputError(
             f"expected x of shape (L, D) and u of shape (U, D), got {tuple(x.shape)} and"
@@ -262,4 +262,9 @@ def _check(batch: Batch) -> None:
     if y.dim() != 2 or len(y) != len(x):
         raise InputError(
             f"expected one-hot labels y of shape ({len(x)}, K), got {tuple(y.shape)}"
+        )
+    if possible is not None and possible.shape != (len(u), y.shape[1]):
+        raise InputError(
+            f"expected sets of classes of shape ({len(u)}, {y.shape[1]}), got"
+            f" {tuple(possible.shape)}"
         )

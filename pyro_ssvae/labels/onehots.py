@@ -19,7 +19,11 @@ MAX_COMBINATIONS = 100_000
 
 def expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
     """E_y log p for one-hot or soft labels y; a block that is NaN, unknown, counts nothing."""
-    return (torch.where(y.isnan(), 0.0, y) * logits).sum(-1)
+    known = torch.where(y.isnan(), 0.0, y)
+    if logits.dim() == 2 and y.dim() == 3 and y.shape[1] == 1:
+        # Every class (C, 1, K) of every example (N, K): a product, and no tensor (C, N, K).
+        return known.squeeze(1) @ logits.mT
+    return (known * logits).sum(-1)
 
 
 class OneHots(TorchDistribution):

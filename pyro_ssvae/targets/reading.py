@@ -141,7 +141,7 @@ def _number(values: Array) -> tuple[Target, Tensor]:
     try:
         numbers = np.array([np.nan if _is_missing(v) else v for v in values], dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"expected real numbers as labels, got {values[0]!r:.60}") from None
+        raise InputError(f"expected real numbers as labels, got {_plain(values[0])!r:.60}") from None
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
         raise InputError(f"expected finite labels, got {numbers[row]} at index {row}")
@@ -250,7 +250,7 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
     result = list(values)
     kinds = {isinstance(value, str) for value in result}
     if len(kinds) > 1:
-        texts = next(v for v in result if isinstance(v, str))
+        texts = min(v for v in result if isinstance(v, str))
         number = next(v for v in result if not isinstance(v, str))
         raise InputError(f"expected labels of one type, got {texts!r} and {number!r}")
     return sorted(result)
