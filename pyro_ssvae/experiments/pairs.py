@@ -152,10 +152,9 @@ class Pair:
         Raises:
             InputError: If one is given that the pair does not have.
         """
+        sets = isinstance(dataset.target, ClassSets)
         return layered(
-            self.values(
-                dataset.kind, dataset.within_unit, isinstance(dataset.target, ClassSets)
-            ),
+            self.values(dataset.kind, dataset.within_unit, sets),
             suited.by_columns(self, dataset),
             self.checked(given),
         )
@@ -174,8 +173,7 @@ class Pair:
             dataset: The data, of which the pair has the sizes.
             values: The values of options, as :meth:`resolve` gives them.
         """
-        suited.check_target(self, dataset)
-        values = suited.with_columns(self, dataset, values)
+        values = suited.values_on(self, dataset, values)
         sizes = {
             "x_dim": dataset.x.shape[1], "y_dim": dataset.target.width,
             "y_dims": dataset.target.sizes, "image_shape": dataset.image_shape,

@@ -18,39 +18,20 @@ if TYPE_CHECKING:
 MIXED = "mixed"  # the likelihood of a data frame: the name that stands for its columns
 
 
-def check_target(pair: Pair, dataset: Dataset) -> None:
-    """Raise :class:`InputError` unless the pair infers labels of the kind that the data have."""
-    target, takes = dataset.target, inspect.signature(pair.model).parameters
-    number = not target.sizes
-    if number and ({"y_dim", "y_dims"} & set(takes) or classifies(pair.guide)):
-        raise InputError(
-            f"{pair.name} infers classes, got {dataset.name} whose labels are a real number;"
-            " use regression"
-        )
-    if regresses(pair.guide) and not number:
-        raise InputError(
-            f"{pair.name} infers a real number, got {dataset.name} with the labels"
-            f" {', '.join(target.names)}; use m2, or give target=\"number\""
-        )
-    if len(target.sizes) > 1 and "y_dim" in takes:
-        raise InputError(
-            f"{pair.name} has one label an example, got {dataset.name} with"
-            f" {len(target.sizes)} labels; use factored"
-        )
-
-
 def by_columns(pair: Pair, dataset: Dataset) -> dict[str, Any]:
     """The values that options have because the data are a frame, and not by their kind."""
     frame = dataset.columns is not None
     return {"likelihood": MIXED} if frame and "likelihood" in pair.options else {}
 
 
-def with_columns(pair: Pair, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
+def values_on(pair: Pair, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of options, with the columns of a frame in place of their likelihood's name.
 
     Raises:
-        InputError: If the likelihood is not that of a frame, or the data are none.
+        InputError: If the pair infers other labels than the data have, the likelihood is not that
+            of a frame, or it is and the data are no frame.
     """
+    _check_target(pair, dataset)
     name = values.get("likelihood")
     if name is None or (name == MIXED) == (dataset.columns is not None):
         return {**values, **({"likelihood": dataset.columns} if name == MIXED else {})}
@@ -75,4 +56,24 @@ def check_columns(pair: Pair, dataset: Dataset, model: Any) -> None:
         raise InputError(
             f"{pair.name} has no likelihood of columns of several types, got {dataset.name}, a data"
             " frame; use a pair that has the option likelihood, such as m2"
+        )
+
+
+def _check_target(pair: Pair, dataset: Dataset) -> None:
+    target, takes = dataset.target, inspect.signature(pair.model).parameters
+    number = not target.sizes
+    if number and ({"y_dim", "y_dims"} & set(takes) or classifies(pair.guide)):
+        raise InputError(
+            f"{pair.name} infers classes, got {dataset.name} whose labels are a real number;"
+            " use regression"
+        )
+    if regresses(pair.guide) and not number:
+        raise InputError(
+            f"{pair.name} infers a real number, got {dataset.name} with the labels"
+            f" {', '.join(target.names)}; use m2, or give target=\"number\""
+        )
+    if len(target.sizes) > 1 and "y_dim" in takes:
+        raise InputError(
+            f"{pair.name} has one label an example, got {dataset.name} with"
+            f" {len(target.sizes)} labels; use factored"
         )
