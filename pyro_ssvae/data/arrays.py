@@ -46,7 +46,8 @@ def from_arrays(
             validation.
         image_shape: The (height, width) of images, for the figures.
         kind: The kind of data that they are like, whose options pairs are built with unless told
-            otherwise: ``"digits"``, ``"mnist"``, ``"plane"`` or ``"features"``.
+            otherwise: ``"digits"``, ``"mnist"``, ``"plane"``, ``"features"`` or ``"frame"``,
+            that of data frames unless another is given.
         target: What y are, ``"classes"``, ``"labels"``, ``"number"`` or ``"sets"``. None has the
             values decide.
         classes: The values of y to tell apart, in their order. Examples of other values are
@@ -85,7 +86,7 @@ def from_arrays(
             columns=examples.columns,
             divisor=examples.divisor,
             foreign=foreign,
-            kind=kind,
+            kind=kind or ("" if examples.columns is None else "frame"),
             notes=examples.notes,
         )
     except InputError as error:

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import classifies, regresses
+from pyro_ssvae.contract import classifies
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
+from pyro_ssvae.experiments import suited
 from pyro_ssvae.experiments.options import (
     SIZES,
     Option,
@@ -151,10 +152,10 @@ class Pair:
         Raises:
             InputError: If one is given that the pair does not have.
         """
+        sets = isinstance(dataset.target, ClassSets)
         return layered(
-            self.values(
-                dataset.kind, dataset.within_unit, isinstance(dataset.target, ClassSets)
-            ),
+            self.values(dataset.kind, dataset.within_unit, sets),
+            suited.by_columns(self, dataset),
             self.checked(given),
         )
 
@@ -172,34 +173,16 @@ class Pair:
             dataset: The data, of which the pair has the sizes.
             values: The values of options, as :meth:`resolve` gives them.
         """
-        self._check_target(dataset)
+        values = suited.values_on(self, dataset, values)
         sizes = {
             "x_dim": dataset.x.shape[1], "y_dim": dataset.target.width,
             "y_dims": dataset.target.sizes, "image_shape": dataset.image_shape,
         }
         with enough_memory(**values):
             model = _call(self.model, sizes | _of("model", values))
+            suited.check_columns(self, dataset, model)
             guide = _call(self.guide, {"model": model} | _of("guide", values))
         return _call(Objective, {"model": model, "guide": guide} | _of("objective", values))
-
-    def _check_target(self, dataset: Dataset) -> None:
-        target, takes = dataset.target, inspect.signature(self.model).parameters
-        number = not target.sizes
-        if number and ({"y_dim", "y_dims"} & set(takes) or classifies(self.guide)):
-            raise InputError(
-                f"{self.name} infers classes, got {dataset.name} whose labels are a real number;"
-                " use regression"
-            )
-        if regresses(self.guide) and not number:
-            raise InputError(
-                f"{self.name} infers a real number, got {dataset.name} with the labels"
-                f" {', '.join(target.names)}; use m2, or give target=\"number\""
-            )
-        if len(target.sizes) > 1 and "y_dim" in takes:
-            raise InputError(
-                f"{self.name} has one label an example, got {dataset.name} with"
-                f" {len(target.sizes)} labels; use factored"
-            )
 
     @property
     def _owners(self) -> dict[str, Callable[..., Any]]:
