@@ -105,14 +105,14 @@ def test_100_of_each_are_drawn_unless_told_otherwise() -> None:
 
 
 def test_the_labels_in_a_batch_belong_to_its_images() -> None:
-    for x, y, _ in batches(make(30, 1_234), 7, 13):
+    for x, y, _, _ in batches(make(30, 1_234), 7, 13):
         assert y.dtype == x.dtype
         assert y.sum(1).eq(1).all() and y.max(1).values.eq(1).all()
         assert y.argmax(1).tolist() == [i % K for i in index(x)]
 
 
 def test_rows_arrive_whole() -> None:
-    for x, _, u in batches(make(30, 200), 7, 13):
+    for x, _, u, _ in batches(make(30, 200), 7, 13):
         assert torch.equal(x[:, 1], -x[:, 0])
         assert torch.equal(u[:, 1], -u[:, 0])
 
