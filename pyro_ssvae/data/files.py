@@ -82,8 +82,6 @@ def _table(path: Path, target: str) -> Dataset:
         raise InputError(
             f"{path}: expected a table of comma-separated values, got {' '.join(str(error).split())}"
         ) from None
-    if list(frame.columns) != columns or not isinstance(frame.index, pandas.RangeIndex):
-        raise InputError(f"{path}: expected {len(columns)} fields in every line, as in the first")
     return from_arrays(frame.drop(columns=target), _labels(frame[target]), name=path.name)
 
 
@@ -101,11 +99,20 @@ def _header(path: Path) -> list[str]:
     """The names of the columns.
 
     Raises:
-        InputError: If there are none, or two columns have one name.
+        InputError: If there are none, two columns have one name, or a line has more or fewer.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            names = next(csv.reader(file, strict=True, skipinitialspace=True), [])
+            lines = csv.reader(file, strict=True, skipinitialspace=True)
+            names = next(lines, [])
+            for line in lines:
+                if line and len(line) != len(names):
+                    raise InputError(
+                        f"{path}: expected {len(names)} fields in every line, as in the first, got"
+                        f" {len(line)} in line {lines.line_num}"
+                    )
+    except InputError:
+        raise
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: expected a table of comma-separated values, got {error}") from None
     if not names:
