@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,12 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
             raise ValueError(f"it has no {missing[0]}")
         _check(saved)
         return saved | {"record": record.read(saved["record"])}
+
+
+def best_weights(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights that the metrics are measured with: the best ones, where training stops early."""
+    (stopping,) = saved["training"]["stopping"]
+    return (stopping or {}).get("weights") or saved["objective"]
 
 
 @contextmanager

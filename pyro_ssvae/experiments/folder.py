@@ -20,8 +20,9 @@ from pyro_ssvae.system.files import check_writable, replacing, write_text
 
 # Of a run.
 CHECKPOINT = "checkpoint.pt"
-HISTORY, METRICS, SPLIT, FIGURES = "history.csv", "metrics.json", "split.json", "figures"
-FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT)
+HISTORY, METRICS, SPLIT, DATA = "history.csv", "metrics.json", "split.json", "data.json"
+FIGURES = "figures"
+FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA)
 
 # Of a comparison.
 RUNS = "runs"
@@ -124,6 +125,11 @@ def read_history(folder: Path) -> list[dict[str, float]]:
             f" each of its columns, got {len(rows)} rows with the columns {', '.join(names)!r:.60}"
         )
     return [dict(zip(names, row)) for row in rows]
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write ``data.json``: what the data are, without the examples."""
+    write_text(folder / DATA, json.dumps(description, indent=2) + "\n")
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:

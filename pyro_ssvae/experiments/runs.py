@@ -10,17 +10,18 @@ from typing import Any, Unpack
 import torch
 
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
+from pyro_ssvae.data.described import described
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import InputError, named_folder
-from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier, predictions
+from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
 from pyro_ssvae.experiments import checkpoint, machine, recorded
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CHECKPOINT, FILES, METRICS, SPLIT
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
+from pyro_ssvae.experiments.predictor import Predictor
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
@@ -47,30 +48,10 @@ class Run:
     objective: Objective
     split: Split
 
-    def predict(self, x: Any) -> list[Any]:
-        """The likeliest label of each of further examples, as the user calls it.
-
-        Args:
-            x: The examples: an array (n, D) or a frame, of the form that the data set was made of.
-
-        Returns:
-            The names of classes; of several labels the names of those present; or real numbers.
-
-        Raises:
-            InputError: If x is of another form, or the pair predicts no label.
-        """
-        return self.split.target.named(self.predicted(x))
-
-    def predicted(self, x: Any) -> torch.Tensor:
-        """What q(y | x) says of further examples, (n, P): the probabilities of classes (n, K).
-
-        Of several labels those of absence and presence of each, (n, 2 L); of a real number the mean
-        and the standard deviation, standardised, (n, 2). Arguments and errors as of
-        :meth:`predict`.
-        """
-        examples = self.split.dataset.encoded(x).to(self.split.dataset.x)
-        with evaluating(self.objective):
-            return predictions(self.objective.guide, self.split.target, examples)
+    @property
+    def predictor(self) -> Predictor:
+        """The pair to predict the labels of new examples with."""
+        return Predictor(self.objective, self.split.dataset, self.split.target)
 
 
 def train(
@@ -213,8 +194,7 @@ def load(
     which = recorded.pair_of(folder, record, pair)
     with checkpoint.reading(folder):
         objective = which.build(split.dataset, record.values).to(where)
-        (stopping,) = saved["training"]["stopping"]
-        objective.load_state_dict((stopping or {}).get("weights") or saved["objective"])
+        objective.load_state_dict(checkpoint.best_weights(saved))
     fit_classifier(objective.guide, split)
     return Run(record, objective, split)
 
@@ -287,6 +267,7 @@ def _save(
         if overwrite:
             folders.clear(out)
         run.split.save(out / SPLIT)
+        folders.write_description(out, described(run.split.dataset, run.split.target))
     (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
     folders.write_history(out, run.history)
     checkpoint.save(out, {

@@ -51,7 +51,7 @@ def check_columns(pair: Pair, dataset: Dataset, model: Any) -> None:
     if dataset.columns is None or "likelihood" in pair.options:
         return
     with evaluating(model):
-        has = query.sites(model, dataset.x[:1].cpu())
+        has = query.sites(model, dataset.x.new_zeros(1, dataset.x.shape[1], device="cpu"))
     if "x" in has:
         raise InputError(
             f"{pair.name} has no likelihood of columns of several types, got {dataset.name}, a data"

@@ -1,0 +1,130 @@
+"""Predictions of runs for new examples, where the data that they were trained on are not at hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pyro_ssvae.data import Dataset, from_arrays
+from pyro_ssvae.data.described import described, without_examples
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments import predictor, runs
+from pyro_ssvae.targets import Number
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(256, size=(80, 3), dtype=np.uint8)
+FRAME = pd.DataFrame({
+    "age": np.where(np.arange(80) % 9 == 0, np.nan, np.arange(80) * 1.0),
+    "city": ["oslo", "rome", None, "lima"] * 20,
+    "member": [True, False] * 40,
+})
+Y = {
+    "classes": np.array(["dog", "cat", None, "dog"] * 20, dtype=object),
+    "sets": [{1}, {2, 3}, None, 2] * 20,
+    "labels": np.arange(160).reshape(80, 2) % 3 - 1,
+    "number": np.where(np.arange(80) % 3 == 0, np.nan, np.arange(80) / 7),
+}
+
+
+def dataset(kind: str = "classes", x: Any = PIXELS) -> Dataset:
+    return from_arrays(x, Y[kind], name="mine")
+
+
+def train(folder: Path, kind: str = "classes", x: Any = PIXELS, name: str = "m2") -> runs.Run:
+    """A run of a pair of small networks, and what is read back of it."""
+    data = dataset(kind, x)
+    options = {} if name == "m1" else {"hidden": (4,)}
+    runs.train(name, data.split(), folder, options=options, epochs=1, device="cpu", capture="off")
+    return runs.load(folder, dataset=data, device="cpu")
+
+
+@pytest.mark.parametrize("x", [PIXELS, FRAME], ids=["array", "frame"])
+@pytest.mark.parametrize("kind", list(Y))
+def test_a_description_is_the_data_set_without_its_examples(kind: str, x: Any) -> None:
+    data = dataset(kind, x)
+    target = data.split(labels=10).target
+    again = without_examples(json.loads(json.dumps(described(data, target))))
+    assert (again.name, again.target, again.columns, again.divisor) == (
+        "mine", target, data.columns, data.divisor,
+    )
+    assert again.x.shape == (0, data.x.shape[1]) and len(again.y) == 0
+    assert torch.equal(again.encoded(x), data.x)
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("classes", "m2"), ("sets", "m2"), ("labels", "factored"), ("number", "regression"),
+])
+def test_a_run_predicts_without_its_data_what_it_predicts_with_them(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    run = train(tmp_path / "run", kind, name=name)
+    alone = predictor.load(tmp_path / "run", device="cpu")
+    expected = run.predictor.predicted(PIXELS[:5])
+    assert torch.equal(alone.predicted(PIXELS[:5]), expected)
+    assert alone.predict(PIXELS[:5]) == run.split.target.named(expected)
+
+
+def test_a_real_number_is_predicted_as_the_user_has_it(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", "number", name="regression")
+    target = run.split.target
+    assert isinstance(target, Number) and target.scale != 1
+    standardised = run.predictor.predicted(PIXELS[:5])[:, 0].double()
+    np.testing.assert_allclose(
+        run.predictor.predict(PIXELS[:5]), standardised * target.scale + target.loc, rtol=1e-6
+    )
+
+
+def test_a_frame_is_predicted_in_a_new_process(tmp_path: Path) -> None:
+    run = train(tmp_path / "run", x=FRAME)
+    FRAME[:6].to_json(tmp_path / "new.json", orient="records")
+    code = (
+        "import sys, pandas, pyro_ssvae.experiments.predictor as predictor\n"
+        "frame = pandas.read_json(sys.argv[2], orient='records')\n"
+        "print(predictor.load(sys.argv[1], device='cpu').predict(frame))\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "run"), str(tmp_path / "new.json")]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == str(run.predictor.predict(FRAME[:6]))
+
+
+def test_pairs_that_cannot_predict_alone_are_refused(tmp_path: Path) -> None:
+    train(tmp_path / "m1", name="m1")
+    with pytest.raises(InputError, match=r"m1's classifier is fitted .* runs\.load\(FOLDER\)"):
+        predictor.load(tmp_path / "m1", device="cpu")
+    train(tmp_path / "vae", name="vae")
+    with pytest.raises(InputError, match="expected a pair that predicts labels, got vae"):
+        predictor.load(tmp_path / "vae", device="cpu")
+
+
+@pytest.mark.parametrize(("changes", "message"), [
+    ({"x_dim": 0}, "a whole number above 0, got 0"),
+    ({"x_dim": True}, "a whole number above 0, got True"),
+    ({"target": "kinds"}, "no description of data: KeyError"),
+    ({"labels": {"names": [1, 2]}}, "expected a text, got 1"),
+    ({"labels": {"names": []}}, "the name of at least one class, got none"),
+    ({"target": "number", "labels": {"name": "y", "loc": 0, "scale": 0}}, "a scale above 0, got 0"),
+    ({"image_shape": [2, 2]}, "an image shape of 3 pixels, got"),
+    ({"columns": [{"name": "a", "kind": "date"}]}, "a column of number, binary, category, got"),
+    ({"divisor": "x"}, "a whole number above 0, got 'x'"),
+])
+def test_a_description_of_something_else_is_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    content = described(dataset(), dataset().target)
+    with pytest.raises(ValueError, match=message):
+        without_examples({**content, **changes})
+
+
+def test_a_missing_or_broken_description_is_refused_with_its_path(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    (tmp_path / "run" / "data.json").write_text("{")
+    with pytest.raises(InputError, match=r"data\.json: expected the data of a run, got: "):
+        predictor.load(tmp_path / "run", device="cpu")
