@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.targets import normals
 from pyro_ssvae.targets.classes import unknown_of
 
 
@@ -79,11 +80,18 @@ class Number:
     def named(self, predicted: Tensor) -> list[float]:
         return (predicted[..., 0] * self.scale + self.loc).tolist()
 
+    def in_units(self, predicted: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """A prediction (N, 2) and the numbers (N,) as they were, standardised no more."""
+        predicted, y = predicted.double() * self.scale, y.double() * self.scale + self.loc
+        return predicted + predicted.new_tensor([self.loc, 0.0]), y.squeeze(-1)
+
     def scores(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        raise NotImplementedError
+        """RMSE, NLL, coverage and R^2, in the units of the number."""
+        return normals.scores(*self.in_units(predicted, y))
 
     def validation(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        raise NotImplementedError
+        moments, numbers = self.in_units(predicted, y)
+        return {"rmse": normals.rmse(moments, numbers), "nll": normals.nll(moments, numbers)}
 
     def summary(self, y: Tensor) -> list[str]:
         known = y[self.known(y)]
