@@ -16,6 +16,7 @@ from pyro_ssvae import recipes
 from pyro_ssvae.data import Split
 
 NAMES = ("KernelRidge", "MLPRegressor")
+LEAST = 1e-6  # deviation of a prediction, standardised
 HIDDEN = (500,)  # as the pairs' own, where the kind of data says nothing
 
 
@@ -50,7 +51,7 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     test_x, test_y = split.part("test")
     mean = torch.from_numpy(_means(fitted[best], scaler, test_x)).double()
-    predicted = torch.stack([mean, torch.full_like(mean, errors[best])], dim=1)
+    predicted = torch.stack([mean, torch.full_like(mean, max(errors[best], LEAST))], dim=1)
     return {
         "seed": split.seed, "seconds": seconds, "options": repr(candidates[best]),
         "test": split.target.scores(predicted, test_y.cpu().double()),
@@ -61,7 +62,7 @@ def _candidates(name: str, features: int, kind: str) -> list[Any]:
     if name == "MLPRegressor":
         hidden = recipes.KINDS[kind].get("hidden", HIDDEN)
         return [
-            MLPRegressor(hidden, alpha=a, max_iter=1_000, random_state=0)
+            MLPRegressor(hidden_layer_sizes=hidden, alpha=a, max_iter=1_000, random_state=0)
             for a in (1e-4, 1e-2, 1.0, 10.0, 100.0)
         ]
     # A width for which distances of standardised features are neither all near nor all far.

@@ -80,17 +80,21 @@ class Number:
     def named(self, predicted: Tensor) -> list[float]:
         return (predicted[..., 0] * self.scale + self.loc).tolist()
 
-    def in_units(self, predicted: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """A prediction (N, 2) and the numbers (N,) as they were, standardised no more."""
-        predicted, y = predicted.double() * self.scale, y.double() * self.scale + self.loc
-        return predicted + predicted.new_tensor([self.loc, 0.0]), y.squeeze(-1)
+    def decode(self, y: Tensor) -> Tensor:
+        """The numbers (N,) of an encoding (N, 1), in their units."""
+        return y.squeeze(-1).double() * self.scale + self.loc
+
+    def moments(self, predicted: Tensor) -> Tensor:
+        """The mean and the standard deviation of a prediction (N, 2), in the number's units."""
+        moments = predicted.double() * self.scale
+        return moments + moments.new_tensor([self.loc, 0.0])
 
     def scores(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        """RMSE, NLL, coverage and R^2, in the units of the number."""
-        return normals.scores(*self.in_units(predicted, y))
+        """Those of :mod:`pyro_ssvae.targets.normals`, in the units of the number."""
+        return normals.scores(self.moments(predicted), self.decode(y))
 
     def validation(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        moments, numbers = self.in_units(predicted, y)
+        moments, numbers = self.moments(predicted), self.decode(y)
         return {"rmse": normals.rmse(moments, numbers), "nll": normals.nll(moments, numbers)}
 
     def summary(self, y: Tensor) -> list[str]:
