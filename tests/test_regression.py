@@ -58,7 +58,7 @@ def linear(examples: int = 300) -> Dataset:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(examples, 4))
     y = 500 + 20 * (x @ [1.0, -2.0, 0.5, 0.0] + 0.1 * rng.normal(size=examples))
-    return from_arrays(x, y, name="linear")
+    return from_arrays(x, y, name="linear", kind="standardised")
 
 
 # The equations
