@@ -55,10 +55,13 @@ def captured(request) -> Captured:
     return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
 
 
+def batch_of(objective: Objective) -> Batch:
+    """A batch as the pair of an objective takes it."""
+    return next(batches(small.split_for(type(objective.model).__name__.lower()), 10, 20))
+
+
 def test_every_pair_is_captured_to_the_bit_at_any_epoch(captured) -> None:
-    objective = captured.objective
-    split = small.split_for(type(objective.model).__name__.lower())
-    batch = next(batches(split, 10, 20))
+    objective, batch = captured.objective, batch_of(captured.objective)
     with pyro.validation_enabled(False):
         for epoch in (1.0, 3.0):
             torch.manual_seed(2)
@@ -383,8 +386,8 @@ def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
     assert step.captured is captured
 
 
-def test_a_program_lasts_while_nothing_but_weights_changes(captured, split, monkeypatch) -> None:
-    objective, batch = captured.objective, next(batches(split, 10, 20))
+def test_a_program_lasts_while_nothing_but_weights_changes(captured, monkeypatch) -> None:
+    objective, batch = captured.objective, batch_of(captured.objective)
     optimizer = adam(objective)
     monkeypatch.setattr(capture, "trace", lambda *arguments, **options: captured.program)
     with_adam = Captured(objective, optimizer, batch, compile=False)

@@ -10,7 +10,6 @@ from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.epoch import Epoch
 
-
 USUAL = ("accuracy", "rmse", "elbo")  # the measures to go by: the first that there is
 LOWER = ("nll", "rmse")  # those that are the better the lower
 
