@@ -9,6 +9,7 @@ from pyro_ssvae.guides.latent_classifier import LatentClassifier
 from pyro_ssvae.guides.m1 import M1
 from pyro_ssvae.guides.m1m2 import M1M2
 from pyro_ssvae.guides.m2 import M2
+from pyro_ssvae.guides.regression import Regression
 from pyro_ssvae.guides.sdgm import SDGM
 from pyro_ssvae.guides.split_latent import SplitLatent
 from pyro_ssvae.guides.supervised import Supervised
@@ -18,6 +19,6 @@ from pyro_ssvae.guides.vae import VAE
 
 __all__ = [
     "ADGM", "AdversarialM2", "DirichletM2", "Factored", "GaussianMixture", "LatentClassifier",
-    "M1", "M1M2", "M2", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
+    "M1", "M1M2", "M2", "Regression", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
     "VaDE",
 ]

@@ -9,6 +9,7 @@ from pyro_ssvae.models.latent_classifier import LatentClassifier
 from pyro_ssvae.models.m1 import M1
 from pyro_ssvae.models.m1m2 import M1M2
 from pyro_ssvae.models.m2 import M2
+from pyro_ssvae.models.regression import Regression
 from pyro_ssvae.models.sdgm import SDGM
 from pyro_ssvae.models.split_latent import SplitLatent
 from pyro_ssvae.models.supervised import Supervised
@@ -18,6 +19,6 @@ from pyro_ssvae.models.vae import VAE
 
 __all__ = [
     "ADGM", "AdversarialM2", "DirichletM2", "Factored", "GaussianMixture", "LatentClassifier",
-    "M1", "M1M2", "M2", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
+    "M1", "M1M2", "M2", "Regression", "SDGM", "SplitLatent", "Supervised", "Untapped", "VAE",
     "VaDE",
 ]

@@ -24,7 +24,7 @@ Values = Mapping[str, Any]
 # The kind of each data set that is known by name.
 KIND_OF: Mapping[str, str] = {
     "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane",
-    "yeast": "features", "scene": "features", "emotions": "features",
+    "yeast": "features", "scene": "features", "emotions": "features", "diabetes": "standardised",
 }
 
 KINDS: Mapping[str, Values] = {
@@ -36,6 +36,10 @@ KINDS: Mapping[str, Values] = {
     "features": {"likelihood": "normal", "sigma": 0.1, "hidden": (128,), "z_dim": 16, "lr": 3e-3},
     # Data frames, whose numbers are standardised.
     "frame": {"likelihood": "mixed", "sigma": 0.5, "hidden": (128,), "z_dim": 8, "lr": 3e-3},
+    # Features of mean 0 and variance 1.
+    "standardised": {
+        "likelihood": "normal", "sigma": 0.5, "hidden": (64,), "z_dim": 4, "lr": 3e-3,
+    },
 }
 
 PAIRS: Mapping[str, Values] = {
@@ -49,6 +53,7 @@ PAIRS: Mapping[str, Values] = {
     "m1": {"labelled": 0.0, "beta": 0.1},
     "m1m2": {"alpha": 10.0, "stacked": False, "warmup": 25.0},
     "m2": {"alpha": 10.0},
+    "regression": {"alpha": 10.0},
     "sdgm": {"alpha": 10.0, "warmup": 25.0},
     "supervised": {"unlabelled": 0.0},
     "untapped": {"alpha": 10.0, "z_dim": 2},

@@ -1,15 +1,16 @@
 """Small data and small pairs, which train in a moment: for tests that are about none of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.contract import Batch
+from pyro_ssvae.contract import Batch, regresses
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.experiments import pairs
-from pyro_ssvae.targets import Classes, SeveralLabels
+from pyro_ssvae.targets import Classes, Number, SeveralLabels
 
 SIZES: dict[str, Any] = {"hidden": (5,), "z_dim": 2}
 
@@ -27,6 +28,19 @@ def several(number: int) -> SeveralLabels:
 def split(labels: int = 20, seed: int = 0) -> Split:
     """The digits with few labels: 64 pixels and 10 classes."""
     return load("digits").split(labels, seed=seed)
+
+
+def data_for(name: str) -> Dataset:
+    """The digits as a pair takes them: of one that regresses, the digit is a real number."""
+    digits = load("digits")
+    if not regresses(pairs.pair(name).guide):
+        return digits
+    return replace(digits, y=digits.y.float(), target=Number("digit"))
+
+
+def split_for(name: str, labels: int = 20, seed: int = 0) -> Split:
+    """:func:`split` as a pair takes it."""
+    return data_for(name).split(labels, seed=seed)
 
 
 def objective(name: str, data: Dataset | Split, seed: int = 0, **options: Any) -> Objective:

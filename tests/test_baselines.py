@@ -13,8 +13,10 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from pyro_ssvae import data
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.evaluation import references as baselines
-from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
+from pyro_ssvae.evaluation.references import evaluate_reference, references
+from pyro_ssvae.nn import Columns
 
+REFERENCES = ("LabelSpreading", "SelfTraining")
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 
 
@@ -38,6 +40,22 @@ def relabelled(split: Split, part: str) -> Split:
     return replace(split, dataset=replace(split.dataset, y=y))
 
 
+def several(spread: float, missing: float = 0.0) -> Split:
+    """Two labels: whether x is in the left blob or not, and whether in the lower one."""
+    rng = np.random.default_rng(0)
+    k = np.arange(300) % 3
+    x = CENTRES[k] + spread * rng.normal(size=(300, 2))
+    y = np.stack([k == 1, k == 2], axis=1).astype(int)
+    return data.from_arrays(x, y, name="blobs").split(30, validation=45, missing=missing)
+
+
+def relabel(split: Split, part: str) -> Split:
+    """The same split with every label of a part turned around."""
+    y = split.dataset.y.clone()
+    y[getattr(split, part)] = 1 - y[getattr(split, part)]
+    return replace(split, dataset=replace(split.dataset, y=y))
+
+
 def arrays(split: Split) -> tuple[Any, Any]:
     """What scikit-learn is to be given, put together by hand: -1 marks the unlabelled."""
     x = np.concatenate([split.dataset.x[split.labelled], split.dataset.x[split.unlabelled]])
@@ -45,8 +63,55 @@ def arrays(split: Split) -> tuple[Any, Any]:
     return x, np.array(y)
 
 
-def test_the_references_are_the_two_that_comparisons_show() -> None:
-    assert REFERENCES == ("LabelSpreading", "SelfTraining")
+def test_the_references_of_classes_are_semi_supervised_and_of_frames_boosting_too() -> None:
+    dataset = blobs(0.3)
+    assert references(dataset) == REFERENCES
+    assert references(replace(dataset, columns=Columns())) == (*REFERENCES, "GradientBoosting")
+
+
+@pytest.mark.parametrize("examples, expected", [
+    (5_000, (*REFERENCES, "LogisticRegression")), (5_001, ("LogisticRegression",)),
+])
+def test_of_many_labels_of_many_examples_the_supervised_reference_is_left(
+    examples: int, expected: tuple[str, ...]
+) -> None:
+    y = np.arange(2 * examples).reshape(-1, 2) % 3 % 2
+    assert references(data.from_arrays(np.zeros((examples, 1)), y)) == expected
+
+
+@pytest.mark.parametrize("name, make", [
+    ("LogisticRegression", several), ("GradientBoosting", lambda spread: blobs(spread).split(60)),
+])
+def test_a_supervised_reference_separates_what_is_separate(name: str, make: Any) -> None:
+    split = make(0.3)
+    assert evaluate_reference(name, split)["test"]["accuracy"] == 1.0
+    hidden = relabelled(split, "unlabelled") if name == "GradientBoosting" else relabel(
+        split, "unlabelled"
+    )
+    assert evaluate_reference(name, hidden)["test"] == evaluate_reference(name, split)["test"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_logistic_regression_for_each_label_is_fitted_on_its_known_examples() -> None:
+    split = several(2.5, missing=0.4)
+    assert split.hidden is not None
+    x, truth = split.dataset.x.numpy(), split.dataset.y.numpy()
+    known = [split.labelled[~split.hidden[split.labelled, k]] for k in (0, 1)]
+    rows = []
+    for c in (0.01, 0.1, 1.0, 10.0, 100.0):
+        fitted = [
+            LogisticRegression(C=c, max_iter=1000).fit(x[known[k]], truth[known[k], k])
+            for k in (0, 1)
+        ]
+        held, test = (
+            np.mean([each.predict(x[i]) == truth[i, k] for k, each in enumerate(fitted)])
+            for i in (split.validation, split.test)
+        )
+        rows.append((held, -len(rows), repr(fitted[0]), test))
+    _, _, options, expected = max(rows)
+    result = evaluate_reference("LogisticRegression", split)
+    assert result["options"] == options
+    assert result["test"]["accuracy"] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -160,28 +225,17 @@ def test_an_impossible_probability_counts_as_one_in_a_million_and_is_told(
 # Several labels
 
 
-def several(spread: float, missing: float = 0.0) -> Split:
-    """Two labels: whether x is in the left blob or not, and whether in the lower one."""
-    rng = np.random.default_rng(0)
-    k = np.arange(300) % 3
-    x = CENTRES[k] + spread * rng.normal(size=(300, 2))
-    y = np.stack([k == 1, k == 2], axis=1).astype(int)
-    return data.from_arrays(x, y, name="blobs").split(30, validation=45, missing=missing)
-
-
-def relabel(split: Split, part: str) -> Split:
-    """The same split with every label of a part turned around."""
-    y = split.dataset.y.clone()
-    y[getattr(split, part)] = 1 - y[getattr(split, part)]
-    return replace(split, dataset=replace(split.dataset, y=y))
-
-
 @pytest.mark.parametrize("name", REFERENCES)
 @pytest.mark.parametrize("missing", [0.0, 0.4])
 def test_several_labels_are_separated_one_by_one(name: str, missing: float) -> None:
     test = evaluate_reference(name, several(0.3, missing))["test"]
-    assert test.keys() == {"accuracy", "nll", "brier", "ece", "macro_f1", "subset_accuracy"}
+    assert test.keys() == {
+        "accuracy", "nll", "brier", "ece", "macro_f1", "subset_accuracy",
+        "mean_average_precision", "macro_auroc", "ranking_loss",
+    }
     assert test["accuracy"] == test["macro_f1"] == test["subset_accuracy"] == 1.0
+    assert test["mean_average_precision"] == test["macro_auroc"] == 1.0
+    assert test["ranking_loss"] == 0.0
 
 
 def test_the_share_of_impossible_labels_is_one_of_the_known_ones(

@@ -48,14 +48,20 @@ def sgd(objective: Objective) -> torch.optim.Optimizer:
 
 
 @pytest.fixture(scope="module", params=pairs.names())
-def captured(request, split) -> Captured:
+def captured(request) -> Captured:
     """Each pair in turn, traced once."""
+    split = small.split_for(request.param)
     objective = small.objective(request.param, split, warmup=4.0)
     return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
 
 
-def test_every_pair_is_captured_to_the_bit_at_any_epoch(captured, split) -> None:
-    objective, batch = captured.objective, next(batches(split, 10, 20))
+def batch_of(objective: Objective) -> Batch:
+    """A batch as the pair of an objective takes it."""
+    return next(batches(small.split_for(type(objective.model).__name__.lower()), 10, 20))
+
+
+def test_every_pair_is_captured_to_the_bit_at_any_epoch(captured) -> None:
+    objective, batch = captured.objective, batch_of(captured.objective)
     with pyro.validation_enabled(False):
         for epoch in (1.0, 3.0):
             torch.manual_seed(2)
@@ -108,8 +114,9 @@ class FromTheCPU(TorchDispatchMode):
     ("vade", {"top_classes": 2}), ("sdgm", {"batch_norm": True}),
     ("dirichletm2", {"bound": "exact"}),
 ])
-def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options, split) -> None:
+def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options) -> None:
     # A CUDA graph can record no such copy. The GPU is a fake one: it has shapes, and no values.
+    split = small.split_for(name)
     objective = small.objective(name, split, **options)
     batch = next(batches(split, 10, 20))
     with FakeTensorMode(), pyro.validation_enabled(False):
@@ -379,8 +386,8 @@ def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
     assert step.captured is captured
 
 
-def test_a_program_lasts_while_nothing_but_weights_changes(captured, split, monkeypatch) -> None:
-    objective, batch = captured.objective, next(batches(split, 10, 20))
+def test_a_program_lasts_while_nothing_but_weights_changes(captured, monkeypatch) -> None:
+    objective, batch = captured.objective, batch_of(captured.objective)
     optimizer = adam(objective)
     monkeypatch.setattr(capture, "trace", lambda *arguments, **options: captured.program)
     with_adam = Captured(objective, optimizer, batch, compile=False)

@@ -12,12 +12,13 @@ import pytest
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
+from pyro_ssvae.evaluation.references import evaluate_reference
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.compare import Comparison, compare
 from pyro_ssvae.experiments.folder import run_folder
 from pyro_ssvae.system.files import locked
 
+REFERENCES = ("LabelSpreading", "SelfTraining")
 PAIRS = ("m2", "vae", "supervised")
 METRICS = ("accuracy", "nll", "brier", "ece", "elbo", "iwae", "leakage")
 

@@ -64,11 +64,13 @@ def assert_alike(one: Objective, other: Objective, **tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(pairs.names()) - DIFFERENT_NOISE - {"vade"}))
-def test_each_replica_of_every_pair_is_what_it_would_be_alone(name, digits, splits) -> None:
-    replicas = [small.objective(name, digits, seed) for seed in range(REPLICAS)]
+def test_each_replica_of_every_pair_is_what_it_would_be_alone(name) -> None:
+    data = small.data_for(name)
+    splits = [data.split(20, seed=seed) for seed in range(REPLICAS)]
+    replicas = [small.objective(name, data, seed) for seed in range(REPLICAS)]
     epochs = together(replicas, splits, seeds=[3, 4])
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = small.objective(name, digits, i)
+        solo = small.objective(name, data, i)
         expected = alone(solo, split, seed=3 + i)
         assert_alike(replica, solo, rtol=1e-4, atol=1e-6)
         for found, want in zip((epoch[i] for epoch in epochs), expected, strict=True):
@@ -258,9 +260,10 @@ def test_replicas_with_equal_attributes_are_one_program(make, digits) -> None:
 @pytest.mark.parametrize("name, options", [
     (name, {"flows": 2} if "flows" in pairs.pair(name).options else {}) for name in pairs.names()
 ])
-def test_replicas_of_every_pair_are_one_program(name, options, digits) -> None:
-    replicas = [small.objective(name, digits, seed, **options) for seed in range(2)]
-    check_replicas(replicas, [digits.split(labels=20)] * 2)
+def test_replicas_of_every_pair_are_one_program(name, options) -> None:
+    data = small.data_for(name)
+    replicas = [small.objective(name, data, seed, **options) for seed in range(2)]
+    check_replicas(replicas, [data.split(labels=20)] * 2)
 
 
 def test_a_hook_makes_another_program(digits) -> None:

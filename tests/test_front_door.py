@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 
 from pyro_ssvae import InputError, data, fit, guides, models, pair, recipes
@@ -282,12 +283,12 @@ def test_the_objective_is_built_with_the_weights_asked_for(digits: data.Dataset)
 
 
 @pytest.mark.parametrize("name", [name.lower() for name in models.__all__])
-def test_weights_are_drawn_from_torchs_random_state(name: str, digits: data.Dataset) -> None:
+def test_weights_are_drawn_from_torchs_random_state(name: str) -> None:
     drawn = []
     for seed in (0, 0, 1):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            objective = pair(name).on(digits)[0]
+            objective = pair(name).on(small.data_for(name))[0]
         drawn.append(torch.nn.utils.parameters_to_vector(objective.parameters()))
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])

@@ -63,7 +63,8 @@ def no_waiting() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", pairs.names())
-def test_a_recorded_update_is_the_eager_one(name, split) -> None:
+def test_a_recorded_update_is_the_eager_one(name) -> None:
+    split = small.split_for(name).to("cuda")
     batch = next(batches(split, 10, 20))
     found = []
     for capture in (True, False):

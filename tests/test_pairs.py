@@ -16,7 +16,9 @@ from pyro_ssvae.contract import (
     Batch,
     classifies,
     fits_classifier,
+    predictor,
     prior_of,
+    regresses,
     terms_of,
     turns_of,
 )
@@ -27,6 +29,11 @@ from pyro_ssvae.inference import query
 from pyro_ssvae.inference.terms import Part, Term, evaluated
 
 pytestmark = pytest.mark.parametrize("name", pairs.names())
+
+
+@pytest.fixture
+def split(name) -> Split:
+    return small.split_for(name)
 
 
 def rows(split: Split, n: int = 5) -> tuple[Tensor, Tensor]:
@@ -55,6 +62,8 @@ def test_what_a_pair_may_have_is_as_the_contract_says(name, split) -> None:
     x, y = rows(split)
     if classifies(guide):
         assert list(inspect.signature(guide.classify).parameters) == ["x"]
+    if regresses(guide):
+        assert list(inspect.signature(guide.regress).parameters) == ["x"] and not classifies(guide)
     if fits_classifier(guide):
         inspect.signature(guide.fit_classifier).bind(x, y, sizes=(10,))
     if (prior := prior_of(model)) is not None:
@@ -91,15 +100,16 @@ def test_sizes_that_are_not_positive_are_refused(name) -> None:
                 model(**given | {size: 0})
 
 
-def test_the_classification_loss_reaches_every_network_that_classify_reads(name, split) -> None:
+def test_the_classification_loss_reaches_every_network_that_predicts_y(name, split) -> None:
     guide = small.objective(name, split).guide
-    if not classifies(guide) or fits_classifier(guide):
+    predict = predictor(guide)
+    if predict is None or fits_classifier(guide):
         return  # there is no loss to reach it
     x, y = rows(split)
 
     def log_probs() -> Tensor:
         torch.manual_seed(0)
-        return guide.classify(x).log_prob(y)
+        return predict(x).log_prob(y)
 
     before = log_probs()
     before.sum().backward()
@@ -198,14 +208,18 @@ def test_weights_survive_saving_and_loading(name, split, tmp_path) -> None:
     assert losses[0] == losses[1]
 
 
-def test_classifier_gives_probabilities_of_the_classes(name, split) -> None:
+def test_a_guide_gives_probabilities_of_the_classes_or_moments_of_the_number(name, split) -> None:
     objective = small.objective(name, split)
     guide = objective.guide
     x, y = rows(split)
-    if not classifies(guide):
+    if predictor(guide) is None:
         assert "y" not in query.sites(objective.model, x, y)
         return
     fit_classifier(guide, split)
+    if regresses(guide):
+        q = guide.regress(x)
+        assert q.mean.shape == q.stddev.shape == y.shape and (q.stddev > 0).all()
+        return
     probs = guide.classify(x).probs
     assert probs.shape == y.shape
     torch.testing.assert_close(probs.sum(-1), torch.ones(len(x)))

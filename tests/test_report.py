@@ -15,13 +15,13 @@ import torch
 
 from pyro_ssvae import data
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.evaluation.references import REFERENCES
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.experiments.compare import section
 from pyro_ssvae.experiments.folder import TABLE
 from pyro_ssvae.report import comparison_plots, plots
 from pyro_ssvae.report import page as report
 
+REFERENCES = ("LabelSpreading", "SelfTraining")
 PAIRS = ("m2", "vae", "supervised")
 VOID = {"meta", "img", "br", "link", "hr"}
 

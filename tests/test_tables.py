@@ -74,7 +74,10 @@ def test_every_column_says_which_direction_is_better() -> None:
     }
     lower, higher = ["lower"], ["higher"]
     assert said == {
-        "accuracy": higher, "nll": lower, "brier": lower, "ece": lower, "macro_f1": higher,
+        "accuracy": higher, "nll": lower, "rmse": lower,
+        "coverage": ["lower", "higher"],  # neither: it is to be 90 %
+        "brier": lower, "ece": lower, "macro_f1": higher, "mean_average_precision": higher,
+        "macro_auroc": higher, "ranking_loss": lower,
         "elbo": ["lower", "higher"],  # a lower bound
         "iwae": higher, "leakage": ["lower", "higher"], "seconds": lower,
     }

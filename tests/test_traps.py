@@ -2,6 +2,7 @@
 
 import pyro
 import pytest
+import small
 import torch
 from pyro import distributions as dist
 from pyro import poutine
@@ -11,7 +12,6 @@ from torch.distributions import kl_divergence
 
 from pyro_ssvae import Objective, guides, models, nn
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import load
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots, RelaxedOneHots
@@ -28,12 +28,12 @@ def enumerated(program) -> poutine.Trace:
 def test_model_and_guide_share_no_key_of_the_parameter_store(name) -> None:
     # Two modules with equally named children would share parameters under pyro.optim: the
     # second's would never move.
-    dataset = load("digits")
+    dataset = small.data_for(name)
     objective = pairs.pair(name).on(dataset)[0]
     elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
     with pyro.get_param_store().scope():
         svi = SVI(objective.model, objective.guide, pyro.optim.Adam({}), elbo)
-        svi.step(dataset.x[:2], torch.eye(dataset.target.width)[dataset.y[:2]])
+        svi.step(dataset.x[:2], dataset.target.encode(dataset.y[:2], torch.float32))
         svi.step(dataset.x[:2])
         # A classifier that model and guide share has two keys and one tensor.
         stored = {value.data_ptr() for value in pyro.get_param_store().values()}
@@ -83,7 +83,7 @@ def test_after_clearing_the_store_a_second_pair_trains_under_plain_svi() -> None
 def test_no_guide_has_a_factor(name) -> None:
     # pyro.factor in a guide multiplies its gradient by (1 + loss): every site of a guide is one of
     # the model, and what is no bound is a named term outside the trace.
-    dataset = load("digits")
+    dataset = small.data_for(name)
     objective = pairs.pair(name).on(dataset)[0]
     x = dataset.x[:2]
     assert query.sites(objective.guide, x) <= query.sites(objective.model, x)

@@ -13,7 +13,7 @@ from pyro_ssvae.errors import InputError, unknown
 # The module of each, whose ``load(name, root)`` makes it; some take seconds to import.
 SOURCES = {
     "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane", "yeast": "mulan",
-    "scene": "mulan", "emotions": "mulan",
+    "scene": "mulan", "emotions": "mulan", "diabetes": "diabetes",
 }
 
 
@@ -27,7 +27,9 @@ def load(
             ``"mnist"``, ``"moons"`` or ``"circles"`` (two classes in the plane); with several
             labels an example, features scaled to [0, 1] one by one, ``"yeast"`` (Elisseeff and
             Weston 2001), ``"scene"`` (Boutell et al. 2004) or ``"emotions"`` (Trohidis et al.
-            2008); or the path of a file, see :func:`pyro_ssvae.data.files.load`.
+            2008); with a real number an example, ``"diabetes"`` (442 patients, 10 standardised
+            features and the progression of the disease, part of scikit-learn); or the path of a
+            file, see :func:`pyro_ssvae.data.files.load`.
         root: The folder to find files in. None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
             home directory. MNIST is downloaded into it. The files of the three multi-label sets
             (see :func:`pyro_ssvae.data.mulan.read_mulan`) have to be there.

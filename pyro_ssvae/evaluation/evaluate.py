@@ -45,7 +45,9 @@ def evaluate(
 
     Returns:
         By name: ``accuracy``, ``nll``, ``brier``, ``ece`` of the guide's classifier (see
-        :mod:`pyro_ssvae.targets.metrics`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of
+        :mod:`pyro_ssvae.targets.metrics`), or what else the target scores, of several labels
+        (:mod:`pyro_ssvae.targets.ranking`) and of a real number
+        (:mod:`pyro_ssvae.targets.normals`); ``accuracy_elbo`` and ``accuracy_reconstruction`` of
         the generative ones (:func:`pyro_ssvae.evaluation.importance.class_posteriors`) with
         ``class_samples`` samples, on up to :data:`CLASSIFIED` random examples, of which an accuracy
         of 90 % has a standard error of 0.6 points and one of 50 % of 1 point; then in nats per

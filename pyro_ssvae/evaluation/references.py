@@ -1,4 +1,4 @@
-"""Semi-supervised classifiers of scikit-learn, as reference rows in comparisons."""
+"""Classifiers and regressors of scikit-learn, as reference rows in comparisons."""
 
 from __future__ import annotations
 
@@ -11,16 +11,36 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import Tensor
 
-from pyro_ssvae.data import Split
-from pyro_ssvae.targets.metrics import accuracy, nll, scores
+from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.evaluation import regressors
+from pyro_ssvae.targets import Number, SeveralLabels
+from pyro_ssvae.targets.metrics import accuracy, nll
 
-REFERENCES = ("LabelSpreading", "SelfTraining")
+SEMI_SUPERVISED = ("LabelSpreading", "SelfTraining")
 FLOOR = 1e-6  # what a smaller probability of a true class counts as in the NLL
 DENSE = 5_000  # examples up to which a full kernel matrix is reasonable
+ONE_BY_ONE = 10_000  # examples times labels up to which a semi-supervised fit each takes seconds
+
+
+def references(dataset: Dataset) -> tuple[str, ...]:
+    """The names of the references for a data set, in the order of a table.
+
+    Of classes they are semi-supervised, and beside them, of frames, is gradient boosting on the
+    labelled examples. Several labels have a logistic regression each, and a semi-supervised
+    classifier each only up to :data:`ONE_BY_ONE` examples times labels: beyond, these take minutes.
+    Real numbers have the regressors of :mod:`pyro_ssvae.evaluation.regressors`.
+    """
+    if isinstance(dataset.target, Number):
+        return regressors.NAMES
+    if isinstance(dataset.target, SeveralLabels):
+        few = dataset.y.numel() <= ONE_BY_ONE
+        return (*(SEMI_SUPERVISED if few else ()), "LogisticRegression")
+    return SEMI_SUPERVISED + (() if dataset.columns is None else ("GradientBoosting",))
 
 
 def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
@@ -28,17 +48,22 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
 
     Each candidate setting is fitted, and the one of the best validation accuracy is scored:
     for ``"LabelSpreading"`` graphs of 7 neighbours and, on up to :data:`DENSE` examples, RBF
-    kernels; for ``"SelfTraining"`` logistic regressions with two confidence thresholds. Of
-    multi-label data every label has a classifier of its own, all with the same setting.
+    kernels; for ``"SelfTraining"`` logistic regressions with two confidence thresholds; for
+    ``"LogisticRegression"`` five strengths of its penalty; for ``"GradientBoosting"`` two learning
+    rates and two sizes of leaves. The last two are fitted on known labels alone. Of multi-label
+    data every label has a classifier of its own, all with the same setting. Regressors are as
+    :func:`pyro_ssvae.evaluation.regressors.evaluate` says.
 
     Label spreading can give a true class the probability 0, and one such example would settle the
     NLL of all: there a probability counts as :data:`FLOOR` at least.
 
     Returns:
         ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, ``test`` with
-        the scores of :func:`pyro_ssvae.targets.metrics.scores`, and ``clipped``, the share of
-        the test part's known labels that have a probability under :data:`FLOOR`.
+        the scores of the target, and of classifiers ``clipped``, the share of the test part's known
+        labels that have a probability under :data:`FLOOR`.
     """
+    if isinstance(split.target, Number):
+        return regressors.evaluate(name, split)
     sizes = split.target.sizes
     (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
     features = torch.cat([x, u]).cpu().numpy()
@@ -50,7 +75,7 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's notes on convergence
         fitted = [
-            [fit_label(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
+            [_fitted(candidate, features, column, size) for column, size in zip(labels.T, sizes)]
             for candidate in candidates
         ]
         accuracies = [
@@ -63,7 +88,7 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
     y = test_y.cpu().double()
     return {
         "seed": split.seed, "seconds": seconds, "options": repr(candidates[best]),
-        "test": scores(probs, y, sizes) | {"nll": nll(probs.clamp_min(FLOOR), y, sizes)},
+        "test": split.target.scores(probs, y) | {"nll": nll(probs.clamp_min(FLOOR), y, sizes)},
         "clipped": (probs[y == 1] < FLOOR).double().mean().item(),
     }
 
@@ -73,6 +98,13 @@ def _labels(y: Tensor, sizes: Sequence[int]) -> np.ndarray[Any, Any]:
     blocks = y.cpu().split(list(sizes), dim=-1)
     columns = [t.argmax(-1).masked_fill(t.isnan().any(-1), -1) for t in blocks]
     return torch.stack(columns, dim=1).numpy()
+
+
+def _fitted(candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int) -> Any:
+    """A copy of a candidate, fitted to one label; on known labels alone unless it takes others."""
+    if not isinstance(candidate, (LabelSpreading, SelfTrainingClassifier)):
+        features, labels = features[labels >= 0], labels[labels >= 0]
+    return fit_label(candidate, features, labels, size)
 
 
 def fit_label(
@@ -99,6 +131,13 @@ def fit_label(
 def _candidates(name: str, examples: int) -> list[Any]:
     if name == "SelfTraining":
         return [SelfTrainingClassifier(LogisticRegression(), threshold=t) for t in (0.75, 0.9)]
+    if name == "LogisticRegression":
+        return [LogisticRegression(C=c, max_iter=1_000) for c in (0.01, 0.1, 1.0, 10.0, 100.0)]
+    if name == "GradientBoosting":
+        return [
+            HistGradientBoostingClassifier(learning_rate=r, min_samples_leaf=n, random_state=0)
+            for r in (0.03, 0.1) for n in (5, 20)
+        ]
     graphs = [
         LabelSpreading(kernel="knn", n_neighbors=7, alpha=a, max_iter=1_000) for a in (0.2, 0.8)
     ]

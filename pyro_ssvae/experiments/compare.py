@@ -1,4 +1,4 @@
-"""Several pairs on the same splits: runs, reference classifiers, a table and a report."""
+"""Several pairs on the same splits: runs, references, a table and a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Unpack
 from pyro_ssvae.data import Dataset, Drawing, Split
 from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive, unknown
-from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
+from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import earlier, runs
 from pyro_ssvae.experiments import folder as folders
@@ -33,7 +33,7 @@ class Comparison:
     """What a comparison has found.
 
     Attributes:
-        results: The metrics of each run by name, of the pairs and of the reference classifiers.
+        results: The metrics of each run by name, of the pairs and of the references.
         table: The table of means, in Markdown.
         report: The path of the report.
     """
@@ -108,8 +108,8 @@ def compare(
             whole["log"](f"{name}: kept from before, {seeds} seeds")
         _clear(out, keep_runs=whole["resume"])
         results: dict[str, list[Metrics]] = {name: [] for name in given}
-        results |= kept | {name: [] for name in REFERENCES}
-        everything = len(jobs) + len(REFERENCES) * seeds
+        results |= kept | {name: [] for name in references(dataset)}
+        everything = len(jobs) + len(references(dataset)) * seeds
         with Progress("comparing", everything, "runs", show=whole["progress"]) as runs_done:
             for name, split, metrics in _results(jobs, splits, plan):
                 results[name].append(metrics)
@@ -137,7 +137,7 @@ def _results(
         with enough_memory(**job.options):
             metrics = runs.train(job.pair, job.split, job.folder, options=job.options, **plan)
         yield job.pair.name, job.split, metrics
-    for name in REFERENCES:
+    for name in references(splits[0].dataset):
         for split in splits:
             yield name, split, evaluate_reference(name, split) | {"split_seed": split.seed}
 
@@ -215,9 +215,9 @@ def _options_of_each(
 
 def _line(name: str, split: Split, metrics: Mapping[str, Any]) -> str:
     scores = metrics["test"]
+    texts = {"accuracy": "accuracy {:.1%}", "rmse": "RMSE {:.4g}", "elbo": "ELBO {:.2f}"}
     shown = [
-        text.format(scores[metric])
-        for metric, text in (("accuracy", "accuracy {:.1%}"), ("elbo", "ELBO {:.2f}"))
+        text.format(scores[metric]) for metric, text in texts.items()
         if scores.get(metric) is not None
     ]
     result = ", ".join(shown) or "done"

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import classifies
+from pyro_ssvae.contract import predictor
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
 from pyro_ssvae.experiments import suited
@@ -85,8 +85,14 @@ class Pair:
         return not {"y_dim", "y_dims"}.isdisjoint(inspect.signature(self.model).parameters)
 
     def takes(self, option: str) -> bool:
-        """Whether an option is of use to the pair: ``alpha`` needs a guide that classifies."""
-        return option in self.known and (option != "alpha" or classifies(self.guide))
+        """Whether an option is of use to the pair.
+
+        ``alpha`` needs a guide that predicts y, and a real number is not smoothed.
+        """
+        useless = {"alpha"} if predictor(self.guide) is None else set()
+        if regresses(self.guide):
+            useless.add("smoothing")
+        return option in self.known and option not in useless
 
     @cached_property
     def options(self) -> dict[str, Option]:

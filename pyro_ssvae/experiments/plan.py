@@ -20,8 +20,9 @@ class Plan(TypedDict, total=False):
         batch_labelled: The size of the labelled batch.
         batch_unlabelled: The size of the unlabelled batch.
         seed: The seed of the weights, the batches and the noise. None takes that of the split.
-        patience: The number of epochs without a better validation accuracy (of a pair without a
-            classifier: ELBO) after which to stop and keep the best weights. None trains to the end.
+        patience: The number of epochs without a better validation accuracy (of real numbers: RMSE;
+            of a pair that predicts nothing: ELBO) after which to stop and keep the best weights.
+            None trains to the end.
         aggressive: Whether to begin with aggressive training of the guide, see
             :class:`pyro_ssvae.AggressiveInference`.
         capture: Whether to compile updates to one graph: ``"on"``, ``"off"``, or ``"auto"`` as in

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from pyro_ssvae.contract import Batch, classifies, fits_classifier, terms_of, turns_of
+from pyro_ssvae.contract import (
+    Batch,
+    fits_classifier,
+    predictor,
+    regresses,
+    terms_of,
+    turns_of,
+)
 from pyro_ssvae.errors import InputError, not_negative, one_of
 from pyro_ssvae.inference.bounds import KL, elbo_terms
 from pyro_ssvae.inference.elbo import SiteTerm
@@ -68,9 +75,10 @@ class Objective(nn.Module):
         unlabelled: The weight of the unlabelled bound.
         alpha: The weight of the classification loss, -log q(y | x) of the given label. It is no
             part of the bound: without it q(y | x) learns from unlabelled data only. It needs
-            ``guide.classify``.
+            ``guide.classify``, or ``guide.regress`` for a real number.
         smoothing: The share of a given label that the classification loss spreads evenly over all
             classes, in [0, 1). The loss is then KL[p(y) || q(y | x)] from the smoothed label p(y).
+            A real number has none.
         beta: The weight of the KL divergence of continuous latent sites. Other than 1, the ELBO is
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
         warmup: The number of epochs over which ``beta`` is approached linearly from 0.
@@ -117,7 +125,7 @@ class Objective(nn.Module):
             "labelled": labelled, "unlabelled": unlabelled, "beta": beta,
             **{name: part.weight for name, part in self.terms.items()},
         })
-        self._check_pair()
+        self._check_pair(smoothing)
         self._check_something_counts()
 
     def forward(self, batch: Batch, epoch: Scalar = math.inf) -> Loss:
@@ -201,12 +209,17 @@ class Objective(nn.Module):
         ]
         return sorted(parts, key=lambda named: named[1].last)
 
-    def _check_pair(self) -> None:
+    def _check_pair(self, smoothing: float) -> None:
         guide, alpha = type(self.guide).__name__, self.weights["classification"]
-        if alpha > 0 and not classifies(self.guide):
+        if alpha > 0 and predictor(self.guide) is None:
             raise InputError(
                 f"alpha={alpha} weighs the classification loss, and {guide}'s guide"
                 " has no classify: use alpha=0"
+            )
+        if smoothing > 0 and regresses(self.guide):
+            raise InputError(
+                f"smoothing={smoothing} spreads a label over classes, and {guide}'s guide infers a"
+                " real number: use smoothing=0"
             )
         if alpha > 0 and fits_classifier(self.guide):
             raise InputError(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from pyro_ssvae.contract import Batch
+from pyro_ssvae.contract import Batch, regresses
 from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.labels import label_divergence, set_divergence
@@ -125,7 +125,9 @@ class Classification:
 
     q(y | x) is what ``guide.classify`` returns, p(y) the given label, smoothed if so asked; for a
     label that is not smoothed this is -log q(y | x). Where sets of classes are known of unlabelled
-    examples, the mean of -log q(y in the set | x) over these is added.
+    examples, the mean of -log q(y in the set | x) over these is added. Of a real number it is
+    -log q(y | x) too, q(y | x) being what ``guide.regress`` returns: a density of the standardised
+    number.
 
     Attributes:
         smoothing: The share of a given label that is spread evenly over all classes, in [0, 1).
@@ -139,6 +141,8 @@ class Classification:
 
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
         """The loss of a batch, a scalar."""
+        if regresses(guide):
+            return -guide.regress(batch.x).log_prob(batch.y).mean()
         loss = label_divergence(guide.classify(batch.x), batch.y, self.smoothing).mean()
         if batch.possible is None:
             return loss

@@ -10,7 +10,10 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae.report.drawing import epoch_axis
 
-PANELS = {"val_accuracy": "accuracy", "val_nll": "NLL (nats)", "val_elbo": "ELBO (nats)"}
+PANELS = {
+    "val_accuracy": "accuracy", "val_rmse": "RMSE", "val_nll": "NLL (nats)",
+    "val_elbo": "ELBO (nats)",
+}
 
 
 def accuracies(values: Mapping[str, Sequence[float]], colors: Mapping[str, Any]) -> Figure:
@@ -20,16 +23,13 @@ def accuracies(values: Mapping[str, Sequence[float]], colors: Mapping[str, Any])
         values: The accuracies of the runs by the name of the model.
         colors: The colour of each model.
     """
-    figure = Figure(figsize=(5, 0.6 + 0.4 * max(1, len(values))), layout="constrained")
-    axes = figure.subplots()
-    for row, (name, shares) in enumerate(values.items()):
-        percent = 100 * np.array(shares)
-        axes.scatter(percent, [row] * len(percent), color=colors[name], alpha=0.6, s=24)
-        axes.scatter([percent.mean()], [row], color="black", marker="|", s=250)
-    axes.set(yticks=range(len(values)), yticklabels=list(values), xlabel="test accuracy (%)",
-             ylim=(len(values) - 0.5, -0.5))
-    axes.grid(axis="x", alpha=0.3)
-    return figure
+    percent = {name: 100 * np.array(shares) for name, shares in values.items()}
+    return _dots(percent, colors, "test accuracy (%)")
+
+
+def errors(values: Mapping[str, Sequence[float]], colors: Mapping[str, Any]) -> Figure:
+    """Every run's RMSE and the mean, in a row for each name; arguments as of :func:`accuracies`."""
+    return _dots({name: np.array(of_runs) for name, of_runs in values.items()}, colors, "test RMSE")
 
 
 def curves(
@@ -53,6 +53,20 @@ def curves(
         if shown:
             result[title] = _panel(shown, colors, title)
     return result
+
+
+def _dots(
+    values: Mapping[str, np.ndarray[Any, Any]], colors: Mapping[str, Any], what: str
+) -> Figure:
+    figure = Figure(figsize=(5, 0.6 + 0.4 * max(1, len(values))), layout="constrained")
+    axes = figure.subplots()
+    for row, (name, of_runs) in enumerate(values.items()):
+        axes.scatter(of_runs, [row] * len(of_runs), color=colors[name], alpha=0.6, s=24)
+        axes.scatter([of_runs.mean()], [row], color="black", marker="|", s=250)
+    axes.set(yticks=range(len(values)), yticklabels=list(values), xlabel=what,
+             ylim=(len(values) - 0.5, -0.5))
+    axes.grid(axis="x", alpha=0.3)
+    return figure
 
 
 def _as_long(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[Sequence[Mapping[str, float]]]:

@@ -99,6 +99,8 @@ def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
                        " confident as that" + "; all labels together" * several,
         "mistakes": f"Test {examples} that the classifier mistakes"
                     + ("" if plane else ", the most confident first: what it says, and what it is"),
+        "regression": "The mean of q(y | x) and its central 90 % interval, against the true number"
+                      f" of test {examples}",
     }
 
 
@@ -135,18 +137,27 @@ def _notes(results: Results, numbers: str) -> str:
 def _summaries(
     results: Results, sections: Sequence[Section], colors: Mapping[str, str]
 ) -> str:
-    scores = {name: [m["test"]["accuracy"] for m in metrics] for name, metrics in results.items()}
-    known = {name: values for name, values in scores.items() if None not in values}
+    errors = _of_every_run(results, "rmse")
     histories = {section.name: section.histories for section in sections}
-    accuracies = comparison_plots.accuracies(known, colors)
+    if errors:
+        runs, what = comparison_plots.errors(errors, colors), "RMSE"
+    else:
+        shares = _of_every_run(results, "accuracy")
+        runs, what = comparison_plots.accuracies(shares, colors), "accuracy"
     curves = [
         _drawn(figure, f"Validation {what}: mean and range over seeds")
         for what, figure in comparison_plots.curves(histories, colors).items()
     ]
     return (
-        _figures([_drawn(accuracies, "Test accuracy of every run, and the means")])
+        _figures([_drawn(runs, f"Test {what} of every run, and the means")])
         + "\n" + _figures(curves)
     )
+
+
+def _of_every_run(results: Results, metric: str) -> dict[str, list[float]]:
+    """A test metric of the runs by name, of those that have it."""
+    values = {name: [m["test"].get(metric) for m in runs] for name, runs in results.items()}
+    return {name: of_runs for name, of_runs in values.items() if None not in of_runs}
 
 
 def _section(section: Section, shade: str) -> str:

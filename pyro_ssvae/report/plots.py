@@ -13,13 +13,13 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.nn import functional as F
 
-from pyro_ssvae.contract import classifies, predictor
+from pyro_ssvae.contract import classifies, predictor, regresses
 from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation.evaluate import fit_classifier, predictions
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
-from pyro_ssvae.report import classifier_plots
+from pyro_ssvae.report import classifier_plots, number_plots
 from pyro_ssvae.report.drawing import (
     PLAIN,
     SEVERAL,
@@ -30,12 +30,12 @@ from pyro_ssvae.report.drawing import (
     label_names,
     plane_axes,
 )
-from pyro_ssvae.targets import Target
+from pyro_ssvae.targets import Number, Target
 
 # Every name that a figure of a run can have.
 FIGURES = (
     "learning_curves", "samples", "analogies", "latent", "confusion", "labels", "reliability",
-    "mistakes",
+    "mistakes", "regression",
 )
 OF_EPOCHS = {"epoch", "updates", "seconds"}
 
@@ -67,6 +67,9 @@ def figures(
         if classifies(guide):
             probs = predictions(guide, target, x)
             result |= classifier_plots.figures(probs, x, y, split.dataset)
+        if regresses(guide) and isinstance(target, Number):
+            predicted = predictions(guide, target, x)
+            result["regression"] = number_plots.regression(predicted, y, target)
     return result
 
 
@@ -74,6 +77,7 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     """Validation scores and training losses against epochs, a panel for each kind of quantity."""
     panels = {
         "validation accuracy": ["val_accuracy"],
+        "validation RMSE": ["val_rmse"],
         "validation ELBO (nats)": ["val_elbo"],
         "validation NLL (nats)": ["val_nll"],
         "training: -ELBO (nats)": ["labelled", "unlabelled"],
@@ -140,14 +144,12 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     return _grid(rows, shape, classes + 1, ["x", *label_names(split.dataset)])
 
 
-def latent(
-    guide: Any, x: Tensor, y: Tensor, target: Target
-) -> Figure:
+def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
     """Posterior means of z, given the likeliest class, by the true class.
 
     More than two dimensions are shown by their first two principal components, one by a
     histogram for each class. With several labels the number of those that are known to be present
-    stands in for the class.
+    stands in for the class, and a real number is the colour of its point.
 
     Args:
         guide: The guide.
@@ -156,15 +158,12 @@ def latent(
         target: What the labels are.
     """
     z = query.posterior_mean(guide, x, _likeliest(guide, x, target)).cpu().numpy()
+    z, labels = _in_the_plane(z)
+    if isinstance(target, Number):
+        return number_plots.latent(z, labels, y, target)
     by, groups, names = _grouped(y, target)
     if z.shape[1] == 1:
         return _histograms(z[:, 0], groups, names, by)
-    labels = ["z 1", "z 2"]
-    if z.shape[1] > 2:
-        pca = PCA(2).fit(z)
-        shares = pca.explained_variance_ratio_
-        labels = [f"component {i + 1} of z ({share:.0%})" for i, share in enumerate(shares)]
-        z = pca.transform(z)
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     axes = figure.subplots()
     for k, name in enumerate(names):
@@ -174,6 +173,16 @@ def latent(
     axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
     return figure
+
+
+def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """At most two coordinates of z (N, J), its principal components if need be, and their names."""
+    if z.shape[1] <= 2:
+        return z, ["z 1", "z 2"]
+    pca = PCA(2).fit(z)
+    shares = pca.explained_variance_ratio_
+    names = [f"component {i + 1} of z ({share:.0%})" for i, share in enumerate(shares)]
+    return pca.transform(z), names
 
 
 def _grouped(y: Tensor, target: Target) -> tuple[str, np.ndarray[Any, Any], list[str]]:

@@ -41,6 +41,12 @@ COLUMNS = (
            "the share of the test labels that q(y | x) finds likeliest; higher is better."),
     Column("NLL", "nll", 1, 3,
            "-log q(y | x) of an example's true labels, in nats; lower is better."),
+    Column("RMSE", "rmse", 1, 3,
+           "the root of the mean squared distance between the mean of q(y | x) and the true number,"
+           " in its units; lower is better."),
+    Column("90 % interval %", "coverage", 100, 1,
+           "the share of the true numbers within the central 90 % interval of q(y | x): 90 is best,"
+           " lower where it is too sure, higher where it is not sure enough."),
     Column("Brier", "brier", 1, 3,
            "the squared distance between probabilities and true labels; lower is better, 0 is"
            " perfect."),
@@ -49,6 +55,14 @@ COLUMNS = (
            " better."),
     Column("macro F1 %", "macro_f1", 100, 1,
            "F1 of every label, averaged over the labels; higher is better."),
+    Column("mAP %", "mean_average_precision", 100, 1,
+           "the average precision of every label, averaged over the labels; higher is better."),
+    Column("macro AUROC %", "macro_auroc", 100, 1,
+           "the area under the ROC curve of every label, averaged over the labels; higher is"
+           " better."),
+    Column("ranking loss %", "ranking_loss", 100, 1,
+           "the share of the pairs of a present and an absent label of an example that q(y | x)"
+           " ranks wrongly; lower is better."),
     Column("ELBO", "elbo", 1, 2,
            "the lower bound on log p(x) of test examples without their labels, in nats; higher is"
            " better, and only models of the same x compare."),

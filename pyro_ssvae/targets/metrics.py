@@ -1,7 +1,7 @@
 """Scores of predicted probabilities, of one class or of several labels.
 
 Every score takes probabilities ``probs`` (N, K) and one-hot labels ``y`` (N, K). Several labels are
-one-hot blocks side by side, of the sizes that :attr:`pyro_ssvae.data.Dataset.sizes` gives and the
+one-hot blocks side by side, of the sizes that :attr:`pyro_ssvae.targets.Target.sizes` gives and the
 argument ``sizes`` takes; without it there is one block. A block of y that is NaN is an unknown
 label, which no score counts.
 """

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.targets import normals
 from pyro_ssvae.targets.classes import unknown_of
 
 
@@ -79,11 +80,22 @@ class Number:
     def named(self, predicted: Tensor) -> list[float]:
         return (predicted[..., 0] * self.scale + self.loc).tolist()
 
+    def decode(self, y: Tensor) -> Tensor:
+        """The numbers (N,) of an encoding (N, 1), in their units."""
+        return y.squeeze(-1).double() * self.scale + self.loc
+
+    def moments(self, predicted: Tensor) -> Tensor:
+        """The mean and the standard deviation of a prediction (N, 2), in the number's units."""
+        moments = predicted.double() * self.scale
+        return moments + moments.new_tensor([self.loc, 0.0])
+
     def scores(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        raise NotImplementedError
+        """Those of :mod:`pyro_ssvae.targets.normals`, in the units of the number."""
+        return normals.scores(self.moments(predicted), self.decode(y))
 
     def validation(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        raise NotImplementedError
+        moments, numbers = self.moments(predicted), self.decode(y)
+        return {"rmse": normals.rmse(moments, numbers), "nll": normals.nll(moments, numbers)}
 
     def summary(self, y: Tensor) -> list[str]:
         known = y[self.known(y)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.targets import metrics
+from pyro_ssvae.targets import metrics, ranking
 from pyro_ssvae.targets.classes import check_names, check_range, unknown_of
 
 
@@ -75,7 +75,9 @@ class SeveralLabels:
         return [tuple(n for n, present in zip(self.names, row) if present) for row in rows]
 
     def scores(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
-        return metrics.scores(predicted, y, self.sizes)
+        """Those of :mod:`pyro_ssvae.targets.metrics` and :mod:`pyro_ssvae.targets.ranking`."""
+        of_labels = metrics.scores(predicted, y, self.sizes)
+        return of_labels | ranking.scores(predicted[:, 1::2], y[:, 1::2])
 
     def validation(self, predicted: Tensor, y: Tensor) -> dict[str, float]:
         return {

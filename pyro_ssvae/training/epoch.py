@@ -19,8 +19,8 @@ class Epoch:
             replicas together.
         losses: The means over the epoch by name: ``loss``, and the terms of the objective, over
             the updates whose loss was finite.
-        validation: The ``accuracy`` and ``nll`` of a guide that classifies, and the ``elbo`` where
-            it bounds log p(x).
+        validation: The ``accuracy`` and ``nll`` of a guide that classifies, the ``rmse`` and
+            ``nll`` of one that infers a real number, and the ``elbo`` where it bounds log p(x).
         skipped: The number of updates that were left out, for their loss or a gradient was not
             finite.
     """

@@ -10,6 +10,9 @@ from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.epoch import Epoch
 
+USUAL = ("accuracy", "rmse", "elbo")  # the measures to go by: the first that there is
+LOWER = ("nll", "rmse")  # those that are the better the lower
+
 
 @dataclass
 class EarlyStopping:
@@ -18,7 +21,8 @@ class EarlyStopping:
     Attributes:
         patience: The number of epochs without improvement after which to stop.
         metric: The name of the measure to go by, one of :attr:`Epoch.validation`: ``"accuracy"``,
-            ``"elbo"`` or ``"nll"``. None takes the accuracy where there is one, else the ELBO.
+            ``"rmse"``, ``"elbo"`` or ``"nll"``. None takes the accuracy where there is one, of
+            real numbers the RMSE, else the ELBO.
         best: The best value so far, the higher the better.
         best_epoch: The number of the epoch that had it.
         weights: The weights after that epoch.
@@ -39,12 +43,12 @@ class EarlyStopping:
 
     def update(self, epoch: Epoch, objective: Objective) -> None:
         """Take an epoch into account."""
-        metric = self.metric or ("accuracy" if "accuracy" in epoch.validation else "elbo")
+        metric = self.metric or next((m for m in USUAL if m in epoch.validation), "elbo")
         if metric not in epoch.validation:
             raise InputError(
                 f"expected a metric among {sorted(epoch.validation)} to stop early, got {metric!r}"
             )
-        score = epoch.validation[metric] * (-1 if metric == "nll" else 1)
+        score = epoch.validation[metric] * (-1 if metric in LOWER else 1)
         if self.best is None or score > self.best:
             self.best, self.best_epoch = score, epoch.epoch
             self.weights = copy.deepcopy(objective.state_dict())
