@@ -24,6 +24,7 @@ Values = Mapping[str, Any]
 KIND_OF: Mapping[str, str] = {
     "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane",
     "yeast": "features", "scene": "features", "emotions": "features",
+    "mediamill": "features", "elpv": "digits", "adult": "frame",
 }
 
 KINDS: Mapping[str, Values] = {
