@@ -29,7 +29,8 @@ class DirichletM2(PyroModule):
         concentration: The concentration a of the prior. Above 1 it smooths the labels.
         temper: The power of an observed label's p(y | pi), M2's alpha. With another power than 1
             the objective bounds no log p(x, y). The command line trains with 10.
-        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
+            or the columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
         bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or
             ``"exact"``: see the guide.
@@ -44,7 +45,7 @@ class DirichletM2(PyroModule):
         hidden: tuple[int, ...] = (500,),
         concentration: float = 1.0,
         temper: float = 1.0,
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
         bound: Literal["jensen", "sample", "exact"] = "jensen",
     ) -> None:

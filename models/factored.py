@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -25,7 +23,8 @@ class Factored(PyroModule):
             single label of so many classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
+            or the columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
 
@@ -36,7 +35,7 @@ class Factored(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

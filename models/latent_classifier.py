@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -24,7 +22,8 @@ class LatentClassifier(PyroModule):
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers of the decoder and of the classifier.
         simplified: Whether to decode x from z alone (section 4.1).
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -36,7 +35,7 @@ class LatentClassifier(PyroModule):
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
         simplified: bool = False,
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

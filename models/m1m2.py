@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -28,7 +26,8 @@ class M1M2(PyroModule):
         a_dim: The number of features a.
         hidden: The sizes of the hidden layers of each network.
         stacked: Whether to train M2 on top of M1. Otherwise both train together.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -41,7 +40,7 @@ class M1M2(PyroModule):
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
         stacked: bool = True,
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -25,7 +23,8 @@ class M2(PyroModule):
         hidden: The sizes of the decoder's hidden layers.
         class_probs: The class probabilities p(y), K numbers above 0. With None they are uniform.
         learn_prior: Whether to train p(y), from ``class_probs`` on.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -38,7 +37,7 @@ class M2(PyroModule):
         hidden: tuple[int, ...] = (500,),
         class_probs: tuple[float, ...] | None = None,
         learn_prior: bool = False,
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

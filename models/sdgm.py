@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -24,7 +22,8 @@ class SDGM(PyroModule):
         a_dim: The number of dimensions of a.
         hidden: The sizes of the hidden layers of each network.
         batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -37,7 +36,7 @@ class SDGM(PyroModule):
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
         batch_norm: bool = False,
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -24,7 +22,8 @@ class SplitLatent(PyroModule):
         z_dim: J, the number of dimensions of z.
         a_dim: The number of dimensions of a.
         hidden: The sizes of the hidden layers of each network.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -36,7 +35,7 @@ class SplitLatent(PyroModule):
         z_dim: int = 50,
         a_dim: int = 10,
         hidden: tuple[int, ...] = (500,),
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

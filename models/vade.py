@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 import torch
 from pyro import distributions as dist
@@ -27,7 +25,8 @@ class VaDE(PyroModule):
             stands for examples that are no images.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers from x to z. The decoder has them in reverse order.
-        likelihood: The kind of p(x | z), ``"bernoulli"`` for x in [0, 1] or ``"normal"``.
+        likelihood: The kind of p(x | z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
+            or the columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
     """
 
@@ -39,7 +38,7 @@ class VaDE(PyroModule):
         *,
         z_dim: int = 10,
         hidden: tuple[int, ...] = (256, 128),
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

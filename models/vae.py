@@ -7,7 +7,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import nn
-from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.errors import positive
 
 
 class VAE(PyroModule):
@@ -21,8 +21,8 @@ class VAE(PyroModule):
         x_dim: D, the number of pixels, features or tokens.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or
-            ``"categorical"`` for tokens.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``,
+            ``"categorical"`` for tokens, or the columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
         vocabulary: V, the number of different tokens, which are whole numbers 0..V-1.
     """
@@ -33,12 +33,11 @@ class VAE(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: Literal["bernoulli", "normal", "categorical"] = "bernoulli",
+        likelihood: nn.Likelihood | Literal["categorical"] = "bernoulli",
         sigma: float | None = 0.1,
         vocabulary: int | None = None,
     ) -> None:
         super().__init__("model")
-        one_of("likelihood", likelihood, ("bernoulli", "normal", "categorical"))
         positive(x_dim=x_dim, z_dim=z_dim)
         self.x_dim, self.z_dim = x_dim, z_dim
         self.vocabulary = vocabulary if likelihood == "categorical" else None

@@ -8,7 +8,8 @@ An option of a pair has the value of the last of these that says something about
 3. the pair, :data:`PAIRS`;
 4. the pair on this kind of data, :data:`PAIRS_ON`;
 5. the ``recipe`` of a pair of one's own;
-6. what is given.
+6. ``likelihood="mixed"`` where x is a data frame;
+7. what is given.
 
 This imports neither torch nor Pyro, for the command line names data sets before it needs them.
 """
@@ -34,6 +35,8 @@ KINDS: Mapping[str, Values] = {
     "plane": {"hidden": (50, 50), "z_dim": 1, "likelihood": "normal"},
     # Features in [0, 1] that are no pixels.
     "features": {"likelihood": "normal", "sigma": 0.1, "hidden": (128,), "z_dim": 16, "lr": 3e-3},
+    # Data frames, whose numbers are standardised.
+    "frame": {"likelihood": "mixed", "sigma": 0.5, "hidden": (128,), "z_dim": 8, "lr": 3e-3},
 }
 
 PAIRS: Mapping[str, Values] = {

@@ -9,8 +9,19 @@ from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.experiments import pairs
+from pyro_ssvae.targets import Classes, SeveralLabels
 
 SIZES: dict[str, Any] = {"hidden": (5,), "z_dim": 2}
+
+
+def classes(number: int) -> Classes:
+    """So many classes, called by their numbers from 0."""
+    return Classes(tuple(map(str, range(number))))
+
+
+def several(number: int) -> SeveralLabels:
+    """So many labels of an example, called by their numbers from 0."""
+    return SeveralLabels(tuple(map(str, range(number))))
 
 
 def split(labels: int = 20, seed: int = 0) -> Split:

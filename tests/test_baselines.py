@@ -34,7 +34,7 @@ def split() -> Split:
 def relabelled(split: Split, part: str) -> Split:
     """The same split, with the true classes of a part moved on by one."""
     index, y = getattr(split, part), split.dataset.y.clone()
-    y[index] = (y[index] + 1) % split.dataset.classes
+    y[index] = (y[index] + 1) % len(split.target.names)
     return replace(split, dataset=replace(split.dataset, y=y))
 
 

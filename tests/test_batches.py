@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ def make(labels: int, unlabelled: int) -> Split:
         name="toy",
         x=torch.stack([torch.arange(float(n)), -torch.arange(float(n))], dim=1),
         y=torch.arange(n) % K,
-        classes=K,
+        target=small.classes(K),
         test=torch.arange(TEST),
         validation=VALIDATION,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -21,6 +22,7 @@ from pyro_ssvae.report.classifier_plots import (
     mistaken_points,
     reliability,
 )
+from pyro_ssvae.targets import Classes, SeveralLabels
 
 PROBS = torch.tensor([
     [0.9, 0.1], [0.78, 0.22], [0.3, 0.7], [0.35, 0.65], [0.05, 0.95], [0.58, 0.42],
@@ -31,7 +33,7 @@ X = torch.arange(12.0).reshape(6, 2) / 12
 
 
 def dataset(x: Tensor, **changes: Any) -> Dataset:
-    values: dict[str, Any] = {"name": "six", "x": x, "y": CLASSES, "classes": 2}
+    values: dict[str, Any] = {"name": "six", "x": x, "y": CLASSES, "target": small.classes(2)}
     return Dataset(**values | changes, test=torch.arange(6), validation=1)
 
 
@@ -56,7 +58,7 @@ def test_a_classifier_without_mistakes_has_no_figure_of_them() -> None:
 def test_several_labels_have_scores_of_labels_and_no_classes() -> None:
     y = torch.stack([CLASSES, 1 - CLASSES], dim=1)
     probs, blocks = torch.cat([PROBS, PROBS], dim=1), torch.cat([Y, 1 - Y], dim=1).double()
-    result = figures(probs, X, blocks, dataset(X, y=y, class_names=("sad", "calm")))
+    result = figures(probs, X, blocks, dataset(X, y=y, target=SeveralLabels(("sad", "calm"))))
     assert set(result) == {"labels", "reliability"}
     (axes,) = result["labels"].axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["sad", "calm"]
@@ -173,7 +175,7 @@ def test_mistaken_points_are_marked_with_their_confidence_over_all_points() -> N
 
 def test_names_with_a_dollar_are_shown_as_they_are() -> None:
     names = ("$x^", "a$b$")
-    figure = figures(PROBS, X, Y, dataset(X, class_names=names))["confusion"]
+    figure = figures(PROBS, X, Y, dataset(X, target=Classes(names)))["confusion"]
     figure.savefig(io.BytesIO())  # a half formula would raise
     shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert shown == [name.replace("$", r"\$") for name in names]

@@ -9,13 +9,14 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.report.drawing import class_names, color, plane_axes
+from pyro_ssvae.report.drawing import color, label_names, plane_axes
+from pyro_ssvae.targets import Classes, SeveralLabels, Target
 
 
-def dataset(y: list[int] | list[list[int]], classes: int, names: tuple[str, ...] | None) -> Dataset:
+def dataset(y: list[int] | list[list[int]], target: Target) -> Dataset:
     return Dataset(
-        name="two", x=torch.zeros(2, 3), y=torch.tensor(y), classes=classes,
-        test=torch.tensor([0]), validation=1, class_names=names,
+        name="two", x=torch.zeros(2, 3), y=torch.tensor(y), target=target,
+        test=torch.tensor([0]), validation=1,
     )
 
 
@@ -26,18 +27,15 @@ def test_twenty_models_have_twenty_colours_of_which_the_first_ten_are_matplotlib
     assert color(20) == color(0)
 
 
-@pytest.mark.parametrize("y, classes, names, expected", [
-    ([0, 2], 3, None, ["0", "1", "2"]),
-    ([0, 2], 3, ("cat", "dog", "eel"), ["cat", "dog", "eel"]),
-    ([[0, 1], [1, -1]], 2, None, ["0", "1"]),
-    ([[0, 1, 1], [1, -1, 1]], 2, ("sad", "calm", "loud"), ["sad", "calm", "loud"]),
-    ([0, 1], 2, ("$a", "b$c$"), [r"\$a", r"b\$c\$"]),
+@pytest.mark.parametrize("y, target, expected", [
+    ([0, 2], Classes(("cat", "dog", "eel")), ["cat", "dog", "eel"]),
+    ([[0, 1, 1], [1, -1, 1]], SeveralLabels(("sad", "calm", "loud")), ["sad", "calm", "loud"]),
+    ([0, 1], Classes(("$a", "b$c$")), [r"\$a", r"b\$c\$"]),
 ])
-def test_classes_and_labels_are_called_by_name_or_by_number(
-    y: list[int] | list[list[int]], classes: int, names: tuple[str, ...] | None,
-    expected: list[str],
+def test_classes_and_labels_are_called_by_name(
+    y: list[int] | list[list[int]], target: Target, expected: list[str]
 ) -> None:
-    assert class_names(dataset(y, classes, names)) == expected
+    assert label_names(dataset(y, target)) == expected
 
 
 @pytest.mark.parametrize("height, share", [(0.01, 0.4), (0.5, 0.5), (1.0, 1.0), (9.0, 1.2)])

@@ -156,7 +156,7 @@ def test_a_compiled_ensemble_is_the_same(digits, splits) -> None:
 
 def test_hidden_labels_are_each_splits_own(digits) -> None:
     labels = torch.stack([digits.y % 2, (digits.y > 4).long()], dim=1)
-    dataset = Dataset("two", digits.x, labels, 2, digits.test, 100)
+    dataset = Dataset("two", digits.x, labels, small.several(2), digits.test, 100)
     splits = [dataset.split(labels=100, seed=seed, missing=0.5) for seed in range(REPLICAS)]
     replicas = [small.objective("factored", dataset, seed) for seed in range(REPLICAS)]
     together(replicas, splits, seeds=[3, 4])
@@ -535,7 +535,7 @@ def test_different_pairs_are_refused(digits, splits) -> None:
 
 
 def test_splits_of_different_data_are_refused(digits, splits) -> None:
-    other = Dataset("other", digits.x.flip(1), digits.y, 10, digits.test, 100)
+    other = Dataset("other", digits.x.flip(1), digits.y, digits.target, digits.test, 100)
     with pytest.raises(InputError, match="splits of one data set, got another in replica 1"):
         replicas = [small.objective("m2", digits) for _ in range(2)]
         together(replicas, [splits[0], other.split(labels=20)])

@@ -10,10 +10,9 @@ from pyro.nn import PyroModule
 
 from pyro_ssvae import guides, models, negative_elbo
 from pyro_ssvae.data import Dataset, from_arrays
-from pyro_ssvae.evaluation.evaluate import class_probabilities, elbo, elbo_parts, evaluate
+from pyro_ssvae.evaluation.evaluate import elbo, elbo_parts, evaluate, predictions
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.progress import Progress
-
 
 X, Y = torch.rand(9, 4), torch.eye(3).repeat(3, 1)
 
@@ -41,7 +40,7 @@ def test_elbo_of_many_rows_is_the_mean_over_chunks(monkeypatch) -> None:
     whole = elbo(model, guide, X, Y)
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CHUNK", 4)
     assert elbo(model, guide, X, Y) == pytest.approx(whole, rel=1e-6)
-    assert class_probabilities(guide, X).shape == (9, 3)
+    assert predictions(guide, small.classes(3), X).shape == (9, 3)
 
 
 def test_kl_of_y_is_that_of_the_classifier_and_the_uniform_prior(pair) -> None:
@@ -123,7 +122,8 @@ def test_a_reconstruction_that_does_not_depend_on_y_classifies_nothing(name, spl
 
 def test_data_of_a_single_class_are_evaluated() -> None:
     torch.manual_seed(0)
-    split = from_arrays(torch.rand(30, 4), torch.zeros(30, dtype=torch.long)).split(5)
+    y, test = torch.zeros(30, dtype=torch.long), torch.arange(6)
+    split = Dataset("one", torch.rand(30, 4), y, small.classes(1), test, validation=3).split(5)
     result = evaluate(*small.pair(4, 1), split)
     assert result["leakage"] is None and result["accuracy"] is not None
 
@@ -133,7 +133,7 @@ def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> No
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CLASSIFIED", 100)
     y = torch.arange(400) // 200
     images = torch.eye(2)[y]
-    split = Dataset("sorted", images, y, 2, torch.arange(400)[::2], validation=10).split(4)
+    split = Dataset("sorted", images, y, small.classes(2), torch.arange(400)[::2], validation=10).split(4)
     model = models.M2(2, 2, z_dim=1, hidden=())
     with torch.no_grad():  # every image is decoded as one of the first class
         for parameter in model.decoder.parameters():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models
 from pyro_ssvae.data import Split, from_arrays
-from pyro_ssvae.evaluation.evaluate import class_probabilities, evaluate
+from pyro_ssvae.evaluation.evaluate import evaluate, predictions
 from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
@@ -136,7 +136,7 @@ def m1(split: Split) -> Objective:
 
 def validation_probs(objective: Objective, split: Split) -> Tensor:
     with evaluating(objective):
-        return class_probabilities(objective.guide, split.part("validation")[0])
+        return predictions(objective.guide, split.target, split.part("validation")[0])
 
 
 def test_after_early_stopping_it_is_that_of_the_best_weights(digits_split) -> None:

@@ -114,7 +114,7 @@ def test_the_data_set_has_10_classes_of_28_by_28_images(tmp_path: Path) -> None:
     write(tmp_path)
     data = load("mnist", tmp_path)
     assert_read((data.x, data.y, data.test))
-    assert (data.name, data.classes, data.image_shape) == ("mnist", 10, (28, 28))
+    assert (data.name, len(data.target.names), data.image_shape) == ("mnist", 10, (28, 28))
     assert data.validation == 10_000
 
 

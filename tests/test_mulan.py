@@ -101,7 +101,7 @@ def test_the_labels_are_the_attributes_that_the_xml_file_names_in_the_arff_files
 
 
 def test_the_data_set_has_the_names_of_its_labels(root: Path) -> None:
-    assert load("emotions", root).class_names == tuple(LABELS)
+    assert load("emotions", root).target.names == tuple(LABELS)
 
 
 def test_a_question_mark_is_an_unknown_label(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_data_set_has_its_sizes_and_a_normal_likelihood(tmp_path: Path, name: 
     x = np.arange(n * d).reshape(n, d) % 7
     write(tmp_path, x, y, name=name, labels=[f"L{k}" for k in range(labels)])
     data = load(name, tmp_path)
-    assert (data.name, data.multilabel, data.sizes) == (name, True, (2,) * labels)
+    assert (data.name, data.target.exclusive, data.target.sizes) == (name, False, (2,) * labels)
     assert (tuple(data.x.shape), tuple(data.y.shape)) == ((n, d), (n, labels))
     assert (len(data.test), data.validation) == (-(-n // 5), round(n / 10))
     assert data.kind == "features"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 from torch import Tensor
 
@@ -25,7 +26,7 @@ def dataset(n: int = 400, **changes: Any) -> Dataset:
         "name": "toy",
         "x": torch.arange(6.0 * n).reshape(n, 6),
         "y": torch.stack([i % 2, i // 2 % 3 - 1, i // 6 % 2], dim=1),
-        "classes": 2,
+        "target": small.several(3),
         "test": torch.arange(0, n, 5),
         "validation": 40,
     }
@@ -46,16 +47,17 @@ def plain(y: Tensor) -> list[list[float]]:
 
 
 def test_a_data_set_has_a_block_of_two_for_each_of_several_labels_and_one_for_classes() -> None:
-    several, single = dataset(), dataset(y=torch.arange(400) % 7, classes=7)
-    assert (several.multilabel, several.sizes, several.classes) == (True, (2, 2, 2), 2)
-    assert (single.multilabel, single.sizes, single.classes) == (False, (7,), 7)
+    several = dataset().target
+    single = dataset(y=torch.arange(400) % 7, target=small.classes(7)).target
+    assert (several.exclusive, several.sizes, several.width) == (False, (2, 2, 2), 6)
+    assert (single.exclusive, single.sizes, single.width) == (True, (7,), 7)
 
 
 @pytest.mark.parametrize(("label", "came"), [(-2, "-2 to 1"), (2, "-1 to 2")])
 def test_a_label_that_is_neither_0_nor_1_nor_unknown_is_refused(label: int, came: str) -> None:
     y = dataset().y
     y[7, 1] = label
-    with pytest.raises(InputError, match=rf"toy: expected labels in -1\.\.1, got .* {came}$"):
+    with pytest.raises(InputError, match=rf"toy: expected labels in 0\.\.1, or -1 .*, got .* {came}$"):
         dataset(y=y)
 
 
@@ -73,13 +75,13 @@ def test_labels_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 def test_arrays_of_labels_become_a_multi_label_data_set() -> None:
     y = np.array([[0, 1, -1, 1], [1, 1, 0, -1]] * 50, dtype=np.int8)
     data = from_arrays(np.random.default_rng(0).random((100, 6)), y, name="mine")
-    assert (data.sizes, data.classes, data.y.dtype) == ((2,) * 4, 2, torch.int64)
+    assert (data.target.sizes, data.y.dtype) == ((2,) * 4, torch.int64)
     assert np.array_equal(data.y.numpy(), y)
     assert (len(data.test.unique()), data.validation) == (20, 10)
 
 
 def test_arrays_of_other_labels_are_refused() -> None:
-    with pytest.raises(InputError, match=r"mine: expected labels in -1\.\.1, got labels from 0 to"):
+    with pytest.raises(InputError, match=r"mine: expected labels in two dimensions as 1 .*, got 2 at"):
         from_arrays(np.zeros((100, 6)), np.arange(400).reshape(100, 4), name="mine")
 
 

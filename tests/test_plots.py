@@ -16,7 +16,9 @@ from pyro_ssvae import Objective, data
 from pyro_ssvae.data import Split
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.labels import OneHots
 from pyro_ssvae.report import plots
+from pyro_ssvae.targets import Classes
 
 HISTORY = [
     {"epoch": e, "updates": 12 * e, "seconds": 0.5, "loss": 9.0 / e, "labelled": 5.0 / e,
@@ -206,12 +208,12 @@ def test_samples_in_a_column_are_those_drawn_with_its_class(
 
 def test_figures_call_classes_by_their_names(digits_split: Split, moons_split: Split) -> None:
     names = [f"class-{c}" for c in "abcdefghij"]
-    on_digits = replace(digits_split, dataset=replace(digits_split.dataset, class_names=names))
+    on_digits = replace(digits_split, dataset=replace(digits_split.dataset, target=Classes(tuple(names))))
     drawn = plots.figures(build("m2", on_digits), on_digits, HISTORY)
     assert titles(drawn["samples"]) == names
     assert titles(drawn["analogies"]) == ["x", *names]
     assert list(points(drawn["latent"].axes[0])) == names
-    on_moons = replace(moons_split, dataset=replace(moons_split.dataset, class_names=names[:2]))
+    on_moons = replace(moons_split, dataset=replace(moons_split.dataset, target=Classes(tuple(names[:2]))))
     drawn = plots.figures(build("m2", on_moons), on_moons, HISTORY)
     assert list(points(drawn["samples"].axes[0])) == ["data", "y = class-a", "y = class-b"]
 
@@ -268,7 +270,7 @@ def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
 def test_the_latent_scatter_shows_the_posterior_means_by_true_class(digits_split: Split) -> None:
     guide = build("vae", digits_split).guide
     x, y = digits_split.part("test")
-    (axes,) = plots.latent(guide, x, y).axes
+    (axes,) = plots.latent(guide, x, y, digits_split.target).axes
     z = query.posterior_mean(guide, x)
     shown = points(axes)
     assert list(shown) == [*"0123456789"]
@@ -282,7 +284,7 @@ def test_more_than_two_latent_dimensions_are_shown_by_their_principal_components
 ) -> None:
     guide = build("vae", digits_split, z_dim=5).guide
     x, y = digits_split.part("test")
-    (axes,) = plots.latent(guide, x, y).axes
+    (axes,) = plots.latent(guide, x, y, digits_split.target).axes
     shown = np.concatenate(list(points(axes).values()))
     z = query.posterior_mean(guide, x).double().numpy()
     variances = np.sort(np.linalg.eigvalsh(np.cov(z.T)))[::-1]
@@ -293,7 +295,7 @@ def test_more_than_two_latent_dimensions_are_shown_by_their_principal_components
 def test_one_latent_dimension_is_shown_by_a_histogram_for_each_class(digits_split: Split) -> None:
     guide = build("vae", digits_split, z_dim=1).guide
     x, y = digits_split.part("test")
-    (axes,) = plots.latent(guide, x, y).axes
+    (axes,) = plots.latent(guide, x, y, digits_split.target).axes
     counted = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
     assert counted == y.sum(0).tolist()
 
@@ -322,7 +324,7 @@ def test_with_several_labels_latent_points_are_told_apart_by_the_number_present(
     assert present[5, 1]
     present[5, 1] = False
     number = present.sum(1).numpy()
-    (axes,) = plots.latent(guide, x, y.flatten(1), (2, 2, 2)).axes
+    (axes,) = plots.latent(guide, x, y.flatten(1), small.several(3)).axes
     assert "by number of labels" in axes.get_title()
     if z_dim == 1:
         counted = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
@@ -336,9 +338,7 @@ def test_with_several_labels_latent_points_are_told_apart_by_the_number_present(
 def test_the_classes_given_to_a_guide_are_the_likeliest_of_each_block() -> None:
     class Guide:
         def classify(self, x: torch.Tensor) -> Any:
-            return torch.distributions.OneHotCategorical(probs=PROBS.unflatten(1, (2, 2)))
+            return OneHots(PROBS.log(), (2, 2))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "class_probabilities", lambda guide, x: PROBS)
-        y = plots._likeliest(Guide(), torch.zeros(3, 4), (2, 2))
+    y = plots._likeliest(Guide(), torch.zeros(3, 4), small.several(2))
     assert y is not None and y.tolist() == [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0]]

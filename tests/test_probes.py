@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pyro
 import pytest
+import small
 import torch
 from by_hand import bias_of, weight_of
 from pyro import distributions as dist
@@ -307,7 +308,7 @@ def sorted_data(classes: int) -> Dataset:
     """600 one-hot images, class after class; 60 of them, of every class, for testing."""
     y = torch.arange(600) * classes // 600
     x = torch.nn.functional.one_hot(y, 3).float()
-    return Dataset("sorted", x, y, classes, torch.arange(600)[::10], validation=10)
+    return Dataset("sorted", x, y, small.classes(classes), torch.arange(600)[::10], validation=10)
 
 
 def test_the_probe_learns_from_all_classes_of_sorted_data(monkeypatch) -> None:

@@ -7,7 +7,6 @@ from pyro_ssvae import guides, models
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluation_mode
 
-
 X, Y = torch.full((3, 4), 0.5), torch.eye(3)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small
 import torch
 
 from pyro_ssvae import data
@@ -126,7 +127,8 @@ def dataset(kind: str) -> Dataset:
     """Data of four images, of four points in the plane, of a table, or of several labels."""
     y = torch.zeros(4, 3) if kind == "labels" else torch.zeros(4)
     return Dataset(
-        name=kind, x=torch.zeros(4, 2 if kind == "points" else 4), y=y.long(), classes=2,
+        name=kind, x=torch.zeros(4, 2 if kind == "points" else 4), y=y.long(),
+        target=small.several(3) if kind == "labels" else small.classes(2),
         test=torch.tensor([0]), validation=1, image_shape=(2, 2) if kind == "images" else None,
     )
 

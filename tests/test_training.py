@@ -36,7 +36,6 @@ from pyro_ssvae.training.noise import noise_seed
 from pyro_ssvae.training.place import Place
 from pyro_ssvae.training.schedule import learning_rate
 
-
 m2 = partial(small.m2, 64, 10)
 
 

@@ -33,7 +33,7 @@ def test_model_and_guide_share_no_key_of_the_parameter_store(name) -> None:
     elbo = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
     with pyro.get_param_store().scope():
         svi = SVI(objective.model, objective.guide, pyro.optim.Adam({}), elbo)
-        svi.step(dataset.x[:2], torch.eye(dataset.classes)[dataset.y[:2]])
+        svi.step(dataset.x[:2], torch.eye(dataset.target.width)[dataset.y[:2]])
         svi.step(dataset.x[:2])
         # A classifier that model and guide share has two keys and one tensor.
         stored = {value.data_ptr() for value in pyro.get_param_store().values()}

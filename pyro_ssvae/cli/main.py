@@ -6,13 +6,14 @@ and misspelt options come at once.
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,6 +22,10 @@ from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, one
 from pyro_ssvae.experiments.plan import DEFAULTS
 from pyro_ssvae.recipes import KIND_OF
 from pyro_ssvae.system.signals import Interrupted, Signals
+
+if TYPE_CHECKING:
+    from pyro_ssvae.data import Dataset, Drawing
+    from pyro_ssvae.data.draws import Labels
 
 Command = Callable[..., Any]
 
@@ -92,7 +97,10 @@ def main() -> None:
 
 _data = click.option(
     "--data", "data_name", default="digits", show_default=True,
-    help="Data set: " + ", ".join(KIND_OF) + ".",
+    help="Data set: " + ", ".join(KIND_OF) + "; or a file of your own, FILE.npz or FILE.csv.",
+)
+_target = click.option(
+    "--target", default=None, metavar="COLUMN", help="Column of labels in FILE.csv.",
 )
 _data_root = click.option(
     "--data-root", type=click.Path(), default=None,
@@ -116,10 +124,21 @@ def list_(model: str | None, data_name: str) -> None:
 def _data_options(command: Command) -> Command:
     for option in reversed((
         _data,
+        _target,
         _data_root,
-        click.option("--labels", default=50, show_default=True, help="Labelled examples, in all."),
+        click.option("--only", default=None, metavar="CLASS,...",
+                     help="Classes to tell apart; examples of others stay, unlabelled."),
+        click.option("--labels", default=None, metavar="NUMBER",
+                     help="Labelled examples: a number in all, all, or CLASS=NUMBER,...; default"
+                          " 50, or all where some labels are unknown."),
+        click.option("--draw", default="balanced", show_default=True,
+                     help="How labels are divided among the classes: balanced or stratified."),
+        click.option("--unlabelled", default=None, metavar="NUMBER",
+                     help="Unlabelled examples: a number in all, or CLASS=NUMBER,...; default all."),
+        click.option("--foreign", type=float, default=None,
+                     help="Share of the unlabelled examples that are of no class of --only."),
         click.option("--missing", default=0.0, show_default=True,
-                     help="Share of their labels that is hidden, of multi-label data."),
+                     help="Share of several labels an example that is hidden."),
     )):
         command = option(command)
     return command
@@ -152,6 +171,36 @@ def _training_options(command: Command) -> Command:
     return command
 
 
+def _given_data(
+    data_name: str, data_root: str | None, target: str | None, only: str | None,
+    labels: str | None, draw: str, unlabelled: str | None, foreign: float | None, missing: float,
+) -> tuple[Dataset, Labels, Drawing]:
+    """The data of a command, how many labels are kept, and how they are drawn."""
+    from pyro_ssvae import data
+    from pyro_ssvae.cli import values
+    from pyro_ssvae.system.progress import say
+
+    dataset = data.load(data_name, data_root, target=target)
+    if only is not None:
+        dataset = dataset.only(*only.split(","))
+    if data.files.is_file(data_name):
+        say(str(dataset))
+    if labels is None:
+        number: Labels = 50 if dataset.fully_known else "all"
+    else:
+        number = values.labels(labels)
+    rest = None if unlabelled is None else values.labels(unlabelled)
+    drawing: Any = {"draw": draw, "unlabelled": None if rest == "all" else rest,
+                    "foreign": foreign, "missing": missing}
+    return dataset, number, drawing
+
+
+def _of_data(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those arguments of a command that say what the data are, taken out of them."""
+    names = inspect.signature(_given_data).parameters
+    return {name: arguments.pop(name) for name in names}
+
+
 @main.command()
 @click.argument("model")
 @_data_options
@@ -159,22 +208,22 @@ def _training_options(command: Command) -> Command:
 @click.option("--split-seed", type=int, default=None, help="Of the split; default --seed.")
 @_training_options
 def train(
-    model: str, data_name: str, data_root: str | None, labels: int, missing: float,
-    split_seed: int | None, settings: tuple[str, ...], out: str, **plan: Any,
+    model: str, split_seed: int | None, settings: tuple[str, ...], out: str, **plan: Any
 ) -> None:
     """Train MODEL and write metrics, history, split, checkpoint and figures.
 
     MODEL is one of `list`, or a pair of your own by its place, such as mypackage.module:Mine.
     """
-    from pyro_ssvae import data, pair
+    from pyro_ssvae import pair
     from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import runs
     from pyro_ssvae.system.progress import say
 
-    which = pair(model)
+    which, given = pair(model), _of_data(plan)
     options = values.of_pair(settings, which.known)
     drawn = plan["seed"] if split_seed is None else split_seed
-    split = data.load(data_name, data_root).split(labels, seed=drawn, missing=missing)
+    dataset, labels, drawing = _given_data(**given)
+    split = dataset.split(labels, seed=drawn, **drawing)
     with enough_memory(**options):
         metrics = runs.train(which, split, out, options=options, progress=True, log=say, **plan)
     _print_metrics(metrics["test"])
@@ -183,13 +232,20 @@ def train(
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path())
+@click.option("--data", "data_name", default=None,
+              help="File of your own that it was trained on, FILE.npz or FILE.csv.")
+@_target
 @_data_root
 @_device
-def evaluate(folder: str, data_root: str | None, device: str) -> None:
+def evaluate(
+    folder: str, data_name: str | None, target: str | None, data_root: str | None, device: str
+) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
+    from pyro_ssvae import data
     from pyro_ssvae.experiments import runs
 
-    run = runs.load(folder, root=data_root, device=device)
+    dataset = None if data_name is None else data.load(data_name, data_root, target=target)
+    run = runs.load(folder, dataset=dataset, root=data_root, device=device)
     _print_metrics(runs.test_metrics(run, progress=True))
 
 
@@ -205,23 +261,23 @@ def _print_metrics(metrics: dict[str, float | None]) -> None:
 @click.option("--seeds", default=5, show_default=True, help="Number of splits.")
 @_training_options
 def compare(
-    models: tuple[str, ...], data_name: str, data_root: str | None, settings: tuple[str, ...],
-    out: str, **arguments: Any,
+    models: tuple[str, ...], settings: tuple[str, ...], out: str, **arguments: Any
 ) -> None:
     """Train MODELS on the same splits; write a table and a report with figures.
 
     An option of one model is set by --set MODEL.NAME=VALUE.
     """
-    from pyro_ssvae import data, pair
+    from pyro_ssvae import pair
     from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import compare as comparison
     from pyro_ssvae.system.progress import say
 
     pairs = [pair(model) for model in models]
     options = values.of_comparison(settings, pairs)
-    dataset = data.load(data_name, data_root)
+    dataset, labels, drawing = _given_data(**_of_data(arguments))
     result = comparison.compare(
-        pairs, dataset, out, options=options, log=say, progress=True, **arguments
+        pairs, dataset, out, labels=labels, drawing=drawing, options=options, log=say,
+        progress=True, **arguments,
     )
     click.echo("\n" + result.table)
     click.echo(f"The report is {result.report.resolve()}")

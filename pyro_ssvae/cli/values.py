@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError, one_of, unknown
+from pyro_ssvae.experiments.options import choices, readable
 
 if TYPE_CHECKING:
     from pyro_ssvae.experiments.options import Option
@@ -53,6 +54,29 @@ def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, A
     return result
 
 
+def labels(text: str) -> int | dict[str, int] | Literal["all"]:
+    """Numbers of labels: ``50``, ``all``, or a number for each class, ``cat=5,dog=20``.
+
+    Raises:
+        InputError: If the text is none of these.
+    """
+    if text == "all":
+        return "all"
+    try:
+        if "=" not in text:
+            return int(text)
+        pairs = [part.rpartition("=") for part in text.split(",")]
+        result = {name: int(number) for name, _, number in pairs}
+    except ValueError:
+        result = {}
+    if "" in result or len(result) != text.count(",") + 1:
+        raise InputError(
+            "expected a number of examples, all, or a number for each class such as cat=5,dog=20,"
+            f" got {text!r}"
+        )
+    return result
+
+
 def shown(value: Any) -> str:
     """A value of an option as :func:`of_pair` reads it."""
     if isinstance(value, tuple):
@@ -85,8 +109,8 @@ def _read(name: str, text: str, known: Mapping[str, Option], what: str = "option
     if name not in known:
         raise unknown(what, name, [key for key, option in known.items() if option.textual])
     kind = known[name].type
-    if get_origin(kind) is Literal:
-        one_of(name, text, get_args(kind))
+    if texts := choices(kind):
+        one_of(name, text, texts)
     try:
         return _value(text, kind)
     except ValueError:
@@ -114,7 +138,7 @@ def _value(text: str, kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         if text.lower() == "none" and type(None) in args:
             return None
-        return _value(text, next(arg for arg in args if arg is not type(None)))
+        return _value(text, next(arg for arg in args if readable(arg)))
     if origin is tuple:
         return tuple(_value(part, args[0]) for part in text.split(",") if part)
     if kind is bool:

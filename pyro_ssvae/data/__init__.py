@@ -4,10 +4,11 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.batches import batches, steps_per_epoch
 from pyro_ssvae.data.dataset import Dataset, long_tail
+from pyro_ssvae.data.draws import Drawing
 from pyro_ssvae.data.sources import SOURCES, load
 from pyro_ssvae.data.split import PARTS, Split
 
 __all__ = [
-    "PARTS", "SOURCES", "Batch", "Dataset", "Split", "batches", "from_arrays", "load", "long_tail",
+    "PARTS", "SOURCES", "Batch", "Dataset", "Drawing", "Split", "batches", "from_arrays", "load", "long_tail",
     "steps_per_epoch",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
@@ -29,30 +29,13 @@ SOURCE = "they are those of archive.ics.uci.edu/dataset/2/adult, also in the pac
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Columns by name, numbers or texts; NaN and None are gaps."""
-
-    values: dict[str, Array]
-
-    @property
-    def columns(self) -> list[str]:
-        return list(self.values)
-
-    def __getitem__(self, name: str) -> Array:
-        return self.values[name]
-
-    def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
-
-
 def load(name: str, root: Path | None = None) -> Dataset:
     """The 48,842 people, of whom the test file's 16,281 are for testing."""
     train, test = read_adult(root)
     return from_arrays(*train, test=test, name=name, kind=KIND_OF[name])
 
 
-def read_adult(root: str | Path | None = None) -> list[tuple[Frame, Array]]:
+def read_adult(root: str | Path | None = None) -> list[tuple[pandas.DataFrame, Array]]:
     """The training and the test examples of Kohavi (1996), as the files have them.
 
     The two files are looked for in ``root/adult`` and in ``root`` itself.
@@ -67,7 +50,7 @@ def read_adult(root: str | Path | None = None) -> list[tuple[Frame, Array]]:
     return [_read(folder / name, number) for name, number in EXAMPLES.items()]
 
 
-def _read(path: Path, number: int) -> tuple[Frame, Array]:
+def _read(path: Path, number: int) -> tuple[pandas.DataFrame, Array]:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
@@ -85,7 +68,7 @@ def _read(path: Path, number: int) -> tuple[Frame, Array]:
         name: _numbers(path, name, column) if name in NUMBERS else _texts(column)
         for name, column in zip(COLUMNS, columns)
     }
-    return Frame(values), np.array(classes)
+    return pandas.DataFrame(values), np.array(classes)
 
 
 def _row(path: Path, place: int, line: str) -> list[str]:

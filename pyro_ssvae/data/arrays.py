@@ -46,7 +46,8 @@ def from_arrays(
             validation.
         image_shape: The (height, width) of images, for the figures.
         kind: The kind of data that they are like, whose options pairs are built with unless told
-            otherwise: ``"digits"``, ``"mnist"``, ``"plane"`` or ``"features"``.
+            otherwise: ``"digits"``, ``"mnist"``, ``"plane"``, ``"features"`` or ``"frame"``,
+            that of data frames unless another is given.
         target: What y are, ``"classes"``, ``"labels"``, ``"number"`` or ``"sets"``. None has the
             values decide.
         classes: The values of y to tell apart, in their order. Examples of other values are
@@ -61,7 +62,7 @@ def from_arrays(
     try:
         if given is not None and len(given) != 2:
             raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
-        examples, columns, notes = as_examples(x, *given[:1] if given else ())
+        examples = as_examples(x, *given[:1] if given else ())
         what, labels = read(y, target, classes, class_names)
         _same_length(x, y)
         number = len(labels)
@@ -76,16 +77,17 @@ def from_arrays(
             index = _test(test, known, what.classes(labels[:number]))
         return Dataset(
             name=name,
-            x=examples,
+            x=examples.x,
             y=labels,
             target=what,
             test=torch.from_numpy(np.sort(index)),
             validation=round(validation * int(known.sum())),
             image_shape=image_shape,
-            columns=columns,
+            columns=examples.columns,
+            divisor=examples.divisor,
             foreign=foreign,
-            kind=kind,
-            notes=tuple(notes),
+            kind=kind or ("" if examples.columns is None else "frame"),
+            notes=examples.notes,
         )
     except InputError as error:
         text = str(error)

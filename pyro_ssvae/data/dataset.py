@@ -6,11 +6,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyro_ssvae.data import draws, indices
+from pyro_ssvae.data.examples import Examples, further
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.split import Split
 from pyro_ssvae.errors import InputError, one_of, unknown
@@ -34,6 +36,7 @@ class Dataset:
             image.
         columns: What the columns of x are, where they are of several types or have gaps. None
             where all are numbers of one kind.
+        divisor: The number that whole numbers of the input were divided by.
         foreign: The indices of examples of no class of the target, (F,) int64, which are never
             labelled, and in no part of a split but the unlabelled one. None where there are none.
         kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
@@ -53,6 +56,7 @@ class Dataset:
     validation: int
     image_shape: tuple[int, int] | None = None
     columns: Columns | None = None
+    divisor: int = 1
     foreign: Tensor | None = None
     kind: str = ""
     notes: tuple[str, ...] = ()
@@ -111,12 +115,25 @@ class Dataset:
         """Whether every x lies in [0, 1]."""
         return len(self.x) == 0 or bool(self.x.min() >= 0 and self.x.max() <= 1)
 
+    @cached_property
+    def fully_known(self) -> bool:
+        """Whether every example has a known label."""
+        return bool(self.target.known(self.y).all())
+
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
         moved = copy.copy(self)  # not replace(): what was checked once is not checked again
         for name in ("x", "y", "test"):
             object.__setattr__(moved, name, getattr(self, name).to(device))
         return moved
+
+    def encoded(self, x: Any) -> Tensor:
+        """Further examples (n, D) as those of the data set: an array (n, D), or a frame.
+
+        Raises:
+            InputError: If they are of another form, or have other columns.
+        """
+        return further(x, Examples(self.x, self.columns, self.divisor))
 
     def only(self, *classes: str) -> Dataset:
         """The data with these classes alone to tell apart; examples of all others are foreign.
@@ -147,7 +164,7 @@ class Dataset:
 
     def split(
         self,
-        labels: int | Mapping[str, int] | None = None,
+        labels: draws.Labels | None = None,
         validation: int | None = None,
         seed: int = 0,
         *,
@@ -165,8 +182,8 @@ class Dataset:
 
         Args:
             labels: The number of examples that keep their label; or a number for each class by its
-                name, 0 for those that are not named. None stands for 100 where all labels are
-                known, and otherwise for all that are known, but for those of validation.
+                name, 0 for those that are not named; or ``"all"`` that are known, but for those of
+                validation. None stands for 100 where all labels are known, else for ``"all"``.
             validation: The number of examples set aside for validation. None takes the data set's
                 default.
             seed: The seed of the draw. The test part is the same for every seed.
@@ -189,8 +206,7 @@ class Dataset:
         if validation is None:
             validation = self.validation
         if labels is None:
-            known = self.target.known(self.y)
-            labels = 100 if bool(known.all()) else "all"
+            labels = 100 if self.fully_known else "all"
         wanted = draws.Wanted(labels, validation, draw, unlabelled, foreign, missing)
         try:
             parts = draws.drawn(

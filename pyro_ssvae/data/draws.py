@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 import numpy as np
 import torch
@@ -15,6 +15,17 @@ from pyro_ssvae.targets import SeveralLabels, Target
 Array = np.ndarray[Any, Any]
 Draw = Literal["balanced", "stratified"]
 Number = int | Mapping[str, int] | None
+Labels = int | Mapping[str, int] | Literal["all"]
+
+
+class Drawing(TypedDict, total=False):
+    """Arguments of :meth:`pyro_ssvae.data.Dataset.split` beside the labels and the seed."""
+
+    validation: int | None
+    draw: Draw
+    unlabelled: Number
+    foreign: float | None
+    missing: float
 
 
 class Wanted(NamedTuple):
@@ -29,7 +40,7 @@ class Wanted(NamedTuple):
         missing: The probability with which one of several labels is hidden.
     """
 
-    labels: int | Mapping[str, int] | Literal["all"]
+    labels: Labels
     validation: int
     draw: Draw
     unlabelled: Number

@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from pyro_ssvae.data import files
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
-from pyro_ssvae.errors import unknown
+from pyro_ssvae.errors import InputError, unknown
 
 # The module of each, whose ``load(name, root)`` makes it; some take seconds to import.
 SOURCES = {
@@ -17,8 +18,10 @@ SOURCES = {
 }
 
 
-def load(name: str, root: str | Path | None = None) -> Dataset:
-    """Load a data set by name.
+def load(
+    name: str, root: str | Path | None = None, *, target: str | None = None
+) -> Dataset:
+    """Load a data set by name, or from a file of one's own.
 
     Args:
         name: The name. Of images: ``"digits"`` (1,797 of 8 x 8 pixels, part of scikit-learn),
@@ -27,16 +30,22 @@ def load(name: str, root: str | Path | None = None) -> Dataset:
             the plane, in two classes: ``"moons"`` or ``"circles"``. Of columns of two types with
             gaps: ``"adult"`` (Kohavi 1996). With several labels an example, features scaled to
             [0, 1] one by one: ``"yeast"`` (Elisseeff and Weston 2001), ``"scene"`` (Boutell et al.
-            2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006).
+            2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006). Or
+            the path of a file, see :func:`pyro_ssvae.data.files.load`.
         root: The folder to find files in. None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
             home directory. MNIST is downloaded into it. The files of the other data sets have to be
             there, see :func:`pyro_ssvae.data.mulan.read_mulan`,
             :func:`pyro_ssvae.data.mediamill.read_mediamill`, :func:`pyro_ssvae.data.elpv.read_elpv`
             and :func:`pyro_ssvae.data.adult.read_adult`; digits and points need none.
+        target: The name of the column of labels in a file ``.csv``.
 
     Raises:
         InputError: if the name is unknown, or a file is missing, corrupt or truncated.
     """
+    if files.is_file(name):
+        return files.load(name, target)
+    if target is not None:
+        raise InputError(f"expected a target of a file of one's own alone, got {target!r} of {name!r}")
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
     folder = None if root is None else data_root(root)

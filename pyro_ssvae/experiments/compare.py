@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
-from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.data import Dataset, Drawing, Split
+from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive, unknown
 from pyro_ssvae.evaluation.references import REFERENCES, evaluate_reference
 from pyro_ssvae.evaluation.validation import check_support
@@ -56,9 +57,9 @@ def compare(
     dataset: Dataset,
     out: str | Path,
     *,
-    labels: int = 50,
+    labels: Labels = 50,
     seeds: int = 5,
-    missing: float = 0.0,
+    drawing: Drawing | None = None,
     options: Mapping[str, Any] | None = None,
     **plan: Unpack[Plan],
 ) -> Comparison:
@@ -69,11 +70,10 @@ def compare(
         dataset: The data.
         out: The folder for ``table.md``, ``table.csv``, ``runs.csv``, ``report.html`` and the
             folders of the runs, ``runs/NAME-seed-S``.
-        labels: The number of labelled examples in each split.
+        labels: The number of labelled examples in each split, as :meth:`Dataset.split` takes it.
         seeds: The number of splits. Seed s = 0, 1, ... draws the split, and what is random in
             training where the plan has no seed.
-        missing: The probability with which each label of the labelled examples is hidden, of
-            multi-label data.
+        drawing: The further arguments of :meth:`Dataset.split`.
         options: The values of options by name; each goes to every pair that takes it. Those for
             one pair are a mapping by its name: ``{"z_dim": 2, "m2": {"beta": 2.0}}``.
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`. To resume goes on with
@@ -94,7 +94,7 @@ def compare(
         raise InputError(f"expected seeds <= {MOST_SEEDS}, got {seeds}")
     with locked(out):
         folders.check_free(out, TABLE, RUNS, resume=whole["resume"], overwrite=whole["overwrite"])
-        splits = [dataset.split(labels, seed=seed, missing=missing) for seed in range(seeds)]
+        splits = [dataset.split(labels, seed=seed, **(drawing or {})) for seed in range(seeds)]
         jobs = [
             _Job(pair, split, run_folder(out, pair.name, split.seed), given[pair.name])
             for pair in pairs for split in splits

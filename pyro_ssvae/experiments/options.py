@@ -60,13 +60,26 @@ def plain(value: Any) -> bool:
 
 
 def readable(kind: Any) -> bool:
-    """Whether text can give a value of a type."""
+    """Whether text can give a value of a type: of several types, of one of them."""
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return all(arg is type(None) or readable(arg) for arg in args)
+        return any(readable(arg) for arg in args)
     if origin is tuple:
         return args[0] in (int, float)
     return origin is Literal or kind in (bool, int, float, str)
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """The texts that give a value of a type, where they are few; none of other types."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return args
+    if origin not in (Union, types.UnionType):
+        return ()
+    parts = [choices(arg) for arg in args if readable(arg)]
+    if type(None) in args:
+        parts.append(("none",))
+    return sum(parts, ()) if all(parts) else ()
 
 
 def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:

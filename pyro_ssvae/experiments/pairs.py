@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import classifies, regresses
+from pyro_ssvae.contract import classifies
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
+from pyro_ssvae.experiments import suited
 from pyro_ssvae.experiments.options import (
     SIZES,
     Option,
@@ -23,6 +24,7 @@ from pyro_ssvae.experiments.options import (
 from pyro_ssvae.experiments.places import imported, is_place
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
+from pyro_ssvae.targets import ClassSets
 from pyro_ssvae.training.schedule import learning_rate
 
 
@@ -116,12 +118,16 @@ class Pair:
         """All names that a value can be given under."""
         return self.options | self.shared
 
-    def values(self, kind: str, within_unit: bool = True) -> dict[str, Any]:
+    def values(
+        self, kind: str, within_unit: bool = True, sets: bool = False
+    ) -> dict[str, Any]:
         """The values of all options on a kind of data, where none is given.
 
         Args:
             kind: The kind, one of :data:`pyro_ssvae.recipes.KINDS`.
             within_unit: Whether every x lies in [0, 1].
+            sets: Whether sets of classes are known of unlabelled examples, from which a classifier
+                alone learns too.
         """
         defaults = {
             name: option.default for name, option in self.options.items() if option.textual
@@ -136,6 +142,8 @@ class Pair:
             name: value for name, value in recipes.recipe(self._library_name, kind).items()
             if self.takes(name)
         }
+        if sets and usual.get("unlabelled") == 0:
+            del usual["unlabelled"]
         return layered({k: v for k, v in defaults.items() if plain(v)}, usual, self.recipe)
 
     def resolve(self, dataset: Dataset, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,8 +152,11 @@ class Pair:
         Raises:
             InputError: If one is given that the pair does not have.
         """
+        sets = isinstance(dataset.target, ClassSets)
         return layered(
-            self.values(dataset.kind, dataset.within_unit), self.checked(given)
+            self.values(dataset.kind, dataset.within_unit, sets),
+            suited.by_columns(self, dataset),
+            self.checked(given),
         )
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,34 +173,16 @@ class Pair:
             dataset: The data, of which the pair has the sizes.
             values: The values of options, as :meth:`resolve` gives them.
         """
-        self._check_target(dataset)
+        values = suited.values_on(self, dataset, values)
         sizes = {
             "x_dim": dataset.x.shape[1], "y_dim": dataset.target.width,
             "y_dims": dataset.target.sizes, "image_shape": dataset.image_shape,
         }
         with enough_memory(**values):
             model = _call(self.model, sizes | _of("model", values))
+            suited.check_columns(self, dataset, model)
             guide = _call(self.guide, {"model": model} | _of("guide", values))
         return _call(Objective, {"model": model, "guide": guide} | _of("objective", values))
-
-    def _check_target(self, dataset: Dataset) -> None:
-        target, takes = dataset.target, inspect.signature(self.model).parameters
-        number = not target.sizes
-        if number and ({"y_dim", "y_dims"} & set(takes) or classifies(self.guide)):
-            raise InputError(
-                f"{self.name} infers classes, got {dataset.name} whose labels are a real number;"
-                " use regression"
-            )
-        if regresses(self.guide) and not number:
-            raise InputError(
-                f"{self.name} infers a real number, got {dataset.name} with the labels"
-                f" {', '.join(target.names)}; use m2, or give target=\"number\""
-            )
-        if len(target.sizes) > 1 and "y_dim" in takes:
-            raise InputError(
-                f"{self.name} has one label an example, got {dataset.name} with"
-                f" {len(target.sizes)} labels; use factored"
-            )
 
     @property
     def _owners(self) -> dict[str, Callable[..., Any]]:

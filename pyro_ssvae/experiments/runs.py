@@ -12,7 +12,7 @@ import torch
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import InputError, named_folder
-from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
+from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier, predictions
 from pyro_ssvae.experiments import checkpoint, machine, recorded
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CHECKPOINT, FILES, METRICS, SPLIT
@@ -20,6 +20,7 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
@@ -45,6 +46,31 @@ class Run:
     record: Record
     objective: Objective
     split: Split
+
+    def predict(self, x: Any) -> list[Any]:
+        """The likeliest label of each of further examples, as the user calls it.
+
+        Args:
+            x: The examples: an array (n, D) or a frame, of the form that the data set was made of.
+
+        Returns:
+            The names of classes; of several labels the names of those present; or real numbers.
+
+        Raises:
+            InputError: If x is of another form, or the pair predicts no label.
+        """
+        return self.split.target.named(self.predicted(x))
+
+    def predicted(self, x: Any) -> torch.Tensor:
+        """What q(y | x) says of further examples, (n, P): the probabilities of classes (n, K).
+
+        Of several labels those of absence and presence of each, (n, 2 L); of a real number the mean
+        and the standard deviation, standardised, (n, 2). Arguments and errors as of
+        :meth:`predict`.
+        """
+        examples = self.split.dataset.encoded(x).to(self.split.dataset.x)
+        with evaluating(self.objective):
+            return predictions(self.objective.guide, self.split.target, examples)
 
 
 def train(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae.inference.elbo import SiteTerm, TraceEnumKL_ELBO
 from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.labels import Restricted
 
 KL = Literal["analytic", "sampled"]
 
@@ -22,13 +23,18 @@ def elbo_terms(
     y: Tensor | None = None,
     *,
     kl: KL = "analytic",
+    possible: Tensor | None = None,
 ) -> dict[str, SiteTerm]:
     """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
 
-    Discrete sites marked for enumeration are summed over exactly, the others sampled once.
+    With ``possible`` (N, K), 1 where an example may be of a class, the bound is one on
+    log p(x, y in the set). Discrete sites marked for enumeration are summed over exactly, the others sampled once.
     ``kl`` as in :class:`Objective`.
     """
     elbo = TraceEnumKL_ELBO(max_plate_nesting=1, analytic=kl == "analytic")
+    if possible is not None:
+        model = Restricted(possible, guide=False)(model)
+        guide = Restricted(possible, guide=True)(guide)
     with private_params():
         terms = elbo.terms(model, guide, x, y)
     return {name: replace(term, value=term.value / len(x)) for name, term in terms.items()}

@@ -125,7 +125,7 @@ class Objective(nn.Module):
 
         Args:
             batch: The labelled images (L, D) with one-hot labels (L, K), and unlabelled images (U,
-                D).
+                D), with the sets of classes (U, K) that theirs are known to be in, if any.
             epoch: The epochs done so far, a fraction within one, a number or a scalar tensor. It
                 drives warm-up and schedules.
 
@@ -139,7 +139,7 @@ class Objective(nn.Module):
         if self.counts("labelled"):
             losses["labelled"] = self.bound(batch.x, batch.y, epoch)
         if self.counts("unlabelled"):
-            losses["unlabelled"] = self.bound(batch.u, None, epoch)
+            losses["unlabelled"] = self.bound(batch.u, None, epoch, batch.possible)
         beside = {
             name: part for name, part in self.terms.items()
             if isinstance(part, Term) and self.counts(name)
@@ -149,10 +149,18 @@ class Objective(nn.Module):
         total = reduce(add, (self._weight(name, epoch) * loss for name, loss in losses.items()))
         return Loss(total, {name: loss.detach() for name, loss in losses.items()})
 
-    def bound(self, x: Tensor, y: Tensor | None = None, epoch: Scalar = math.inf) -> Tensor:
-        """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights."""
+    def bound(
+        self, x: Tensor, y: Tensor | None = None, epoch: Scalar = math.inf,
+        possible: Tensor | None = None,
+    ) -> Tensor:
+        """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights.
+
+        ``possible`` (N, K), where a y that is not given is known to be in a set, is 1 within it.
+        """
         asked = Bound(self.model, self.guide, x, y, epoch)
-        sites: Mapping[str, SiteTerm] = elbo_terms(self.model, self.guide, x, y, kl=self.kl)
+        sites: Mapping[str, SiteTerm] = elbo_terms(
+            self.model, self.guide, x, y, kl=self.kl, possible=possible
+        )
         for name, part in self._rewritings():
             sites = part(sites, asked, self.weights[name])
         beta = self.kl_weight(epoch)

@@ -15,7 +15,7 @@ from torch import Tensor
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference.elbo import SiteTerm
-from pyro_ssvae.labels import label_divergence
+from pyro_ssvae.labels import label_divergence, set_divergence
 
 Scalar = float | Tensor  # a captured graph takes numbers as scalar tensors
 Schedule = Callable[[Scalar], Scalar]
@@ -124,7 +124,8 @@ class Classification:
     """KL[p(y) || q(y | x)], a mean over the batch: the term of Kingma's eq. 9 that no bound has.
 
     q(y | x) is what ``guide.classify`` returns, p(y) the given label, smoothed if so asked; for a
-    label that is not smoothed this is -log q(y | x).
+    label that is not smoothed this is -log q(y | x). Where sets of classes are known of unlabelled
+    examples, the mean of -log q(y in the set | x) over these is added.
 
     Attributes:
         smoothing: The share of a given label that is spread evenly over all classes, in [0, 1).
@@ -137,8 +138,11 @@ class Classification:
             raise InputError(f"expected smoothing in [0, 1), got {self.smoothing}")
 
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
-        """The loss of a batch's labelled examples, a scalar."""
-        return label_divergence(guide.classify(batch.x), batch.y, self.smoothing).mean()
+        """The loss of a batch, a scalar."""
+        loss = label_divergence(guide.classify(batch.x), batch.y, self.smoothing).mean()
+        if batch.possible is None:
+            return loss
+        return loss + set_divergence(guide.classify(batch.u), batch.possible).mean()
 
 
 def evaluated(

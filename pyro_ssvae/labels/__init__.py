@@ -6,10 +6,11 @@ from pyro_ssvae.labels.inference import Inference, LabelInference
 from pyro_ssvae.labels.onehots import MAX_COMBINATIONS, OneHots
 from pyro_ssvae.labels.prior import LabelPrior
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
+from pyro_ssvae.labels.restricted import Restricted, set_divergence
 from pyro_ssvae.labels.top import TopClasses
 
 __all__ = [
     "MAX_COMBINATIONS", "ExpectedLogDirichlet", "Inference", "Label", "LabelInference",
-    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "TopClasses", "completed",
-    "label_divergence",
+    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "Restricted", "TopClasses", "completed",
+    "label_divergence", "set_divergence",
 ]

@@ -67,6 +67,11 @@ class OneHots(TorchDistribution):
             validate_args=False,
         )
 
+    def within(self, possible: Tensor) -> OneHots:
+        """The labels known to be in a set, renormalised: ``possible`` (..., S) is 0 outside it."""
+        least = torch.finfo(self.logits.dtype).min
+        return type(self)(torch.where(possible > 0, self.logits, least), self.sizes)
+
     def sample(self, sample_shape: Size = Size()) -> Tensor:
         blocks = [
             torch.distributions.OneHotCategorical(logits=block, validate_args=False)

@@ -43,6 +43,11 @@ class RelaxedOneHots(TorchDistribution):
     def expand(self, batch_shape: Size, _instance: Any = None) -> RelaxedOneHots:
         return type(self)(self.labels.expand(batch_shape), self.temperature, self.hard)
 
+    def within(self, possible: Tensor) -> RelaxedOneHots:
+        """The labels known to be in a set, see :meth:`OneHots.within`."""
+        labels = OneHots(self.logits, sizes_of(self.labels)).within(possible)
+        return type(self)(labels, self.temperature, self.hard)
+
     def rsample(self, sample_shape: Size = Size()) -> Tensor:
         logits = self.logits.expand(Size(sample_shape) + self.logits.shape)
         return torch.cat([

@@ -31,6 +31,7 @@ class TopClasses(TorchDistribution):
 
     def __init__(self, logits: Tensor, top: int, validate_args: bool | None = None) -> None:
         self.top = min(top, logits.shape[-1])
+        self.every = logits
         kept, self.classes = logits.topk(self.top, dim=-1)
         impossible = torch.full_like(logits, torch.finfo(logits.dtype).min)
         self.logits = impossible.scatter(-1, self.classes, kept.log_softmax(-1))
@@ -42,8 +43,13 @@ class TopClasses(TorchDistribution):
         return self.logits.exp()
 
     def expand(self, batch_shape: Size, _instance: Any = None) -> TopClasses:
-        logits = self.logits.expand(Size(batch_shape) + self.event_shape)
+        logits = self.every.expand(Size(batch_shape) + self.event_shape)
         return type(self)(logits, self.top, validate_args=False)
+
+    def within(self, possible: Tensor) -> TopClasses:
+        """The likeliest classes of those in a set: ``possible`` (..., K) is 0 outside it."""
+        least = torch.finfo(self.logits.dtype).min
+        return type(self)(torch.where(possible > 0, self.every, least), self.top)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:
         return dist.OneHotCategorical(logits=self.logits, validate_args=False).sample(sample_shape)

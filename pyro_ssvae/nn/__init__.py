@@ -1,6 +1,6 @@
 """Networks: bodies, heads that return Pyro distributions, flows, and what moves images."""
 
-from pyro_ssvae.nn.columns import Columns
+from pyro_ssvae.nn.columns import Column, Columns
 from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
 from pyro_ssvae.nn.flows import Flow, posterior
 from pyro_ssvae.nn.heads import (
@@ -12,15 +12,16 @@ from pyro_ssvae.nn.heads import (
     OneHots,
     Point,
     Tokens,
-    likelihood,
 )
 from pyro_ssvae.nn.images import ConvolutionalClassifier, Jitter
+from pyro_ssvae.nn.likelihoods import Likelihood, likelihood
+from pyro_ssvae.nn.mixed import Mixed, MixedColumns
 from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
 
 __all__ = [
-    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "Columns",
+    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "Column", "Columns",
     "ConvolutionalClassifier", "Flow",
-    "GreyBernoulli", "Jitter", "Layers", "Normal", "OneHots", "Point", "Tokens",
-    "likelihood", "posterior", "reverse_gradient", "standard_normal",
+    "GreyBernoulli", "Jitter", "Layers", "Likelihood", "Mixed", "MixedColumns", "Normal", "OneHots",
+    "Point", "Tokens", "likelihood", "posterior", "reverse_gradient", "standard_normal",
     "uniform_classes",
 ]

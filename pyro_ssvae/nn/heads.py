@@ -11,7 +11,7 @@ from torch.distributions import constraints
 from torch.nn import functional as F
 
 from pyro_ssvae import labels
-from pyro_ssvae.errors import InputError, positive, unknown
+from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.nn.mlp import MLP, Layers
 
 MIN_SCALE = 1e-5  # keeps a posterior that collapses on a point from dividing by zero
@@ -169,38 +169,3 @@ class Point(nn.Module):
     def forward(self, *inputs: Tensor) -> dist.Distribution:
         """The point mass in (..., out_dim), one event."""
         return dist.Delta(self.network(*inputs), event_dim=1)
-
-
-def likelihood(
-    name: str,
-    in_dims: int | Sequence[int],
-    hidden: Sequence[int],
-    out_dim: int,
-    sigma: float | None,
-    vocabulary: int | None = None,
-    **layers: Unpack[Layers],
-) -> nn.Module:
-    """The decoder network for a likelihood.
-
-    Args:
-        name: The name of the likelihood: ``"bernoulli"``, ``"normal"`` or ``"categorical"``.
-        in_dims: The size of each input, as for :class:`MLP`.
-        hidden: The sizes of the hidden layers.
-        out_dim: The number of dimensions of x.
-        sigma: The normal likelihood's fixed standard deviation: ``1 / sigma**2`` weighs the
-            reconstruction against the rest of the bound. With None the network gives one for
-            every dimension. Other likelihoods do not use it.
-        vocabulary: The number of a categorical likelihood's different tokens. Other likelihoods do
-            not use it.
-        layers: What the hidden layers are made of, as for :class:`MLP`.
-
-    Raises:
-        InputError: If there is no likelihood of this name.
-    """
-    if name == "bernoulli":
-        return Bernoulli(in_dims, hidden, out_dim, **layers)
-    if name == "normal":
-        return Normal(in_dims, hidden, out_dim, sigma, **layers)
-    if name == "categorical":
-        return Categorical(in_dims, hidden, out_dim, vocabulary, **layers)
-    raise unknown("likelihood", name, ("bernoulli", "normal", "categorical"))

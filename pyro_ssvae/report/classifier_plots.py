@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.report.drawing import PLAIN, SHOWN, color, label_names, plane_axes
+from pyro_ssvae.report.drawing import PLAIN, SHOWN, color, in_plane, label_names, plane_axes
 from pyro_ssvae.targets.metrics import accuracy, calibration, ece, macro_f1
 
 MISTAKES = 16  # images of mistakes
@@ -36,7 +36,7 @@ def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, 
         return result
     if dataset.image_shape is not None:
         result["mistakes"] = mistaken_images(probs, x, y, dataset.image_shape, names)
-    elif x.shape[1] == 2:
+    elif in_plane(dataset):
         result["mistakes"] = mistaken_points(probs, x, y, names)
     return result
 

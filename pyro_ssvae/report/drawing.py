@@ -26,6 +26,11 @@ def label_names(dataset: Dataset) -> list[str]:
     return [name.replace("$", r"\$") for name in dataset.target.names]
 
 
+def in_plane(dataset: Dataset) -> bool:
+    """Whether the examples are points in the plane."""
+    return dataset.columns is None and dataset.x.shape[1] == 2
+
+
 def epoch_axis(axes: Any, epochs: Sequence[int]) -> None:
     """Ticks at whole epochs only."""
     axes.set_xlabel("epoch")

@@ -26,6 +26,7 @@ from pyro_ssvae.report.drawing import (
     SHOWN,
     color,
     epoch_axis,
+    in_plane,
     label_names,
     plane_axes,
 )
@@ -57,7 +58,7 @@ def figures(
     with evaluating(objective):
         fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
-        if "x" in has and (shape or x.shape[1] == 2) and target.exclusive:
+        if "x" in has and (shape or in_plane(split.dataset)) and target.exclusive:
             result["samples"] = samples(model, split)
         if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)

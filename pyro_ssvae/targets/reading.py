@@ -102,8 +102,10 @@ def _array(y: Any) -> Array:
     return array
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN, or what pandas has for a missing one."""
+    # pandas' NA comes first: of it and itself, != is neither true nor false.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
 def _unknown(values: Array) -> Array:
@@ -115,7 +117,7 @@ def _unknown(values: Array) -> Array:
     if values.dtype.kind == "b":
         return np.zeros(len(values), dtype=bool)
     return np.array([
-        _is_missing(v) or v == "" or (isinstance(v, (int, np.integer)) and v == -1) for v in values
+        is_missing(v) or v == "" or (isinstance(v, (int, np.integer)) and v == -1) for v in values
     ], dtype=bool)
 
 
@@ -139,7 +141,7 @@ def _is_number(known: Array, classes: Sequence[Any] | None) -> bool:
 
 def _number(values: Array) -> tuple[Target, Tensor]:
     try:
-        numbers = np.array([np.nan if _is_missing(v) else v for v in values], dtype=np.float64)
+        numbers = np.array([np.nan if is_missing(v) else v for v in values], dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(f"expected real numbers as labels, got {values[0]!r:.60}") from None
     if np.isinf(numbers).any():
@@ -196,7 +198,7 @@ def _several(values: Array, names: Sequence[str] | None) -> tuple[Target, Tensor
         result[:] = values
     else:
         for place, value in np.ndenumerate(values):
-            mark = -1 if _is_missing(value) else marks.get(value)
+            mark = -1 if is_missing(value) else marks.get(value)
             if mark is None:
                 raise InputError(
                     "expected labels in two dimensions as 1 (present), 0 (absent) and -1 or NaN"

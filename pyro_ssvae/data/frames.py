@@ -1,0 +1,249 @@
+"""Data frames, whose columns may be of several types and have gaps, as vectors.
+
+A frame is whatever has ``columns``, which are names, and a column for each, ``frame[name]``: a data
+frame of pandas, which is not imported for it, or of another library. A column is
+
+- *of numbers*, in which None and NaN are gaps; 0 and 1 alone, or False and True, make it *binary*;
+- *of categories*, texts, in which None, NaN and an empty text are gaps. The levels are the texts
+  that there are, in alphabetical order, or those of a categorical column of pandas, in its own.
+
+Numbers are standardised by the mean and the standard deviation of those that are observed in the
+training frame. See :class:`pyro_ssvae.nn.Columns` for what x has where.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.nn import Column, Columns
+from pyro_ssvae.targets.reading import is_missing
+
+MAX_LEVELS = 1_000
+
+Array = np.ndarray[Any, Any]
+
+
+def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
+    """What one or two frames hold, the second below the first.
+
+    Args:
+        frames: The training frame, which says what the columns are; and a test frame, which must
+            have them too.
+
+    Returns:
+        x (N, D) float32; what its columns are; and lines that say what was left out.
+
+    Raises:
+        InputError: If a column has no or several types, infinite numbers, or too many levels, two
+            have the same name, no column is of use, or the test frame does not go with the other.
+    """
+    entries = [_entries(frames[0], name) for name in _names(frames[0])]
+    read = [_column(each) for each in entries]
+    kept = tuple(column for column in read if column is not None)
+    constant = [each.name for each, column in zip(entries, read) if column is None]
+    notes = [f"constant, left out: {', '.join(constant)}"] if constant else []
+    if not kept:
+        raise InputError(f"expected a frame with a column that varies, got {len(entries)} columns"
+                         " of which none does")
+    columns = Columns(kept)
+    for frame in frames[1:]:
+        known = {each.name for each in entries}
+        if further := [name for name in _names(frame) if name not in known]:
+            notes.append(f"in the test set alone, left out: {', '.join(further)}")
+    return torch.cat([encode(columns, frame) for frame in frames]), columns, notes
+
+
+def encode(columns: Columns, frame: Any) -> Tensor:
+    """The vectors (N, D) float32 of a frame's rows, in terms of the columns of a training frame.
+
+    Columns of the frame that are none of these are left out.
+
+    Raises:
+        InputError: If a column is missing, or has entries of another type or an unknown level.
+    """
+    names = _names(frame)
+    missing = [column.name for column in columns.columns if column.name not in names]
+    if missing:
+        raise InputError(
+            f"expected the columns of the training data, got a frame without {', '.join(missing)}"
+        )
+    entries = [_entries(frame, column.name) for column in columns.columns]
+    values = [_encoded(column, each) for column, each in zip(columns.columns, entries)]
+    marks = [each.observed[:, None] for each in entries]
+    return torch.from_numpy(np.concatenate([*values, *marks], axis=1, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """A column as it came: its name, its entries (N,), and the levels that it declares, if any."""
+
+    name: str
+    values: Array
+    levels: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def observed(self) -> Array:
+        """Which entries are there, (N,) bool."""
+        if self.values.dtype.kind == "f":
+            return ~np.isnan(self.values)
+        if self.values.dtype.kind != "O":
+            return np.ones(len(self.values), dtype=bool)
+        gaps = [is_missing(value) or isinstance(value, str) and not value for value in self.values]
+        return ~np.array(gaps, dtype=bool)
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Whether entries are numbers; else they are categories."""
+        if self.levels is not None:
+            return False
+        if self.values.dtype.kind != "O":
+            return True
+        found: dict[bool, Any] = {}
+        for value in self.values[self.observed]:
+            if not isinstance(value, (str, Real, np.bool_)):
+                raise self.error("numbers or texts", f"{value!r:.60}, {type(value).__name__}")
+            found.setdefault(isinstance(value, str), value)
+        if len(found) > 1:
+            both = f"{found[False]!r} and {found[True]!r}"
+            raise self.error("numbers or texts, and not both", f"{both}; turn all into texts, or"
+                             " texts that are no numbers into gaps")
+        return False in found
+
+    @cached_property
+    def numbers(self) -> Array:
+        """The numbers (N,) float64, NaN where they are missing."""
+        result = np.full(len(self), np.nan)
+        try:
+            result[self.observed] = self.values[self.observed].astype(np.float64)
+        except OverflowError:
+            raise self.error("numbers of 64 bits", "larger ones") from None
+        infinite = np.isinf(result)
+        if infinite.any():
+            row = int(infinite.argmax())
+            raise self.error("finite numbers", f"{result[row]} in row {row}")
+        return result
+
+    @cached_property
+    def texts(self) -> list[str | None]:
+        """The texts, None where they are missing."""
+        return [_text(v) if there else None for v, there in zip(self.values, self.observed)]
+
+    def error(self, wanted: str, came: str) -> InputError:
+        return InputError(f"column {self.name!r}: expected {wanted}, got {came}")
+
+
+def _names(frame: Any) -> list[str]:
+    if not hasattr(frame, "columns"):
+        raise InputError(f"expected a data frame as the training data, got {frame!r:.60}")
+    names: dict[str, None] = {}
+    for name in map(str, frame.columns):
+        if name in names:
+            raise InputError(f"expected columns of different names, got {name!r} twice")
+        names[name] = None
+    return list(names)
+
+
+def _entries(frame: Any, name: str) -> _Entries:
+    column = frame[next(each for each in frame.columns if str(each) == name)]
+    levels = getattr(getattr(column, "dtype", None), "categories", None)  # of pandas' own type
+    values = np.asarray(column, dtype=None if levels is None else object)
+    if values.ndim != 1 or values.dtype.kind not in "biufOU":
+        raise InputError(
+            f"column {name!r}: expected numbers or texts, got {values.dtype} of shape"
+            f" {values.shape}; turn dates into numbers"
+        )
+    if values.dtype.kind == "U":
+        values = values.astype(object)
+    return _Entries(name, values, None if levels is None else tuple(map(_text, levels)))
+
+
+def _column(entries: _Entries) -> Column | None:
+    """What a column of the training frame is; None where all of its entries are the same."""
+    if not entries.observed.any():
+        raise entries.error("an entry that is no gap", f"none in {len(entries):,} rows; leave the"
+                            " column out")
+    if entries.numeric:
+        numbers = entries.numbers[entries.observed]
+        low, high = numbers.min(), numbers.max()
+        if low == high:
+            return None
+        if np.isin(numbers, (0, 1)).all():
+            return Column(entries.name, "binary")
+        return Column(entries.name, "number", (), *_moments(entries, numbers))
+    found = {text for text in entries.texts if text is not None}
+    if len(found) < 2:
+        return None
+    levels = sorted(found) if entries.levels is None else entries.levels
+    if len(levels) > MAX_LEVELS:
+        raise entries.error(
+            f"at most {MAX_LEVELS:,} levels of a category", f"{len(levels):,}; leave the column out"
+            " if it names the rows, or give its texts as numbers"
+        )
+    return Column(entries.name, "category", tuple(levels))
+
+
+def _moments(entries: _Entries, numbers: Array) -> tuple[float, float]:
+    """The mean and the standard deviation, the same on every machine."""
+    reach = float(np.abs(numbers).max())
+    if not 1e-150 < reach < 1e150:
+        raise entries.error("numbers between 1e-150 and 1e150 in size", f"{reach:.4g}")
+    loc = math.fsum(numbers) / len(numbers)
+    scale = math.sqrt(math.fsum((numbers - loc) ** 2) / len(numbers))
+    if not scale:
+        raise entries.error("numbers whose differences can be told", f"{numbers.min()} to {reach}")
+    return loc, scale
+
+
+def _encoded(column: Column, entries: _Entries) -> Array:
+    """The values (N, V) of a column, 0 where they are missing."""
+    there = entries.observed
+    if column.kind == "category":
+        return _one_hot(column, entries)
+    if there.any() and not entries.numeric:
+        came = entries.values[int(there.argmax())]
+        raise entries.error("numbers as in the training data", f"the category {came!r}")
+    numbers = np.where(there, entries.numbers, column.loc)
+    if column.kind == "binary" and (strange := there & ~np.isin(numbers, (0, 1))).any():
+        row = int(strange.argmax())
+        raise entries.error("0 or 1 as in the training data", f"{numbers[row]:g} in row {row}")
+    return ((numbers - column.loc) / column.scale)[:, None]
+
+
+def _one_hot(column: Column, entries: _Entries) -> Array:
+    place = {level: index for index, level in enumerate(column.levels)}
+    result = np.zeros((len(entries), len(place)))
+    for row, text in enumerate(entries.texts):
+        if text is None:
+            continue
+        if text not in place:
+            raise entries.error(
+                f"one of the training data's levels {_few(column.levels)}", f"{text!r} in row"
+                f" {row}; make it a gap, or name all levels in the training data, by"
+                " pandas.Categorical"
+            )
+        result[row, place[text]] = 1
+    return result
+
+
+def _text(value: Any) -> str:
+    """What a level is called; 1.0 as 1 is, for gaps turn whole numbers into others."""
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value) if whole else value)
+
+
+def _few(levels: Iterable[str]) -> str:
+    first = list(levels)
+    return ", ".join(first[:5]) + ", ..." * (len(first) > 5)

@@ -1,0 +1,79 @@
+"""Whether a pair suits the data that it is to be built on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pyro_ssvae.contract import classifies, regresses
+from pyro_ssvae.data import Dataset
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.programs import evaluating
+
+if TYPE_CHECKING:
+    from pyro_ssvae.experiments.pairs import Pair
+
+MIXED = "mixed"  # the likelihood of a data frame: the name that stands for its columns
+
+
+def by_columns(pair: Pair, dataset: Dataset) -> dict[str, Any]:
+    """The values that options have because the data are a frame, and not by their kind."""
+    frame = dataset.columns is not None
+    return {"likelihood": MIXED} if frame and "likelihood" in pair.options else {}
+
+
+def values_on(pair: Pair, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options, with the columns of a frame in place of their likelihood's name.
+
+    Raises:
+        InputError: If the pair infers other labels than the data have, the likelihood is not that
+            of a frame, or it is and the data are no frame.
+    """
+    _check_target(pair, dataset)
+    name = values.get("likelihood")
+    if name is None or (name == MIXED) == (dataset.columns is not None):
+        return {**values, **({"likelihood": dataset.columns} if name == MIXED else {})}
+    if name == MIXED:
+        raise InputError(
+            f'{pair.name}: expected likelihood="bernoulli" or "normal" for {dataset.name}, which is'
+            ' no data frame, got "mixed"'
+        )
+    raise InputError(
+        f'{pair.name}: expected likelihood="mixed" for {dataset.name}, a data frame, got'
+        f" {name!r:.40}"
+    )
+
+
+def check_columns(pair: Pair, dataset: Dataset, model: Any) -> None:
+    """Raise :class:`InputError` if the data are a frame and the model has another p(x | ...)."""
+    if dataset.columns is None or "likelihood" in pair.options:
+        return
+    with evaluating(model):
+        has = query.sites(model, dataset.x[:1].cpu())
+    if "x" in has:
+        raise InputError(
+            f"{pair.name} has no likelihood of columns of several types, got {dataset.name}, a data"
+            " frame; use a pair that has the option likelihood, such as m2"
+        )
+
+
+def _check_target(pair: Pair, dataset: Dataset) -> None:
+    target, takes = dataset.target, inspect.signature(pair.model).parameters
+    number = not target.sizes
+    if number and ({"y_dim", "y_dims"} & set(takes) or classifies(pair.guide)):
+        raise InputError(
+            f"{pair.name} infers classes, got {dataset.name} whose labels are a real number;"
+            " use regression"
+        )
+    if regresses(pair.guide) and not number:
+        raise InputError(
+            f"{pair.name} infers a real number, got {dataset.name} with the labels"
+            f" {', '.join(target.names)}; use m2, or give target=\"number\""
+        )
+    if len(target.sizes) > 1 and "y_dim" in takes:
+        raise InputError(
+            f"{pair.name} has one label an example, got {dataset.name} with"
+            f" {len(target.sizes)} labels; use factored"
+        )
