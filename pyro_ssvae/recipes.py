@@ -24,7 +24,8 @@ Values = Mapping[str, Any]
 # The kind of each data set that is known by name.
 KIND_OF: Mapping[str, str] = {
     "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane",
-    "yeast": "features", "scene": "features", "emotions": "features", "diabetes": "standardised",
+    "yeast": "features", "scene": "features", "emotions": "features",
+    "mediamill": "features", "elpv": "digits", "adult": "frame", "diabetes": "standardised",
 }
 
 KINDS: Mapping[str, Values] = {

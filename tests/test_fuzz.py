@@ -6,6 +6,7 @@ what came of them to ``soak.json``.
 
 from __future__ import annotations
 
+import bz2
 import fcntl
 import gzip
 import io
@@ -25,9 +26,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pyro_ssvae import InputError, data
-from pyro_ssvae.data import Dataset, Split, mnist, mulan
+from pyro_ssvae.data import Dataset, Split, adult, elpv, mediamill, mnist, mulan
 from pyro_ssvae.experiments import checkpoint, folder, machine, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
@@ -158,6 +160,70 @@ def emotions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", ["emotions.arff", "emotions.xml"])
 def test_mulan(name: str, emotions: Path) -> None:
     check(emotions / name, lambda path: data.load("emotions", emotions), mutations(emotions / name))
+
+
+@pytest.fixture
+def frames_of_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with mediamill's two files, of 6 and 3 examples, two features and two labels."""
+    sizes = {"mediamill-train.dump.bz2": 6, "mediamill-test.dump.bz2": 3}
+    for name, value in (("EXAMPLES", sizes), ("FEATURES", 2), ("LABELS", 2)):
+        monkeypatch.setattr(mediamill, name, value)
+    for name, number in sizes.items():
+        x = np.linspace(0, 1, 2 * number).reshape(number, 2)
+        y = np.arange(2 * number).reshape(number, 2) % 2
+        parts = b"".join(
+            b"S'%s'\ncnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n"
+            b"(I%d\nI2\ntcnumpy\ndtype\n(S'%s'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
+            b"S%s\ntbs" % (key, number, code, repr(array.tobytes())[1:].encode())
+            for key, code, array in ((b"y", b"i8", y), (b"X", b"f8", x))
+        )
+        (tmp_path / name).write_bytes(bz2.compress(b"(dp0\n" + parts + b"."))
+    return tmp_path
+
+
+def test_mediamill(frames_of_news: Path) -> None:
+    path = frames_of_news / "mediamill-train.dump.bz2"
+    check(path, lambda _: data.load("mediamill", frames_of_news), mutations(path))
+
+
+def test_pickle_of_mediamill(frames_of_news: Path) -> None:
+    """Faults in the pickle alone, with the checksums put right."""
+    path = frames_of_news / "mediamill-train.dump.bz2"
+    pickled = bz2.decompress(path.read_bytes())
+    check(
+        path, lambda _: data.load("mediamill", frames_of_news),
+        lambda rng: bz2.compress(mutated(pickled, rng)), "mediamill's pickle",
+    )
+
+
+@pytest.fixture
+def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a table of 4 solar cells and their images."""
+    monkeypatch.setattr(elpv, "CELLS", 4)
+    (tmp_path / "images").mkdir()
+    pixels = np.arange(90_000).reshape(300, 300) // 600
+    for number in range(4):
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"images/cell{number}.png")
+    rows = [f"images/cell{i}.png  {i % 2}.0  {('mono', 'poly')[i // 2]}" for i in range(4)]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "images/cell2.png"])
+def test_elpv(name: str, cells: Path) -> None:
+    check(cells / name, lambda _: elpv.read_elpv(cells), mutations(cells / name))
+
+
+@pytest.mark.parametrize("name", ["adult.data", "adult.test"])
+def test_adult(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adult, "EXAMPLES", {"adult.data": 12, "adult.test": 12})
+    for file, dot in (("adult.data", ""), ("adult.test", ".")):
+        rows = [
+            f"{20 + i}, Private, {i}, {i % 5 + 5}th, {i}, {'??ABC'[i % 5]}, Sales, Wife, White,"
+            f" Male, 0, {i * i}, 40, Cuba, {('<=50K', '>50K')[i % 2]}{dot}\n" for i in range(12)
+        ]
+        (tmp_path / file).write_text("|1x3 Cross validator\n" * bool(dot) + "".join(rows) + "\n")
+    check(tmp_path / name, lambda _: data.load("adult", tmp_path), mutations(tmp_path / name))
 
 
 # Runs

@@ -14,7 +14,9 @@ import pytest
 import pyro_ssvae
 
 ROOT = Path(__file__).resolve().parents[1]
-DISTRIBUTIONS = {"opt_einsum": "opt-einsum", "pyro": "pyro-ppl", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {
+    "PIL": "pillow", "opt_einsum": "opt-einsum", "pyro": "pyro-ppl", "sklearn": "scikit-learn",
+}
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,18 @@ def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
 # By name
 
 
-def test_the_names_are_these_seven() -> None:
-    assert sorted(SOURCES) == ["circles", "digits", "emotions", "mnist", "moons", "scene", "yeast"]
+def test_the_names_are_these_ten() -> None:
+    assert sorted(SOURCES) == [
+        "adult", "circles", "digits", "elpv", "emotions", "mediamill", "mnist", "moons", "scene",
+        "yeast",
+    ]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match="unknown data set 'minst': expected one of circles, digits, emotions, mnist, moons,"
-        r" scene, yeast; did you mean 'mnist'\?",
+        match="unknown data set 'minst': expected one of adult, circles, digits, elpv, emotions,"
+        r" mediamill, mnist, moons, scene, yeast; did you mean 'mnist'\?",
     ):
         load("minst")
 
@@ -118,7 +121,7 @@ def test_every_data_set_has_a_kind_and_every_kind_has_options() -> None:
 
 def test_a_folder_that_is_named_has_to_be_there(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for name in ("digits", "mnist", "yeast"):
+    for name in ("digits", "mnist", "yeast", "mediamill", "elpv", "adult"):
         with pytest.raises(InputError, match="expected the data root to be a folder that is there"):
             load(name, tmp_path / "missing")
         with pytest.raises(InputError, match="folder that is there, got a file at .*file"):

@@ -12,12 +12,13 @@ from sklearn.preprocessing import MinMaxScaler
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.data.root import data_root
+from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF
 
 # Examples, features and labels: a file cut off after a whole line reads like a smaller one.
 SHAPES = {"yeast": (2_417, 103, 14), "scene": (2_407, 294, 6), "emotions": (593, 72, 6)}
+SOURCE = "they are among the multi-label data sets of mulan.sourceforge.net"
 LABELS = {b"0": 0, b"1": 1, b"?": -1}
 
 Array = np.ndarray[Any, Any]
@@ -43,9 +44,10 @@ def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array,
     Raises:
         InputError: if a file is missing, corrupt or truncated, or holds other data.
     """
-    folder = _find(name, data_root(root))
-    path = folder / f"{name}.arff"
-    names = _label_names(folder / f"{name}.xml")
+    files = f"{name}.arff", f"{name}.xml"
+    folder = find(data_root(root), "multilabel", files, SOURCE)
+    path = folder / files[0]
+    names = _label_names(folder / files[1])
     examples, kinds = _read(path)
     for key in sorted(names - kinds.keys()):
         raise InputError(f"{path}: expected an attribute for every label, got none for {key!r}")
@@ -66,22 +68,6 @@ def read_mulan(name: str, root: str | Path | None = None) -> tuple[Array, Array,
     labels = {key: _labels(path, key, examples[key]) for key in kinds if key in names}
     x = np.stack([examples[key] for key in features], axis=1)
     return x, np.stack(list(labels.values()), axis=1), list(labels)
-
-
-def _find(name: str, root: Path) -> Path:
-    files = [f"{name}.arff", f"{name}.xml"]
-    folders = [root / "multilabel", root]
-    for folder in folders:
-        if all((folder / file).is_file() for file in files):
-            return folder
-    part = next((path for folder in folders for file in files
-                 if (path := folder / file).is_file()), None)
-    came = "neither" if part is None else f"{part} alone"
-    raise InputError(
-        f"expected {files[0]} and {files[1]} in {folders[0]} or {folders[1]}, got {came};"
-        " put both there (they are among the multi-label data sets of mulan.sourceforge.net), or"
-        " name their folder by --data-root or $PYRO_SSVAE_DATA"
-    )
 
 
 def _label_names(path: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pyro_ssvae.errors import InputError
@@ -29,3 +30,28 @@ def data_root(root: str | Path | None = None) -> Path:
             " first, or leave it out"
         )
     return folder
+
+
+def find(root: Path, folder: str, files: Sequence[str], source: str) -> Path:
+    """The folder that two files, or a file and a folder, lie in: ``root/folder`` or ``root``.
+
+    Args:
+        root: The folder of data files, see :func:`data_root`.
+        folder: The name of a folder in it, which is looked into first.
+        files: The two names.
+        source: Where the two can be had, for the message.
+
+    Raises:
+        InputError: if they are in neither of the two folders.
+    """
+    folders = [root / folder, root]
+    for place in folders:
+        if all((place / file).exists() for file in files):
+            return place
+    part = next((path for place in folders for file in files
+                 if (path := place / file).exists()), None)
+    came = "neither" if part is None else f"{part} alone"
+    raise InputError(
+        f"expected {files[0]} and {files[1]} in {folders[0]} or {folders[1]}, got {came};"
+        f" put both there ({source}), or name their folder by --data-root or ${VARIABLE}"
+    )

@@ -13,7 +13,8 @@ from pyro_ssvae.errors import InputError, unknown
 # The module of each, whose ``load(name, root)`` makes it; some take seconds to import.
 SOURCES = {
     "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane", "yeast": "mulan",
-    "scene": "mulan", "emotions": "mulan", "diabetes": "diabetes",
+    "scene": "mulan", "emotions": "mulan", "mediamill": "mediamill", "elpv": "elpv",
+    "adult": "adult", "diabetes": "diabetes",
 }
 
 
@@ -23,17 +24,21 @@ def load(
     """Load a data set by name, or from a file of one's own.
 
     Args:
-        name: The name: ``"digits"`` (1,797 images of 8 x 8 pixels, part of scikit-learn),
-            ``"mnist"``, ``"moons"`` or ``"circles"`` (two classes in the plane); with several
-            labels an example, features scaled to [0, 1] one by one, ``"yeast"`` (Elisseeff and
-            Weston 2001), ``"scene"`` (Boutell et al. 2004) or ``"emotions"`` (Trohidis et al.
-            2008); with a real number an example, ``"diabetes"`` (442 patients, 10 standardised
-            features and the progression of the disease, part of scikit-learn); or the path of a
-            file, see :func:`pyro_ssvae.data.files.load`.
+        name: The name. Of images: ``"digits"`` (1,797 of 8 x 8 pixels, part of scikit-learn),
+            ``"mnist"``, or ``"elpv"`` (2,624 solar cells of 30 x 30 pixels, which are functional,
+            defective or, the unlabelled ones, perhaps defective; Deitsch et al. 2019). Of points in
+            the plane, in two classes: ``"moons"`` or ``"circles"``. Of columns of two types with
+            gaps: ``"adult"`` (Kohavi 1996). With several labels an example, features scaled to
+            [0, 1] one by one: ``"yeast"`` (Elisseeff and Weston 2001), ``"scene"`` (Boutell et al.
+            2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006).
+            With a real number: ``"diabetes"`` (442 patients, 10 standardised features and the
+            progression of the disease, part of scikit-learn). Or the path of a file, see
+            :func:`pyro_ssvae.data.files.load`.
         root: The folder to find files in. None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
-            home directory. MNIST is downloaded into it. The files of the three multi-label sets
-            (see :func:`pyro_ssvae.data.mulan.read_mulan`) have to be there.
-
+            home directory. MNIST is downloaded into it. The files of the other data sets have to be
+            there, see :func:`pyro_ssvae.data.mulan.read_mulan`,
+            :func:`pyro_ssvae.data.mediamill.read_mediamill`, :func:`pyro_ssvae.data.elpv.read_elpv`
+            and :func:`pyro_ssvae.data.adult.read_adult`; digits and points need none.
         target: The name of the column of labels in a file ``.csv``.
 
     Raises:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import predictor
+from pyro_ssvae.contract import predictor, regresses
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
 from pyro_ssvae.experiments import suited
