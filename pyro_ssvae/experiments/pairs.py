@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, overload
@@ -21,7 +21,7 @@ from pyro_ssvae.experiments.options import (
     layered,
     plain,
 )
-from pyro_ssvae.experiments.places import imported, is_place
+from pyro_ssvae.experiments.places import checked_class, imported, is_place
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
 from pyro_ssvae.targets import ClassSets
@@ -250,7 +250,7 @@ def pair(
         if ":" not in model:
             return _of_library(model)
         return replace(imported(model, Pair), name=model)
-    programs = _class(model, SIZES), _class(guide, ("model",))
+    programs = checked_class(model, SIZES), checked_class(guide, ("model",))
     result = Pair(model.__name__.lower() if name is None else name, *programs)
     _check_name(result)
     return replace(result, recipe=result.checked(recipe or {}))
@@ -288,20 +288,6 @@ def _check_name(made: Pair) -> None:
                 f"expected a name that no pair of the library has, got {made.name!r}; give another"
                 " one by name="
             )
-
-
-def _class(program: Any, given: Collection[str]) -> type[Any]:
-    """A class that can be built from what is given and the values of options."""
-    if not inspect.isclass(program):
-        raise InputError(f"expected the classes of a model and a guide, got {program!r:.60}")
-    for name, parameter in inspect.signature(program).parameters.items():
-        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.default is parameter.empty and not variadic and name not in given:
-            raise InputError(
-                f"{program.__name__}: expected no arguments without a default but"
-                f" {', '.join(given)}, got {name}; give it a default"
-            )
-    return program
 
 
 def _of(owner: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""What a module of one's own holds, by its place: ``"mypackage.module:Mine"``."""
+"""What a module of one's own holds, by its place, ``"mypackage.module:Mine"``, and its classes."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Collection
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pyro_ssvae.errors import InputError, unknown
 
@@ -49,3 +51,21 @@ def imported(place: str, kind: type[T]) -> T:
         came = type(value).__name__ if attribute in content else "nothing"
         raise InputError(f"{place}: expected a {what}, got {came} of that name")
     return value
+
+
+def checked_class(program: Any, given: Collection[str]) -> type[Any]:
+    """A class that can be built from what is given and the values of options.
+
+    Raises:
+        InputError: If it is no class, or has another argument without a default.
+    """
+    if not inspect.isclass(program):
+        raise InputError(f"expected the classes of a model and a guide, got {program!r:.60}")
+    for name, parameter in inspect.signature(program).parameters.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not variadic and name not in given:
+            raise InputError(
+                f"{program.__name__}: expected no arguments without a default but"
+                f" {', '.join(given)}, got {name}; give it a default"
+            )
+    return program
