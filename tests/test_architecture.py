@@ -8,8 +8,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "pyro_ssvae"
 # From the ground up. A room may import from itself and from those before it.
 FLOORS = (
-    "errors", "recipes", "private", "contract", "system", "labels", "nn", "targets", "inference", "data",
-    "evaluation", "models", "guides", "engine", "training", "report", "experiments", "cli",
+    "errors", "recipes", "private", "contract", "system", "labels", "nn", "targets", "inference",
+    "data", "evaluation", "models", "guides", "engine", "training", "report", "experiments", "cli",
 )
 LINES = 310
 

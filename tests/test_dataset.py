@@ -58,7 +58,8 @@ def test_an_x_that_is_not_finite_is_refused_with_its_index(value: float) -> None
 @pytest.mark.parametrize(("label", "came"), [(-2, "-2 to 9"), (10, "0 to 10")])
 def test_a_label_outside_the_classes_is_refused(label: int, came: str) -> None:
     y = changed(dataset().y, (7,), label)
-    with pytest.raises(InputError, match=rf"toy: expected labels in 0\.\.9, or -1 where unknown, got .* {came}"):
+    message = rf"toy: expected labels in 0\.\.9, or -1 where unknown, got .* {came}"
+    with pytest.raises(InputError, match=message):
         dataset(y=y)
 
 
@@ -86,8 +87,8 @@ def test_shapes_that_disagree_are_refused(x: tuple[int, ...], y: tuple[int, ...]
 def test_other_types_than_floating_point_x_and_int64_y_are_refused(
     x: torch.dtype, y: torch.dtype
 ) -> None:
-    wanted = "int64 classes y" if x.is_floating_point else "floating point x"
-    with pytest.raises(InputError, match=f"toy: expected {wanted}.*, got {y if x.is_floating_point else x}"):
+    wanted, came = ("int64 classes y", y) if x.is_floating_point else ("floating point x", x)
+    with pytest.raises(InputError, match=f"toy: expected {wanted}.*, got {came}"):
         dataset(x=torch.zeros(400, 6).to(x), y=torch.zeros(400).to(y))
 
 
@@ -221,7 +222,8 @@ def test_so_many_labels_that_nothing_is_left_unlabelled_are_refused() -> None:
 
 
 def test_a_single_example_left_unlabelled_is_enough() -> None:
-    data = dataset(y=torch.arange(400) % 2, target=small.classes(2), test=torch.arange(0), validation=1)
+    y, test = torch.arange(400) % 2, torch.arange(0)
+    data = dataset(y=y, target=small.classes(2), test=test, validation=1)
     assert len(data.split(398, validation=1).unlabelled) == 1
 
 

@@ -133,7 +133,8 @@ def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> No
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CLASSIFIED", 100)
     y = torch.arange(400) // 200
     images = torch.eye(2)[y]
-    split = Dataset("sorted", images, y, small.classes(2), torch.arange(400)[::2], validation=10).split(4)
+    test = torch.arange(400)[::2]
+    split = Dataset("sorted", images, y, small.classes(2), test, validation=10).split(4)
     model = models.M2(2, 2, z_dim=1, hidden=())
     with torch.no_grad():  # every image is decoded as one of the first class
         for parameter in model.decoder.parameters():

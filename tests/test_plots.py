@@ -208,12 +208,14 @@ def test_samples_in_a_column_are_those_drawn_with_its_class(
 
 def test_figures_call_classes_by_their_names(digits_split: Split, moons_split: Split) -> None:
     names = [f"class-{c}" for c in "abcdefghij"]
-    on_digits = replace(digits_split, dataset=replace(digits_split.dataset, target=Classes(tuple(names))))
+    target = Classes(tuple(names))
+    on_digits = replace(digits_split, dataset=replace(digits_split.dataset, target=target))
     drawn = plots.figures(build("m2", on_digits), on_digits, HISTORY)
     assert titles(drawn["samples"]) == names
     assert titles(drawn["analogies"]) == ["x", *names]
     assert list(points(drawn["latent"].axes[0])) == names
-    on_moons = replace(moons_split, dataset=replace(moons_split.dataset, target=Classes(tuple(names[:2]))))
+    target = Classes(tuple(names[:2]))
+    on_moons = replace(moons_split, dataset=replace(moons_split.dataset, target=target))
     drawn = plots.figures(build("m2", on_moons), on_moons, HISTORY)
     assert list(points(drawn["samples"].axes[0])) == ["data", "y = class-a", "y = class-b"]
 

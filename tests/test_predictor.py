@@ -1,4 +1,4 @@
-"""Predictions of runs for new examples, where the data that they were trained on are not at hand."""
+"""Predictions of runs for new examples, where the training data are not at hand."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _data_options(command: Command) -> Command:
         click.option("--draw", default="balanced", show_default=True,
                      help="How labels are divided among the classes: balanced or stratified."),
         click.option("--unlabelled", default=None, metavar="NUMBER",
-                     help="Unlabelled examples: a number in all, or CLASS=NUMBER,...; default all."),
+                     help="Unlabelled examples: a number, or CLASS=NUMBER,...; default all."),
         click.option("--foreign", type=float, default=None,
                      help="Share of the unlabelled examples that are of no class of --only."),
         click.option("--missing", default=0.0, show_default=True,

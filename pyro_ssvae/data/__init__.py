@@ -9,6 +9,6 @@ from pyro_ssvae.data.sources import SOURCES, load
 from pyro_ssvae.data.split import PARTS, Split
 
 __all__ = [
-    "PARTS", "SOURCES", "Batch", "Dataset", "Drawing", "Split", "batches", "from_arrays", "load", "long_tail",
-    "steps_per_epoch",
+    "PARTS", "SOURCES", "Batch", "Dataset", "Drawing", "Split", "batches", "from_arrays", "load",
+    "long_tail", "steps_per_epoch",
 ]

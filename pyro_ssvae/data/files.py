@@ -80,7 +80,8 @@ def _table(path: Path, target: str) -> Dataset:
         frame = pandas.read_csv(path, skipinitialspace=True)
     except (OSError, ValueError, OverflowError, MemoryError) as error:
         raise InputError(
-            f"{path}: expected a table of comma-separated values, got {' '.join(str(error).split())}"
+            f"{path}: expected a table of comma-separated values, got"
+            f" {' '.join(str(error).split())}"
         ) from None
     return from_arrays(frame.drop(columns=target), _labels(frame[target]), name=path.name)
 
@@ -114,7 +115,9 @@ def _header(path: Path) -> list[str]:
     except InputError:
         raise
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: expected a table of comma-separated values, got {error}") from None
+        raise InputError(
+            f"{path}: expected a table of comma-separated values, got {error}"
+        ) from None
     if not names:
         raise InputError(f"{path}: expected the names of the columns in the first line, got none")
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -32,7 +32,8 @@ def load(name: str, root: Path | None = None) -> Dataset:
     """The 70,000 images of 28 x 28 pixels, of which 10,000 are for testing."""
     images, labels, test = read_mnist(root)
     return Dataset(
-        name=name, x=images, y=labels, target=Classes(tuple(map(str, range(10)))), test=test, validation=10_000,
+        name=name, x=images, y=labels, target=Classes(tuple(map(str, range(10)))), test=test,
+        validation=10_000,
         image_shape=(28, 28), kind=KIND_OF[name],
     )
 

@@ -47,7 +47,9 @@ def load(
     if files.is_file(name):
         return files.load(name, target)
     if target is not None:
-        raise InputError(f"expected a target of a file of one's own alone, got {target!r} of {name!r}")
+        raise InputError(
+            f"expected a target of a file of one's own alone, got {target!r} of {name!r}"
+        )
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
     folder = None if root is None else data_root(root)

@@ -28,8 +28,8 @@ def elbo_terms(
     """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
 
     With ``possible`` (N, K), 1 where an example may be of a class, the bound is one on
-    log p(x, y in the set). Discrete sites marked for enumeration are summed over exactly, the others sampled once.
-    ``kl`` as in :class:`Objective`.
+    log p(x, y in the set). Discrete sites marked for enumeration are summed over exactly, the
+    others sampled once. ``kl`` as in :class:`Objective`.
     """
     elbo = TraceEnumKL_ELBO(max_plate_nesting=1, analytic=kl == "analytic")
     if possible is not None:

@@ -11,6 +11,6 @@ from pyro_ssvae.labels.top import TopClasses
 
 __all__ = [
     "MAX_COMBINATIONS", "ExpectedLogDirichlet", "Inference", "Label", "LabelInference",
-    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "Restricted", "TopClasses", "completed",
-    "label_divergence", "set_divergence",
+    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "Restricted", "TopClasses",
+    "completed", "label_divergence", "set_divergence",
 ]

@@ -146,7 +146,7 @@ class Columns:
         elif column.kind == "number" and observed.any():
             numbers = values[observed].double() * column.scale + column.loc
             digits = 4 - math.floor(math.log10(column.scale))  # those that float32 has
-            low, high = (round(each.item(), digits) + 0.0 for each in (numbers.min(), numbers.max()))
+            low, high = (round(end.item(), digits) + 0.0 for end in (numbers.min(), numbers.max()))
             about.append(f"{low:.4g} to {high:.4g}")
         if missing:
             about.append(f"{missing:.1%} missing")

@@ -137,7 +137,8 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     """
     classes, shape = len(split.target.names), split.dataset.image_shape
     assert shape is not None
-    z = query.posterior_mean(guide, x, _likeliest(guide, x, split.target)).repeat_interleave(classes, 0)
+    likeliest = _likeliest(guide, x, split.target)
+    z = query.posterior_mean(guide, x, likeliest).repeat_interleave(classes, 0)
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)

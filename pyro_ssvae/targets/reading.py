@@ -143,7 +143,9 @@ def _number(values: Array) -> tuple[Target, Tensor]:
     try:
         numbers = np.array([np.nan if is_missing(v) else v for v in values], dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"expected real numbers as labels, got {_plain(values[0])!r:.60}") from None
+        raise InputError(
+            f"expected real numbers as labels, got {_plain(values[0])!r:.60}"
+        ) from None
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
         raise InputError(f"expected finite labels, got {numbers[row]} at index {row}")
@@ -192,19 +194,20 @@ def _numbered(found: list[Any], names: Sequence[str]) -> list[Any]:
 
 
 def _several(values: Array, names: Sequence[str] | None) -> tuple[Target, Tensor]:
-    marks = {0: 0, 1: 1, -1: -1}
-    result = np.empty(values.shape, dtype=np.int64)
-    if values.dtype.kind == "b":
-        result[:] = values
+    if values.dtype.kind == "O":
+        missing: Array = np.array([is_missing(v) for v in values.ravel()]).reshape(values.shape)
     else:
-        for place, value in np.ndenumerate(values):
-            mark = -1 if is_missing(value) else marks.get(value)
-            if mark is None:
-                raise InputError(
-                    "expected labels in two dimensions as 1 (present), 0 (absent) and -1 or NaN"
-                    f" (unknown), got {_plain(value)!r} at {place}; one-hot classes are y.argmax(1)"
-                )
-            result[place] = mark
+        missing = values != values
+    known = np.where(missing, -1, values)
+    strange = ~np.isin(known, (-1, 0, 1))
+    if strange.any():
+        row, column = map(int, np.argwhere(strange)[0])
+        raise InputError(
+            "expected labels in two dimensions as 1 (present), 0 (absent) and -1 or NaN (unknown),"
+            f" got {_plain(known[row, column])!r} at {(row, column)}; one-hot classes are"
+            " y.argmax(1)"
+        )
+    result = known.astype(np.int64)
     if not result.shape[1]:
         raise InputError(f"expected at least one label, got y of shape {values.shape}")
     names = [str(label) for label in range(result.shape[1])] if names is None else names

@@ -44,7 +44,7 @@ class Target(Protocol):
         """The encoding (..., S) of labels, for pairs and scores."""
 
     def possible(self, y: Tensor, dtype: Any) -> Tensor | None:
-        """What is known of the class of each example: (..., K), 1 where it may be the class, else 0.
+        """The classes that each example may be of: (..., K), 1 where it may, else 0.
 
         None where the kind of target knows a class or does not.
         """
