@@ -26,18 +26,18 @@ def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
 # By name
 
 
-def test_the_names_are_these_ten() -> None:
+def test_the_names_are_these_eleven() -> None:
     assert sorted(SOURCES) == [
-        "adult", "circles", "digits", "elpv", "emotions", "mediamill", "mnist", "moons", "scene",
-        "yeast",
+        "adult", "circles", "diabetes", "digits", "elpv", "emotions", "mediamill", "mnist", "moons",
+        "scene", "yeast",
     ]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match="unknown data set 'minst': expected one of adult, circles, digits, elpv, emotions,"
-        r" mediamill, mnist, moons, scene, yeast; did you mean 'mnist'\?",
+        match="unknown data set 'minst': expected one of adult, circles, diabetes, digits, elpv,"
+        r" emotions, mediamill, mnist, moons, scene, yeast; did you mean 'mnist'\?",
     ):
         load("minst")
 
