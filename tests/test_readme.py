@@ -16,14 +16,19 @@ ROWS = {
 }
 
 
-def test_python_runs_as_pasted(capsys) -> None:
+def test_python_runs_as_pasted(capsys, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     code, shortened = re.subn(r"epochs=\d+", "epochs=2", "\n".join(blocks))
-    assert shortened == 3
+    assert shortened == 4
     with pyro.get_param_store().scope(), warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(compile(code, "README.md", "exec"), {})
-    assert "accuracy" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "accuracy" in printed
+    assert "3 classes: high " in printed and "labels unknown (9" in printed
+    names = "'(?:low|middle|high)'"
+    assert re.search(rf"^\[{names}(?:, {names}){{4}}\]$", printed, flags=re.MULTILINE)
 
 
 def test_the_table_has_a_row_for_every_pair() -> None:
