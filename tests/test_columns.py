@@ -15,12 +15,13 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from pyro_ssvae import negative_elbo, nn
+from pyro_ssvae.contract import regresses
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.nn import Column, Columns
-from pyro_ssvae.targets import Classes
+from pyro_ssvae.targets import Classes, Number
 
 TIGHT = {"rtol": 1e-12, "atol": 1e-12}
 COLUMNS = Columns((
@@ -351,11 +352,14 @@ def test_the_bound_of_a_row_is_that_of_a_model_of_the_observed_columns_alone() -
 # Every pair
 
 
-def frame_data(number: int = 12) -> Dataset:
-    y = torch.arange(number) % 2
+def frame_data(name: str, number: int = 12) -> Dataset:
+    """Rows of :data:`COLUMNS` with labels of the kind that a pair infers."""
+    y, target = torch.arange(number) % 2, Classes(("no", "yes"))
+    if regresses(pairs.pair(name).guide):
+        y, target = y.float(), Number()
     return Dataset(
-        "frame", rows(number).float(), y, Classes(("no", "yes")), torch.tensor([0, 1]), 2,
-        columns=COLUMNS, kind="frame",
+        "frame", rows(number).float(), y, target, torch.tensor([0, 1]), 2, columns=COLUMNS,
+        kind="frame",
     )
 
 
@@ -389,7 +393,7 @@ def test_all_pairs_have_a_likelihood_but_three() -> None:
 
 @pytest.mark.parametrize("name", with_likelihood())
 def test_the_bound_of_every_pair_is_finite_and_blind_to_what_stands_in_a_gap(name) -> None:
-    data = frame_data()
+    data = frame_data(name)
     objective = small.objective(name, data)
     y = data.target.encode(data.y, data.x.dtype)
     for labels in (None, y):
