@@ -165,7 +165,8 @@ def two_names() -> pandas.DataFrame:
      "column 'a': expected at most 1,000 levels of a category, got 1,001; leave the column out"),
     (lambda: frame(a=pandas.to_datetime(["2020-01-01", "2021-01-01"])),
      "column 'a': expected numbers or texts, got datetime64"),
-    (lambda: frame(a=[{}, {}]), "column 'a': expected numbers or texts, got {}, dict"),
+    (lambda: frame(a=[{}, {}]), "column 'a': expected numbers or texts, got lists or the like"),
+    (lambda: frame(a=[(), 1]), "column 'a': expected numbers or texts, got (), tuple"),
     (lambda: frame(a=[1, 10**400]), "column 'a': expected numbers of 64 bits, got larger ones"),
     (lambda: frame(a=[1.0, 1e200]), "column 'a': expected numbers between 1e-150 and 1e150"),
 ])
