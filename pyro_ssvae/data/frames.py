@@ -14,7 +14,7 @@ training frame. See :class:`pyro_ssvae.nn.Columns` for what x has where.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -60,7 +60,9 @@ def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
         known = {each.name for each in entries}
         if further := [name for name in _names(frame) if name not in known]:
             notes.append(f"in the test set alone, left out: {', '.join(further)}")
-    return torch.cat([encode(columns, frame) for frame in frames]), columns, notes
+    used = [each for each, column in zip(entries, read) if column is not None]
+    train = _vectors(columns, {each.name: each for each in used})
+    return torch.cat([train, *(encode(columns, frame) for frame in frames[1:])]), columns, notes
 
 
 def encode(columns: Columns, frame: Any) -> Tensor:
@@ -77,42 +79,53 @@ def encode(columns: Columns, frame: Any) -> Tensor:
         raise InputError(
             f"expected the columns of the training data, got a frame without {', '.join(missing)}"
         )
-    entries = [_entries(frame, column.name) for column in columns.columns]
-    values = [_encoded(column, each) for column, each in zip(columns.columns, entries)]
-    marks = [each.observed[:, None] for each in entries]
-    return torch.from_numpy(np.concatenate([*values, *marks], axis=1, dtype=np.float32))
+    return _vectors(columns, {c.name: _entries(frame, c.name) for c in columns.columns})
 
 
 @dataclass(frozen=True)
 class _Entries:
-    """A column as it came: its name, its entries (N,), and the levels that it declares, if any."""
+    """A column as it came.
+
+    Attributes:
+        name: Its name.
+        distinct: Its values, of which those that are no plain numbers stand here once.
+        index: Where among these each entry is, (N,).
+        levels: The levels that the column declares, if any.
+    """
 
     name: str
-    values: Array
+    distinct: Array
+    index: Array
     levels: tuple[str, ...] | None
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.index)
+
+    @cached_property
+    def _there(self) -> Array:
+        """Which of the distinct values are no gaps."""
+        if self.distinct.dtype.kind == "f":
+            return ~np.isnan(self.distinct)
+        if self.distinct.dtype.kind != "O":
+            return np.ones(len(self.distinct), dtype=bool)
+        gaps = [is_missing(value) or isinstance(value, str) and not value
+                for value in self.distinct]
+        return ~np.array(gaps, dtype=bool)
 
     @cached_property
     def observed(self) -> Array:
         """Which entries are there, (N,) bool."""
-        if self.values.dtype.kind == "f":
-            return ~np.isnan(self.values)
-        if self.values.dtype.kind != "O":
-            return np.ones(len(self.values), dtype=bool)
-        gaps = [is_missing(value) or isinstance(value, str) and not value for value in self.values]
-        return ~np.array(gaps, dtype=bool)
+        return self._there[self.index]
 
     @cached_property
     def numeric(self) -> bool:
         """Whether entries are numbers; else they are categories."""
         if self.levels is not None:
             return False
-        if self.values.dtype.kind != "O":
+        if self.distinct.dtype.kind != "O":
             return True
         found: dict[bool, Any] = {}
-        for value in self.values[self.observed]:
+        for value in self.distinct[self._there]:
             if not isinstance(value, (str, Real, np.bool_)):
                 raise self.error("numbers or texts", f"{value!r:.60}, {type(value).__name__}")
             found.setdefault(isinstance(value, str), value)
@@ -125,21 +138,25 @@ class _Entries:
     @cached_property
     def numbers(self) -> Array:
         """The numbers (N,) float64, NaN where they are missing."""
-        result = np.full(len(self), np.nan)
+        result = np.full(len(self.distinct), np.nan)
         try:
-            result[self.observed] = self.values[self.observed].astype(np.float64)
+            result[self._there] = self.distinct[self._there].astype(np.float64)
         except OverflowError:
             raise self.error("numbers of 64 bits", "larger ones") from None
         infinite = np.isinf(result)
         if infinite.any():
-            row = int(infinite.argmax())
-            raise self.error("finite numbers", f"{result[row]} in row {row}")
-        return result
+            place = int(infinite.argmax())
+            raise self.error("finite numbers", f"{result[place]} in row {self.row(place)}")
+        return result[self.index]
 
     @cached_property
     def texts(self) -> list[str | None]:
-        """The texts, None where they are missing."""
-        return [_text(v) if there else None for v, there in zip(self.values, self.observed)]
+        """The distinct texts, None for a gap."""
+        return [_text(v) if there else None for v, there in zip(self.distinct, self._there)]
+
+    def row(self, place: int) -> int:
+        """The first row of a distinct value."""
+        return int((self.index == place).argmax())
 
     def error(self, wanted: str, came: str) -> InputError:
         return InputError(f"column {self.name!r}: expected {wanted}, got {came}")
@@ -165,9 +182,25 @@ def _entries(frame: Any, name: str) -> _Entries:
             f"column {name!r}: expected numbers or texts, got {values.dtype} of shape"
             f" {values.shape}; turn dates into numbers"
         )
-    if values.dtype.kind == "U":
-        values = values.astype(object)
-    return _Entries(name, values, None if levels is None else tuple(map(_text, levels)))
+    if values.dtype.kind in "biuf":
+        return _Entries(name, values, np.arange(len(values)), None)
+    places: dict[Any, int] = {}
+    try:
+        index = [places.setdefault(value, len(places)) for value in values.tolist()]
+    except TypeError:
+        raise InputError(f"column {name!r}: expected numbers or texts, got lists or the like"
+                         ) from None
+    distinct = np.empty(len(places), dtype=object)
+    distinct[:] = list(places)
+    texts = None if levels is None else tuple(map(_text, levels))
+    return _Entries(name, distinct, np.array(index, dtype=np.int64), texts)
+
+
+def _vectors(columns: Columns, entries: Mapping[str, _Entries]) -> Tensor:
+    """The vectors (N, D) float32 of columns by their names."""
+    values = [_encoded(column, entries[column.name]) for column in columns.columns]
+    marks = [entries[column.name].observed[:, None] for column in columns.columns]
+    return torch.from_numpy(np.concatenate([*values, *marks], axis=1, dtype=np.float32))
 
 
 def _column(entries: _Entries) -> Column | None:
@@ -213,7 +246,7 @@ def _encoded(column: Column, entries: _Entries) -> Array:
     if column.kind == "category":
         return _one_hot(column, entries)
     if there.any() and not entries.numeric:
-        came = entries.values[int(there.argmax())]
+        came = entries.distinct[entries.index[int(there.argmax())]]
         raise entries.error("numbers as in the training data", f"the category {came!r}")
     numbers = np.where(there, entries.numbers, column.loc)
     if column.kind == "binary" and (strange := there & ~np.isin(numbers, (0, 1))).any():
@@ -223,19 +256,17 @@ def _encoded(column: Column, entries: _Entries) -> Array:
 
 
 def _one_hot(column: Column, entries: _Entries) -> Array:
-    place = {level: index for index, level in enumerate(column.levels)}
-    result = np.zeros((len(entries), len(place)))
-    for row, text in enumerate(entries.texts):
-        if text is None:
-            continue
-        if text not in place:
+    rows = dict(zip(column.levels, np.eye(len(column.levels), dtype=np.float32)))
+    for place, text in enumerate(entries.texts):
+        if text is not None and text not in rows:
             raise entries.error(
                 f"one of the training data's levels {_few(column.levels)}", f"{text!r} in row"
-                f" {row}; make it a gap, or name all levels in the training data, by"
-                " pandas.Categorical"
+                f" {entries.row(place)}; make it a gap, or name all levels in the training data,"
+                " by pandas.Categorical"
             )
-        result[row, place[text]] = 1
-    return result
+    gap = np.zeros(len(column.levels), dtype=np.float32)
+    blocks = [gap if text is None else rows[text] for text in entries.texts]
+    return np.stack(blocks)[entries.index] if blocks else np.empty((0, len(gap)))
 
 
 def _text(value: Any) -> str:
