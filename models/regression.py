@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -24,7 +22,8 @@ class Regression(PyroModule):
         x_dim: D, the number of pixels or features.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], or ``"normal"``.
+        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
+            columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
     """
 
@@ -34,7 +33,7 @@ class Regression(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: Literal["bernoulli", "normal"] = "bernoulli",
+        likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
         super().__init__("model")

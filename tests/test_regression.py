@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from by_hand import (
@@ -159,6 +160,22 @@ def test_a_pair_without_y_is_trained_on_numbers() -> None:
     objective, how = pair_of("vae").on(split, hidden=(5,), z_dim=2)
     (epoch,) = fit(objective, split, epochs=1, **how)
     assert epoch.validation.keys() == {"elbo"}
+
+
+def test_a_frame_with_gaps_and_numbers_partly_unknown_is_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    width, place = rng.normal(size=100), rng.integers(2, size=100)
+    y = np.where(np.arange(100) % 2 == 0, 3 * width + place, np.nan)
+    frame = pandas.DataFrame({
+        "width": np.where(np.arange(100) % 5 == 0, np.nan, width),
+        "place": np.array(["hill", "sea"])[place],
+    })
+    dataset = from_arrays(frame, y, name="houses")
+    split = dataset.split(20)
+    objective, how = pair_of("regression").on(split, hidden=(5,), z_dim=2)
+    (epoch,) = fit(objective, split, epochs=1, **how)
+    assert epoch.validation.keys() == {"rmse", "nll", "elbo"}
+    assert len(split.unlabelled) == 100 - 10 - 20 - 5  # without test, labels and validation
 
 
 def trained(split, epochs: int = 12, **options):
