@@ -39,7 +39,7 @@ KINDS: Mapping[str, Values] = {
     "frame": {"likelihood": "mixed", "sigma": 0.5, "hidden": (128,), "z_dim": 8, "lr": 3e-3},
     # Features of mean 0 and variance 1.
     "standardised": {
-        "likelihood": "normal", "sigma": 0.5, "hidden": (64,), "z_dim": 4, "lr": 3e-3,
+        "likelihood": "normal", "sigma": 1.0, "hidden": (64,), "z_dim": 4, "lr": 3e-3,
     },
 }
 
@@ -54,7 +54,8 @@ PAIRS: Mapping[str, Values] = {
     "m1": {"labelled": 0.0, "beta": 0.1},
     "m1m2": {"alpha": 10.0, "stacked": False, "warmup": 25.0},
     "m2": {"alpha": 10.0},
-    "regression": {"alpha": 10.0},
+    # A larger beta keeps q(y | x) from being too sure; both were chosen on validation data.
+    "regression": {"alpha": 10.0, "beta": 3.0},
     "sdgm": {"alpha": 10.0, "warmup": 25.0},
     "supervised": {"unlabelled": 0.0},
     "untapped": {"alpha": 10.0, "z_dim": 2},

@@ -14,7 +14,7 @@ from pyro_ssvae import data
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.evaluation import references as baselines
 from pyro_ssvae.evaluation.references import evaluate_reference, references
-from pyro_ssvae.nn import Columns
+from pyro_ssvae.nn import Column, Columns
 
 REFERENCES = ("LabelSpreading", "SelfTraining")
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
@@ -66,7 +66,8 @@ def arrays(split: Split) -> tuple[Any, Any]:
 def test_the_references_of_classes_are_semi_supervised_and_of_frames_boosting_too() -> None:
     dataset = blobs(0.3)
     assert references(dataset) == REFERENCES
-    assert references(replace(dataset, columns=Columns())) == (*REFERENCES, "GradientBoosting")
+    frame = replace(dataset, columns=Columns((Column("width", "number"),)))
+    assert references(frame) == (*REFERENCES, "GradientBoosting")
 
 
 @pytest.mark.parametrize("examples, expected", [

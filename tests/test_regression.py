@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from by_hand import (
@@ -161,6 +162,22 @@ def test_a_pair_without_y_is_trained_on_numbers() -> None:
     assert epoch.validation.keys() == {"elbo"}
 
 
+def test_a_frame_with_gaps_and_numbers_partly_unknown_is_trained_on() -> None:
+    rng = np.random.default_rng(0)
+    width, place = rng.normal(size=100), rng.integers(2, size=100)
+    y = np.where(np.arange(100) % 2 == 0, 3 * width + place, np.nan)
+    frame = pandas.DataFrame({
+        "width": np.where(np.arange(100) % 5 == 0, np.nan, width),
+        "place": np.array(["hill", "sea"])[place],
+    })
+    dataset = from_arrays(frame, y, name="houses")
+    split = dataset.split(20)
+    objective, how = pair_of("regression").on(split, hidden=(5,), z_dim=2)
+    (epoch,) = fit(objective, split, epochs=1, **how)
+    assert epoch.validation.keys() == {"rmse", "nll", "elbo"}
+    assert len(split.unlabelled) == 100 - 10 - 20 - 5  # without test, labels and validation
+
+
 def trained(split, epochs: int = 12, **options):
     torch.manual_seed(0)
     objective, how = pair_of("regression").on(
@@ -222,13 +239,14 @@ def test_a_comparison_has_its_columns_its_references_and_its_figures(tmp_path: P
         ["regression", "vae"], linear(120), tmp_path / "out", labels=20, seeds=1, epochs=1,
         options={"hidden": (5,), "z_dim": 2},
     )
-    head, _, *rows = result.table.splitlines()
+    head, _, *rows = [line for line in result.table.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in head.split("|")[1:-1]] == [
         "model", "NLL", "RMSE", "90 % interval %", "ELBO", "IWAE", "seconds",
     ]
     assert [row.split("|")[1].strip() for row in rows] == [
         "regression", "vae", "KernelRidge", "MLPRegressor",
     ]
+    assert result.table.count("predicts no distribution") == 2
     page = result.report.read_text()
     assert "Test RMSE of every run" in page and "Validation RMSE: mean and range" in page
     assert "central 90 % interval, against the true number" in page

@@ -104,6 +104,15 @@ def test_without_clipped_probabilities_there_is_no_footnote() -> None:
     assert "†" not in markdown(results)
 
 
+def test_a_regressor_without_a_distribution_has_a_footnote() -> None:
+    results = {"plain": runs_of("nll", 0.5), "ridge": runs_of("nll", 0.5, deviation=0.8)}
+    assert footnotes(results) == [
+        "ridge predicts no distribution: its NLL and its interval are those of a normal as wide as"
+        " its residuals on the validation part."
+    ]
+    assert "†" not in markdown(results)
+
+
 def test_the_csv_of_means_has_every_column_empty_where_there_is_nothing() -> None:
     (row,) = rows(csv_of_means({"m2": runs_of("nll", 0.5, 0.7)}))
     metrics = [column.metric for column in COLUMNS]

@@ -34,8 +34,8 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
     labels have a larger part in it than in that of a pair.
 
     Returns:
-        ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, and ``test``
-        with the scores of the target.
+        ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, ``test`` with
+        the scores of the target, and ``deviation``, that of the normal, standardised.
     """
     (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
     scaler = StandardScaler().fit(torch.cat([x, u]).cpu().numpy())
@@ -51,10 +51,11 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     test_x, test_y = split.part("test")
     mean = torch.from_numpy(_means(fitted[best], scaler, test_x)).double()
-    predicted = torch.stack([mean, torch.full_like(mean, max(errors[best], LEAST))], dim=1)
+    deviation = max(errors[best], LEAST)
+    predicted = torch.stack([mean, torch.full_like(mean, deviation)], dim=1)
     return {
         "seed": split.seed, "seconds": seconds, "options": repr(candidates[best]),
-        "test": split.target.scores(predicted, test_y.cpu().double()),
+        "test": split.target.scores(predicted, test_y.cpu().double()), "deviation": deviation,
     }
 
 

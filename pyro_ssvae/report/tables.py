@@ -114,11 +114,16 @@ def cells(results: Results) -> list[list[str]]:
 
 
 def footnotes(results: Results) -> list[str]:
-    """What has to be known of the numbers that are marked in the table, a line for each row."""
-    return [
+    """What has to be known of the numbers in the table, a line for each row."""
+    clipped = [
         f"{MARK} {name} gives {share:.2%} of the test labels a probability under {FLOOR:f}, which"
         f" counts as {FLOOR:f} in the NLL."
         for name, runs in results.items() if (share := _clipped(runs))
+    ]
+    return clipped + [
+        f"{name} predicts no distribution: its NLL and its interval are those of a normal as wide"
+        " as its residuals on the validation part."
+        for name, runs in results.items() if any("deviation" in run for run in runs)
     ]
 
 
