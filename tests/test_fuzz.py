@@ -209,9 +209,13 @@ def cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["labels.csv", "images/cell2.png"])
-def test_elpv(name: str, cells: Path) -> None:
-    check(cells / name, lambda _: elpv.read_elpv(cells), mutations(cells / name))
+def test_elpv(cells: Path) -> None:
+    check(cells / "labels.csv", lambda _: elpv.read_elpv(cells), mutations(cells / "labels.csv"))
+
+
+def test_image_of_elpv(cells: Path) -> None:
+    path = cells / "images/cell2.png"
+    check(path, lambda path: elpv._shrunk(path), mutations(path))
 
 
 @pytest.mark.parametrize("name", ["adult.data", "adult.test"])

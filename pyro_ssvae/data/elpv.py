@@ -41,7 +41,7 @@ def load(name: str, root: Path | None = None, uncertain: Uncertain = "unknown") 
         root: The folder to find files in, see :func:`pyro_ssvae.data.load`.
         uncertain: What to make of cells whose probability of a defect is 1/3 or 2/3:
             ``"unknown"``, unlabelled examples, or ``"nearest"``, functional and defective ones.
-            Irvin et al. (2019), CheXpert, section 3.1, has more such policies.
+            Irvin et al. (2019), CheXpert, compare such policies.
     """
     one_of("policy for uncertain labels", uncertain, ("unknown", "nearest"))
     x, probability, types = read_elpv(root)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_ssvae.labels.onehots import OneHots, expected_log_prob, sizes_of
+from pyro_ssvae.labels.onehots import OneHots, by_label, expected_log_prob, sizes_of
 
 
 def completed(y: Tensor, q: Any) -> OneHots:
@@ -27,10 +27,6 @@ def label_divergence(q: Any, y: Tensor, smoothing: float = 0.0) -> Tensor:
     """
     if smoothing == 0:
         return -expected_log_prob(y, q.logits)
-    total = y.new_zeros(y.shape[:-1])
-    sizes = sizes_of(q)
-    for given, logits in zip(y.split(sizes, dim=-1), q.logits.split(sizes, dim=-1)):
-        p = (1 - smoothing) * given.nan_to_num(1 / given.shape[-1]) + smoothing / given.shape[-1]
-        divergence = (p * (p.log() - logits)).sum(-1)
-        total = total + torch.where(given.isnan().any(-1), 0.0, divergence)
-    return total
+    uniform = by_label(lambda block: torch.full_like(block, 1 / block.shape[-1]), y, sizes_of(q))
+    p = (1 - smoothing) * torch.where(y.isnan(), uniform, y) + smoothing * uniform
+    return torch.where(y.isnan(), 0.0, p * (p.log() - q.logits)).sum(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,21 @@ from torch.distributions import constraints, register_kl
 from pyro_ssvae.errors import InputError
 
 MAX_COMBINATIONS = 100_000
+
+
+def by_label(
+    function: Callable[[Tensor], Tensor], values: Tensor, sizes: Sequence[int]
+) -> Tensor:
+    """A function of the last dimension, applied to the block (..., k) of each label.
+
+    Labels that have equally many classes are computed together: a hundred cost little more than
+    one.
+    """
+    if len(sizes) == 1:
+        return function(values)
+    if len(set(sizes)) == 1:
+        return function(values.unflatten(-1, (len(sizes), sizes[0]))).flatten(-2)
+    return torch.cat([function(block) for block in values.split(tuple(sizes), dim=-1)], dim=-1)
 
 
 def expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
@@ -50,8 +65,7 @@ class OneHots(TorchDistribution):
         validate_args: bool | None = None,
     ) -> None:
         self.sizes = tuple(logits.shape[-1:] if sizes is None else sizes)
-        blocks = [block.log_softmax(-1) for block in logits.split(self.sizes, dim=-1)]
-        normalised = blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
+        normalised = by_label(lambda block: block.log_softmax(-1), logits, self.sizes)
         # Finite, so that an impossible class counts 0 * log 0 = 0, without a NaN in a gradient.
         self.logits = normalised.clamp_min(torch.finfo(logits.dtype).min)
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
@@ -77,11 +91,11 @@ class OneHots(TorchDistribution):
         return type(self)(torch.where(possible > 0, self.logits, least), self.sizes)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:
-        blocks = [
-            torch.distributions.OneHotCategorical(logits=block, validate_args=False)
-            for block in self.logits.split(self.sizes, dim=-1)
-        ]
-        return torch.cat([block.sample(sample_shape) for block in blocks], dim=-1)
+        def drawn(logits: Tensor) -> Tensor:
+            labels = torch.distributions.OneHotCategorical(logits=logits, validate_args=False)
+            return labels.sample(sample_shape)
+
+        return by_label(drawn, self.logits, self.sizes)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return expected_log_prob(value, self.logits)

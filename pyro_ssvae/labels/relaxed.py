@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from pyro import distributions as dist
 from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints, register_kl
 from torch.nn import functional as F
 
-from pyro_ssvae.labels.onehots import OneHots, categorical_kl, expected_log_prob, sizes_of
+from pyro_ssvae.labels.onehots import (
+    OneHots,
+    by_label,
+    categorical_kl,
+    expected_log_prob,
+    sizes_of,
+)
 
 
 class RelaxedOneHots(TorchDistribution):
@@ -50,10 +55,10 @@ class RelaxedOneHots(TorchDistribution):
 
     def rsample(self, sample_shape: Size = Size()) -> Tensor:
         logits = self.logits.expand(Size(sample_shape) + self.logits.shape)
-        return torch.cat([
-            F.gumbel_softmax(block, self.temperature, self.hard)
-            for block in logits.split(sizes_of(self.labels), dim=-1)
-        ], dim=-1)
+        return by_label(
+            lambda block: F.gumbel_softmax(block, self.temperature, self.hard), logits,
+            sizes_of(self.labels),
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         return expected_log_prob(value, self.logits)
