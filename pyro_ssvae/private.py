@@ -14,6 +14,9 @@ from pyro.infer.traceenum_elbo import _compute_model_factors
 from pyro.infer.util import Dice
 from pyro.poutine import Trace
 from torch import Tensor
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 
 def model_factors(model_trace: Trace, guide_trace: Trace) -> tuple[Any, Any, Any, Any, Any]:
@@ -29,6 +32,20 @@ def model_factors(model_trace: Trace, guide_trace: Trace) -> tuple[Any, Any, Any
 def log_factors(dice: Dice, plates: Any) -> list[Any]:
     """The logarithms, numbers or packed tensors, of what a cost in these plates is weighed by."""
     return dice._get_log_factors(plates)
+
+
+def traced(
+    function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]
+) -> torch.fx.GraphModule:
+    """The operations of a function, noted down while it runs on copies of tensors."""
+    # For the shape of every operation torch makes a mode of its own, unless there is one: that
+    # would take longer than all else. Within it, noise that nothing depends on is kept only as it
+    # is for inductor with torch's own generators, and all later noise depends on it.
+    with (
+        tracing(TracingContext(FakeTensorMode())),
+        torch._inductor.config.patch(fallback_random=True),
+    ):
+        return make_fx(function)(*(tensor.detach().clone() for tensor in tensors))
 
 
 def compiled_by_inductor(

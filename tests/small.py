@@ -1,15 +1,18 @@
 """Small data and small pairs, which train in a moment: for tests that are about none of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch, regresses
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.experiments import pairs
+from pyro_ssvae.report import plots
 from pyro_ssvae.targets import Classes, Number, SeveralLabels
 
 SIZES: dict[str, Any] = {"hidden": (5,), "z_dim": 2}
@@ -75,3 +78,13 @@ def batch() -> Batch:
         torch.rand(6, 4, generator=noise), torch.eye(3).repeat(2, 1),
         torch.rand(8, 4, generator=noise),
     )
+
+
+@contextmanager
+def few_figures() -> Iterator[None]:
+    """Draw the learning curves alone: the other figures take longer than the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "figures", lambda objective, split, history: {
+            "learning_curves": plots.learning_curves(history)
+        })
+        yield

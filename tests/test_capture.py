@@ -48,11 +48,13 @@ def sgd(objective: Objective) -> torch.optim.Optimizer:
 
 
 @pytest.fixture(scope="module", params=pairs.names())
-def captured(request) -> Captured:
+def captured(request, programs) -> Captured:
     """Each pair in turn, traced once."""
     split = small.split_for(request.param)
     objective = small.objective(request.param, split, warmup=4.0)
-    return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(capture, "trace", programs.trace)
+        return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
 
 
 def batch_of(objective: Objective) -> Batch:
@@ -142,6 +144,7 @@ def test_compiled_code_is_kept_for_the_next_run() -> None:
         assert counters["inductor"]["fxgraph_cache_hit"] == hits
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_noise_is_new_at_every_call() -> None:
     objective, batch = small.m2(), small.batch()
     captured = Captured(objective, sgd(objective), batch, compile=False)
@@ -158,6 +161,7 @@ def test_capturing_leaves_buffers_and_random_state_as_they_were(split) -> None:
     assert all(torch.equal(buffer, before[name]) for name, buffer in objective.named_buffers())
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_captured_statistics_of_batch_normalisation_move_as_eager_ones(split) -> None:
     batch = next(batches(split, 10, 20))
     statistics = []
@@ -173,6 +177,7 @@ def test_captured_statistics_of_batch_normalisation_move_as_eager_ones(split) ->
     assert all(torch.equal(a, b) for a, b in zip(*statistics, strict=True))
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_noise_is_drawn_in_the_programs_order_whatever_a_compiler_does(monkeypatch) -> None:
     def backwards(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
         # As inductor may: what does not depend on another draw is drawn before it.
@@ -277,6 +282,7 @@ def test_what_cannot_be_captured_is_trained_eagerly_with_one_warning() -> None:
     assert all(loss["loss"].isfinite() for loss in losses)
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_without_a_compiler_training_goes_on_eagerly(monkeypatch) -> None:
     monkeypatch.setattr(graphs.shutil, "which", lambda name: None)
     objective = small.m2()
@@ -327,6 +333,7 @@ def clearer(module, inputs, output: pyro.distributions.Distribution):
     ("m2", {}, lambda o: o.guide.encoder.requires_grad_(False)),
     ("m2", {}, lambda o: o.model.decoder.register_forward_hook(clearer)),
 ])
+@pytest.mark.usefixtures("traced_once")
 def test_a_setting_changed_between_epochs_has_effect(name, options, change, split) -> None:
     # The captured loss of the next epoch is the eager one under the new setting.
     batch = next(batches(split, 10, 20))
@@ -362,9 +369,10 @@ def uncompiled(made: list[Captured]):
 @pytest.mark.parametrize("name, options, weights", [
     ("factored", {"interpolation": 1.0, "capacity_z": 1.0},
      ["interpolation", "swap", "capacity_z"]),
-    ("vade", {}, ["consistency", "alignment"]), ("untapped", {}, ["reverse"]),
-    ("adversarialm2", {}, ["adversary"]),
+    ("vade", {"warmup": 4.0}, ["consistency", "alignment"]),
+    ("untapped", {"warmup": 4.0}, ["reverse"]), ("adversarialm2", {"warmup": 4.0}, ["adversary"]),
 ])
+@pytest.mark.usefixtures("traced_once")
 def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
     name, options, weights, split
 ) -> None:
@@ -406,6 +414,7 @@ def test_a_program_lasts_when_a_classifier_is_fitted_to_its_features(split) -> N
     assert captured.lasts()
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_program_lasts_whatever_an_optimizer_of_another_kind_remembers() -> None:
     objective = small.m2()
     optimizer = torch.optim.SGD(objective.parameters(), lr=0.1, momentum=0.9)
@@ -417,6 +426,7 @@ def test_a_program_lasts_whatever_an_optimizer_of_another_kind_remembers() -> No
     assert step.captured is captured
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_another_state_or_options_of_the_optimizer_need_another_program(split) -> None:
     objective = small.m2()
     optimizer = adam(objective)
@@ -438,6 +448,7 @@ def test_players_in_turns_are_not_captured(split) -> None:
     assert step.captured is None
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_loss_that_is_not_finite_is_found_in_captured_training_too() -> None:
     objective = small.m2()
     optimizer = adam(objective)

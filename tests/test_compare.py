@@ -4,11 +4,13 @@ import csv
 import json
 import math
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import small
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split
@@ -42,8 +44,15 @@ def run(dataset: Dataset, out: Path, *names: str, **arguments: Any) -> Compariso
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, stripes: Dataset) -> Path:
     out = tmp_path_factory.mktemp("finished") / "out"
-    run(stripes, out, "supervised", "vae")
+    with small.few_figures():
+        run(stripes, out, "supervised", "vae")
     return out
+
+
+@pytest.fixture(autouse=True)
+def few_figures() -> Iterator[None]:
+    with small.few_figures():
+        yield
 
 
 @pytest.fixture

@@ -155,6 +155,7 @@ def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
 
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.Progress", Watched)
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.STEP", 100)
+    monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CLASSIFIED", 2500)
     model, guide = pair
     split = from_arrays(torch.rand(400, 4), torch.arange(400) % 3).split(9, validation=250)
     evaluate(model, guide, split, "validation", progress=shown)

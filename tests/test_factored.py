@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.interpolation import distances
 from pyro_ssvae.inference.terms import evaluated
@@ -501,20 +501,6 @@ def test_shares_are_drawn_from_beta_2_2() -> None:
         distances(guide, x)
     shares = torch.stack(asked[1::2])[:, :, 0].flatten()
     assert scipy.stats.kstest(shares.numpy(), scipy.stats.beta(2, 2).cdf).pvalue > 0.01
-
-
-def test_an_ensemble_trains_with_the_interpolation_as_each_would_alone(digits_split) -> None:
-    def build_digits() -> Objective:
-        torch.manual_seed(0)
-        model = models.Factored(64, 10, z_dim=2, hidden=(4,))
-        return Objective(model, guides.Factored(model, hidden=(4,), interpolation=1.0))
-
-    together, alone = build_digits(), build_digits()
-    options = {"epochs": 1, "batch_labelled": 10, "batch_unlabelled": 2000}
-    list(fit_ensemble([together], digits_split, seeds=[3], compile=False, **options))
-    list(fit(alone, digits_split, seed=3, capture="off", **options))
-    for a, b in zip(together.parameters(), alone.parameters()):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_interpolation_is_added_to_the_total_with_its_weights() -> None:

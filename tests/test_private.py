@@ -44,6 +44,17 @@ def test_nothing_private_is_used_elsewhere() -> None:
     }
 
 
+def test_operations_are_noted_as_torch_notes_them_and_in_one_mode() -> None:
+    def function(x: Tensor) -> list[Tensor]:
+        torch.rand(2)  # nothing depends on it but what is drawn after it
+        return [x * torch.randn_like(x)]
+
+    graph = private.traced(function, [torch.ones(3)])
+    assert graph.code == make_fx(function)(torch.ones(3)).code, TORCH
+    values = [node.meta["val"] for node in graph.graph.nodes if "val" in node.meta]
+    assert len(values) > 3 and len({value.fake_mode for value in values}) == 1, TORCH
+
+
 def traces() -> tuple[poutine.Trace, poutine.Trace]:
     """Those of a y that the guide enumerates and an x that depends on it, for three rows."""
     x = torch.tensor([0.0, 1.0, 2.0])

@@ -9,16 +9,20 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 
 from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
+from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.experiments import machine, runs
 from pyro_ssvae.report import page as report
 from pyro_ssvae.report import plots
@@ -102,12 +106,10 @@ def script(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_figures() -> Iterator[None]:
-    """Draw the learning curves alone: the other figures take longer than the training."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "figures", lambda objective, split, history: {
-            "learning_curves": plots.learning_curves(history)
-        })
+def quick() -> Iterator[None]:
+    """Draw few figures, and take few samples of the bounds."""
+    with small.few_figures(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "iwae", partial(evaluate.iwae, samples=2))
         yield
 
 
@@ -332,8 +334,12 @@ def test_a_signal_ends_training_after_its_update_and_nothing_is_lost(
 ], ids=str)
 def test_a_pause_within_an_epoch_changes_nothing_of_any_training(
     arguments: dict[str, Any], tmp_path: Path, digits_split: Split,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, traced_once: None,
 ) -> None:
+    monkeypatch.setattr("pyro_ssvae.training.aggressive.INNER_STEPS", 3)
+    monkeypatch.setattr(
+        "pyro_ssvae.training.capturing.Captured", partial(Captured, compile=False)
+    )
     one, other = tmp_path / "one", tmp_path / "other"
     sizes = {"epochs": 2, "batch_unlabelled": 300}  # four updates an epoch
     train(one, digits_split, **sizes, **arguments)

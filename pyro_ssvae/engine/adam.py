@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_ssvae import private
 from pyro_ssvae.engine.graphs import Function, compiled
@@ -85,7 +84,7 @@ class BatchedAdam:
             number = torch.zeros_like(self.count, dtype=parameters[0].dtype)
             numbers = [number, number, number.float()]
             given = [*parameters, *zeros, *self.means, *self.squares, *numbers]
-            self.move = compiled(make_fx(_adam)(*map(torch.clone, given)), given)
+            self.move = compiled(private.traced(_adam, given), given)
 
     @property
     def state(self) -> list[Tensor]:

@@ -12,8 +12,8 @@ import pyro
 import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
+from pyro_ssvae import private
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.engine.precision import Precision, matrix_products
@@ -89,7 +89,7 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
                 numbers = scalars(1 + len(weights), learnt[0])
                 tensors = [*learnt, *buffers, *batch.tensors, *numbers]
                 gradients = _Gradients(objective, learnt, buffers, weights)
-                graph = make_fx(gradients)(*(tensor.detach().clone() for tensor in tensors))
+                graph = private.traced(gradients, tensors)
         except Exception as error:  # whatever the tracer met that is no tensor operation
             raise CaptureError(f"{reason(error)} (after site {last.name!r})") from error
     shapes = [part.shape for part in batch.tensors]

@@ -24,7 +24,7 @@ from pyro_ssvae.targets.metrics import accuracy, nll
 SEMI_SUPERVISED = ("LabelSpreading", "SelfTraining")
 FLOOR = 1e-6  # what a smaller probability of a true class counts as in the NLL
 DENSE = 5_000  # examples up to which a full kernel matrix is reasonable
-ONE_BY_ONE = 10_000  # examples times labels up to which a semi-supervised fit each takes seconds
+ONE_BY_ONE = 50_000  # examples times labels up to which a semi-supervised fit each is affordable
 
 
 def references(dataset: Dataset) -> tuple[str, ...]:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import BatchedAdam
 from pyro_ssvae.engine.graphs import Function, Recorded, compiled
-from pyro_ssvae.engine.noise import lifted
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.engine.program import (
-    CaptureError,
-    Program,
-    constants,
-    inputs,
-    reason,
-    scalars,
-    trace,
-)
+from pyro_ssvae.engine.program import Program, constants, inputs, scalars, trace
+from pyro_ssvae.engine.vectorised import vectorised
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.elementwise import Elementwise, Make
@@ -234,23 +223,16 @@ class Ensemble:
 
     def _batched(self, program: Program, batch: Batch, *, compile: bool) -> Function:
         """The program for all replicas, each with noise of its own."""
-        graph, noises = lifted(program.graph)
+        given = self._tensors(batch)[:-1]  # all but the share of the learning rates
+        epoch = len(self.state) + len(batch.tensors)
+        graph, noises = vectorised(program.graph, given, of_all={epoch})
         noise = [each.empty(len(self.members)) for each in noises]
-        given = [*self._tensors(batch)[:-1], *noise]
-        shared: list[int | None] = [0] * len(given)
-        shared[len(self.state) + len(batch.tensors)] = None  # the epoch
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "There is a performance drop")  # while tracing
-                batched = make_fx(vmap(graph, in_dims=tuple(shared)))(*map(torch.clone, given))
-        except Exception as error:
-            raise CaptureError(f"this pair cannot be vectorised: {reason(error)}") from error
-        run: Function = compiled(batched, given) if compile else batched
+        run: Function = compiled(graph, [*given, *noise]) if compile else graph
 
         def function(*tensors: Tensor) -> Sequence[Tensor]:
             for i, generator in enumerate(self.generators):
                 for each, drawn in zip(noises, noise):
                     each.fill(drawn[i], generator)
-            return run(*tensors[:-1], *noise)  # all but the share of the learning rates
+            return run(*tensors[:-1], *noise)
 
         return function
