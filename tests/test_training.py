@@ -426,6 +426,6 @@ def test_data_of_another_width_is_refused(split) -> None:
 
 
 def test_a_plain_loop_may_stop_anywhere(split) -> None:
-    training = fit(m2(), split, epochs=1_000, batch_unlabelled=500)
+    training = fit(m2(), split, epochs=1_000, batch_unlabelled=500, capture="off")
     epochs = list(itertools.islice(training, 2))
     assert [epoch.epoch for epoch in epochs] == [1, 2]
