@@ -71,7 +71,7 @@ def test_the_references_of_classes_are_semi_supervised_and_of_frames_boosting_to
 
 
 @pytest.mark.parametrize("examples, expected", [
-    (5_000, (*REFERENCES, "LogisticRegression")), (5_001, ("LogisticRegression",)),
+    (25_000, (*REFERENCES, "LogisticRegression")), (25_001, ("LogisticRegression",)),
 ])
 def test_of_many_labels_of_many_examples_the_supervised_reference_is_left(
     examples: int, expected: tuple[str, ...]

@@ -28,7 +28,7 @@ def test_python_runs_as_pasted(capsys, monkeypatch, tmp_path) -> None:
         exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "accuracy" in printed
-    assert "3 classes: high " in printed and "labels unknown (9" in printed
+    assert "3 classes: high " in printed and "of 1,000 labels unknown" in printed
     names = "'(?:low|middle|high)'"
     assert re.search(rf"^\[{names}(?:, {names}){{4}}\]$", printed, flags=re.MULTILINE)
 
