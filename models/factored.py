@@ -23,6 +23,8 @@ class Factored(PyroModule):
             single label of so many classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
+        learn_prior: Whether to train every p(y_j), from the uniform one on. Of labels that are
+            rare, a uniform prior draws what is inferred towards 1/2.
         likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
             or the columns of a frame, by name ``"mixed"``.
         sigma: The standard deviation of the normal likelihood. None has the decoder give it.
@@ -35,6 +37,7 @@ class Factored(PyroModule):
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        learn_prior: bool = False,
         likelihood: nn.Likelihood = "bernoulli",
         sigma: float | None = 0.1,
     ) -> None:
@@ -42,7 +45,7 @@ class Factored(PyroModule):
         positive(x_dim=x_dim, z_dim=z_dim)
         self.x_dim, self.z_dim = x_dim, z_dim
         self.y_dims = (y_dims,) if isinstance(y_dims, int) else tuple(y_dims)
-        self.prior = LabelPrior(*self.y_dims)
+        self.prior = LabelPrior(*self.y_dims, learned=learn_prior)
         self.decoder = nn.likelihood(likelihood, (z_dim, sum(self.y_dims)), hidden, x_dim, sigma)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

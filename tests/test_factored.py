@@ -555,3 +555,31 @@ def test_a_number_of_classes_is_one_label() -> None:
 def test_options_that_contradict_each_other_are_named(options, message) -> None:
     with pytest.raises(InputError, match=message):
         build(**options)
+
+
+# A prior that is learned.
+
+
+@each_kl
+@pytest.mark.parametrize("labels", [Y, None], ids=["given", "unknown"])
+def test_a_learned_prior_takes_the_place_of_the_uniform_one(labels, kl) -> None:
+    model, guide = build(label_inference="enumerated")
+    torch.manual_seed(1)
+    learned = models.Factored(D, SIZES, z_dim=J, hidden=(5,), learn_prior=True).double()
+    learned.decoder.load_state_dict(model.decoder.state_dict())
+    with torch.no_grad():
+        learned.prior.logits.copy_(torch.linspace(-1, 2, sum(SIZES)))
+    noisy = with_noise(guide, z=EPS)
+    derived = negative_elbo(learned, noisy, X, labels, kl=kl)
+    uniform = negative_elbo(model, noisy, X, labels, kl=kl)
+    log_p = torch.cat([log_softmax(block) for block in learned.prior.logits.split(SIZES)])
+    y = torch.cat([q.exp() for q in log_q_each(guide, X, SIZES)], -1) if labels is None else labels
+    by_hand = uniform - (y @ log_p).mean() - math.log(math.prod(SIZES))
+    torch.testing.assert_close(derived, by_hand, rtol=1e-10, atol=1e-10)
+    wanted = [learned.prior.logits, *guide.parameters()]
+    for one, other in zip(
+        torch.autograd.grad(derived, wanted, allow_unused=True, retain_graph=True),
+        torch.autograd.grad(by_hand, wanted, allow_unused=True),
+    ):
+        zero = torch.zeros(())
+        torch.testing.assert_close(*(zero if g is None else g for g in (one, other)))
