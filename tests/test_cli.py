@@ -185,9 +185,9 @@ def test_train_writes_metrics_history_split_checkpoint_and_figures(
 ) -> None:
     folder, _ = trained
     assert set(contents(folder)) == {
-        "metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures/analogies.png",
-        "figures/confusion.png", "figures/latent.png", "figures/learning_curves.png",
-        "figures/mistakes.png", "figures/reliability.png", "figures/samples.png",
+        "metrics.json", "history.csv", "split.json", "data.json", "checkpoint.pt",
+        "figures/analogies.png", "figures/confusion.png", "figures/latent.png",
+        "figures/learning_curves.png", "figures/mistakes.png", "figures/reliability.png", "figures/samples.png",
     }
 
 
@@ -387,7 +387,7 @@ BAD_TRAINING = [
     (["--set", "likelihood=poisson"], "unknown likelihood 'poisson'"),
     (["--data", "moons", "--set", "likelihood=bernoulli"], "expected x within .* got values"),
     (["--labels", "9"], "one label for each of 10 classes, got labels=9"),
-    (["--labels", "many"], "'--labels': 'many'"),
+    (["--labels", "many"], "a number of examples, all, or .* got 'many'"),
     (["--epochs", "0"], "epochs > 0, got 0"),
     (["--batch-unlabelled", "0"], "batch.unlabelled > 0, got 0"),
     (["--patience", "0"], "patience > 0, got 0"),
@@ -418,7 +418,7 @@ BAD_VALUES = [
     (["--set", "lr=inf"], "lr.* got inf"),
     (["--set", "likelihood=bernouli"], "unknown likelihood .* did you mean 'bernoulli'"),
     (["--set", "likelihood=normal", "--set", "sigma=0"], "sigma > 0, got 0"),
-    (["--labels", "-5"], "got labels=-5"),
+    (["--labels", "-5"], "at least 1 labelled example, got -5"),
     (["--labels", "1200"], "labels=1200 needs .* of class .*, and the training part has"),
     (["--labels", "5000"], "got 5000 "),
     (["--epochs", "-1"], "epochs > 0, got -1"),

@@ -249,9 +249,8 @@ def test_a_parameter_that_no_term_depends_on_is_left_out() -> None:
 
 def test_a_program_in_double_precision_is_double_throughout() -> None:
     objective = small.m2().double()
-    captured = Captured(
-        objective, adam(objective), Batch(*(part.double() for part in small.batch())), compile=False
-    )
-    loss = captured(Batch(*(part.double() for part in small.batch())), 1.0)
+    batch = Batch(*(part.double() for part in small.batch().tensors))
+    captured = Captured(objective, adam(objective), batch, compile=False)
+    loss = captured(batch, 1.0)
     assert loss.total.dtype == torch.float64
     assert all(p.dtype == torch.float64 for p in objective.parameters())

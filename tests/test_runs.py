@@ -32,7 +32,7 @@ from pyro_ssvae.training import fit as training
 from pyro_ssvae.training.steps import Eager
 
 UPDATES = math.ceil(1187 / 100)  # digits: 1797 less 360 test, 200 validation and 50 labelled
-FILES = {"metrics.json", "history.csv", "split.json", "checkpoint.pt", "figures"}
+FILES = {"metrics.json", "history.csv", "split.json", "data.json", "checkpoint.pt", "figures"}
 
 
 def train(out: Path, split: Split, **arguments: Any) -> dict[str, Any]:
@@ -292,7 +292,7 @@ def test_an_interrupted_run_leaves_what_it_takes_to_resume(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, after=UPDATES + 3)
         train(out, digits_split, epochs=4)
-    assert {path.name for path in out.iterdir()} == {"history.csv", "split.json", "checkpoint.pt"}
+    assert {path.name for path in out.iterdir()} == FILES - {"metrics.json", "figures"}
     assert len(history(out)) == 1
     train(out, digits_split, epochs=4, resume=True)
     assert same(without_time(checkpoint(out)), without_time(checkpoint(whole)))
