@@ -113,7 +113,8 @@ _device = click.option(
 
 @main.command("list")
 @click.argument("model", required=False)
-@_data
+@click.option("--data", "data_name", default="digits", show_default=True,
+              help="Data set, one of those known by name.")
 def list_(model: str | None, data_name: str) -> None:
     """List the pairs, or the options of MODEL: what they mean, and the values used on the data."""
     from pyro_ssvae.cli import listing
