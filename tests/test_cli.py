@@ -187,7 +187,8 @@ def test_train_writes_metrics_history_split_checkpoint_and_figures(
     assert set(contents(folder)) == {
         "metrics.json", "history.csv", "split.json", "data.json", "checkpoint.pt",
         "figures/analogies.png", "figures/confusion.png", "figures/latent.png",
-        "figures/learning_curves.png", "figures/mistakes.png", "figures/reliability.png", "figures/samples.png",
+        "figures/learning_curves.png", "figures/mistakes.png", "figures/reliability.png",
+        "figures/samples.png",
     }
 
 
