@@ -192,8 +192,10 @@ def test_labels_may_be_integers_of_any_size(dtype: type) -> None:
 
 def test_lists_and_tensors_are_arrays_too() -> None:
     given = arrays()
-    data = from_arrays(given["x"].tolist(), torch.from_numpy(given["y"]))
-    assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
+    learnt = torch.tensor(given["x"], requires_grad=True)
+    for x in (given["x"].tolist(), learnt):
+        data = from_arrays(x, torch.from_numpy(given["y"]))
+        assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
 
 
 def test_the_data_set_is_a_copy_of_the_arrays() -> None:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -37,6 +38,8 @@ NAN = math.nan
     ([True, False, None], ("False", "True"), [1, 0, -1]),
     ([10, 9, None], ("9", "10"), [1, 0, -1]),
     (torch.tensor([2, -1, 4]), ("2", "4"), [0, -1, 1]),
+    (pd.array([2, None, 4], dtype="Int64"), ("2", "4"), [0, -1, 1]),
+    (pd.Series(pd.Categorical(["b", None, "a"])), ("a", "b"), [1, -1, 0]),
 ], ids=str)
 def test_classes_are_any_values_and_some_may_be_unknown(
     y: Any, names: tuple[str, ...], values: list[int]
@@ -100,6 +103,8 @@ def test_sets_are_of_the_classes_that_may_be() -> None:
     ([0, 1], {"kind": "label"}, "unknown kind of target 'label'.*did you mean 'labels'"),
     ([0, 1], {"kind": "labels"}, r"expected y of shape \(N, L\) for several labels, got \(2,\)"),
     ([{1, 2}, 5], {"classes": [1, 2]}, r"expected sets of the classes \[1, 2\], got 5"),
+    (None, {}, "expected a label for each example, got None"),
+    ("abc", {}, "expected a label for each example, got 'abc'"),
     (np.zeros((2, 2, 2)), {}, r"expected y of shape \(N,\) or \(N, L\), got \(2, 2, 2\)"),
 ], ids=str)
 def test_labels_that_cannot_be_used_are_refused(

@@ -82,7 +82,7 @@ def further(x: Any, like: Examples) -> Tensor:
 
 def _array(x: Any) -> np.ndarray[Any, Any]:
     try:
-        array = np.asarray(x)
+        array = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
         numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
     except ValueError:
         numbers = False

@@ -93,10 +93,15 @@ def read_as(y: Any, target: Target) -> Tensor:
 
 
 def _array(y: Any) -> Array:
+    y = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    if not isinstance(getattr(y, "dtype", np.dtype(object)), np.dtype):
+        return np.asarray(y, dtype=object)  # of pandas: whole numbers stay whole beside gaps
     if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) > 1:
         array = np.array(y, dtype=object)  # numbers are to stay what they are beside texts
     else:
         array = np.asarray(y)
+    if array.ndim == 0:
+        raise InputError(f"expected a label for each example, got {y!r:.60}")
     if array.dtype.kind in "MmVc":
         raise InputError(f"expected labels as numbers or texts, got {array.dtype}")
     return array
