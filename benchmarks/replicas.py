@@ -51,7 +51,7 @@ def measured(replicas: int) -> dict[str, list[float]]:
     ensemble.begin(range(replicas))
     solo = objective()
     step = Capturing(Eager(solo, adam(solo)))
-    one = Batch(*(part[0] for part in batch))
+    one = Batch(*(part[0] for part in batch.tensors))
 
     def one_by_one() -> None:
         for _ in range(replicas):
