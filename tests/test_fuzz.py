@@ -30,7 +30,7 @@ from PIL import Image
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split, adult, elpv, mediamill, mnist, mulan
-from pyro_ssvae.experiments import checkpoint, folder, machine, runs
+from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
 RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to
@@ -230,6 +230,19 @@ def test_adult(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     check(tmp_path / name, lambda _: data.load("adult", tmp_path), mutations(tmp_path / name))
 
 
+def test_arrays_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=np.arange(60, dtype=np.uint8).reshape(20, 3), y=np.array(["a", "b"] * 10))
+    check(path, lambda path: data.load(str(path)), mutations(path))
+
+
+def test_table_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    rows = [f"{i},{['oslo', 'rome', ''][i % 3]},{['a', 'b'][i % 2]}" for i in range(20)]
+    path.write_text("\n".join(["age,city,y", *rows]) + "\n")
+    check(path, lambda path: data.load(str(path), target="y"), mutations(path))
+
+
 # Runs
 
 
@@ -261,6 +274,7 @@ def train(toy: Dataset, out: Path) -> object:
 
 @pytest.mark.parametrize("name, read", [
     ("history.csv", folder.read_history), ("metrics.json", folder.read_metrics),
+    ("data.json", predictor.read_description),
 ])
 def test_results(name: str, read: Read, run: Path) -> None:
     check(run / name, lambda path: read(path.parent), mutations(run / name))

@@ -54,7 +54,7 @@ def _arrays(path: Path) -> Dataset:
             arrays = {name: file[name] for name in file.files}
     # What numpy raises for a broken file depends on where it breaks.
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError,
-            zipfile.BadZipFile, zlib.error) as error:
+            MemoryError, OverflowError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: expected arrays of numbers or texts as numpy.savez writes them, got"
             f" {' '.join(repr(error).split()):.120}"

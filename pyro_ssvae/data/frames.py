@@ -89,7 +89,7 @@ class _Entries:
     Attributes:
         name: Its name.
         distinct: Its values, of which those that are no plain numbers stand here once.
-        index: Where among these each entry is, (N,).
+        index: The place of each entry among these, (N,).
         levels: The levels that the column declares, if any.
     """
 

@@ -39,7 +39,7 @@ def find(root: Path, folder: str, files: Sequence[str], source: str) -> Path:
         root: The folder of data files, see :func:`data_root`.
         folder: The name of a folder in it, which is looked into first.
         files: The two names.
-        source: Where the two can be had, for the message.
+        source: The place where the two can be had, for the message.
 
     Raises:
         InputError: if they are in neither of the two folders.
