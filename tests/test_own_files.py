@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,17 @@ def test_a_target_is_of_tables_alone(tmp_path: Path) -> None:
         data.load("digits", target="y")
     with pytest.raises(InputError, match="expected no target of arrays, whose labels are y"):
         data.load(str(arrays(tmp_path / "mine.npz")), target="y")
+
+
+def test_an_array_that_no_memory_holds_is_refused(tmp_path: Path) -> None:
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 1000), }"
+    header = header.ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(80)
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w") as file:
+        for name in ("x.npy", "y.npy"):
+            file.writestr(name, array)
+    with pytest.raises(InputError, match=r"mine\.npz: expected arrays .* got MemoryError"):
+        data.load(str(tmp_path / "mine.npz"))
 
 
 # The command line
