@@ -25,6 +25,19 @@ from pyro_ssvae.data import Dataset, Split, load  # noqa: E402
 from pyro_ssvae.evaluation import evaluate  # noqa: E402
 
 
+# Files of which a worker has the most to do: what comes last keeps one worker, and not the others.
+LONG = (
+    "test_ensemble", "test_capture", "test_tutorials", "test_runs", "test_cli", "test_fuzz",
+    "test_readme", "test_packaging", "test_compare",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    place = {name: index for index, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def few_classified() -> Iterator[None]:
     """Have the generative classifiers classify a few examples: they are the slowest measure."""

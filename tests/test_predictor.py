@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import small
 import torch
 
 from pyro_ssvae.data import Dataset, from_arrays
@@ -42,7 +43,8 @@ def train(folder: Path, kind: str = "classes", x: Any = PIXELS, name: str = "m2"
     """A run of a pair of small networks, and what is read back of it."""
     data = dataset(kind, x)
     options = {} if name == "m1" else {"hidden": (4,)}
-    runs.train(name, data.split(20), folder, options=options, epochs=1, device="cpu")
+    with small.few_figures():
+        runs.train(name, data.split(20), folder, options=options, epochs=1, device="cpu")
     return runs.load(folder, dataset=data, device="cpu")
 
 
