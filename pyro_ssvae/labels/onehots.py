@@ -41,6 +41,11 @@ def expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
     return (known * logits).sum(-1)
 
 
+def masked(logits: Tensor, possible: Tensor) -> Tensor:
+    """Log-probabilities (..., S), the least number there is where ``possible`` (..., S) is 0."""
+    return torch.where(possible > 0, logits, torch.finfo(logits.dtype).min)
+
+
 class OneHots(TorchDistribution):
     """Independent categorical labels, their one-hot vectors concatenated.
 
@@ -87,8 +92,7 @@ class OneHots(TorchDistribution):
 
     def within(self, possible: Tensor) -> OneHots:
         """The labels known to be in a set, renormalised: ``possible`` (..., S) is 0 outside it."""
-        least = torch.finfo(self.logits.dtype).min
-        return type(self)(torch.where(possible > 0, self.logits, least), self.sizes)
+        return type(self)(masked(self.logits, possible), self.sizes)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:
         def drawn(logits: Tensor) -> Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.labels.dirichlet import Label
-from pyro_ssvae.labels.onehots import OneHots
+from pyro_ssvae.labels.onehots import OneHots, masked
 
 
 class Restricted(Messenger):
@@ -40,15 +39,10 @@ class Restricted(Messenger):
                 f" {type(labels).__name__}"
             )
         if self.guide:
-            within = getattr(labels, "within", OneHots(labels.logits).within)
-            msg["fn"] = within(self.possible)
+            known = labels if hasattr(labels, "within") else OneHots(labels.logits)
+            msg["fn"] = known.within(self.possible)
         else:
             msg["fn"] = Label(masked(labels.logits, self.possible))
-
-
-def masked(logits: Tensor, possible: Tensor) -> Tensor:
-    """Log-probabilities (..., N, K), the least number there is where ``possible`` (N, K) is 0."""
-    return torch.where(possible > 0, logits, torch.finfo(logits.dtype).min)
 
 
 def set_divergence(q: Any, possible: Tensor) -> Tensor:

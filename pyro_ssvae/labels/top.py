@@ -10,7 +10,7 @@ from pyro.distributions.torch_distribution import TorchDistribution
 from torch import Size, Tensor
 from torch.distributions import constraints
 
-from pyro_ssvae.labels.onehots import expected_log_prob
+from pyro_ssvae.labels.onehots import expected_log_prob, masked
 
 
 class TopClasses(TorchDistribution):
@@ -48,8 +48,7 @@ class TopClasses(TorchDistribution):
 
     def within(self, possible: Tensor) -> TopClasses:
         """The likeliest classes of those in a set: ``possible`` (..., K) is 0 outside it."""
-        least = torch.finfo(self.logits.dtype).min
-        return type(self)(torch.where(possible > 0, self.every, least), self.top)
+        return type(self)(masked(self.every, possible), self.top)
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:
         return dist.OneHotCategorical(logits=self.logits, validate_args=False).sample(sample_shape)
