@@ -12,6 +12,8 @@ import torch
 
 from pyro_ssvae.data import PARTS, Dataset, Split, from_arrays, long_tail
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.targets import Classes
 
 RARE = np.array(["a"] * 120 + ["b"] * 60 + ["c"] * 20)
@@ -248,3 +250,14 @@ def test_further_examples_of_another_width_are_refused() -> None:
     with pytest.raises(InputError, match="expected examples of 3 columns .*, got 2"):
         dataset().encoded(np.zeros((4, 2)))
     assert small.split().dataset.encoded(np.zeros((4, 64))).shape == (4, 64)
+
+
+def test_a_run_without_a_test_part_is_measured_by_validation_and_drawn(tmp_path: Path) -> None:
+    metrics = runs.train(
+        "m2", dataset(test=None).split(9), tmp_path / "run", options={"hidden": (4,)}, epochs=1,
+        device="cpu",
+    )
+    assert metrics["test"] == {} and 0 <= metrics["validation"]["accuracy"] <= 1
+    assert (tmp_path / "run" / "figures" / "confusion.png").is_file()
+    with pytest.raises(InputError, match="mine: expected a test part, by which a comparison is"):
+        compare(["m2"], dataset(test=None), tmp_path / "both")

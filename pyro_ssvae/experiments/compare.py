@@ -92,6 +92,11 @@ def compare(
     positive(seeds=seeds)
     if seeds > MOST_SEEDS:
         raise InputError(f"expected seeds <= {MOST_SEEDS}, got {seeds}")
+    if not len(dataset.test):
+        raise InputError(
+            f"{dataset.name}: expected a test part, by which a comparison is made, got none; give"
+            " test=0.2 or a test set to from_arrays"
+        )
     with locked(out):
         folders.check_free(out, TABLE, RUNS, resume=whole["resume"], overwrite=whole["overwrite"])
         splits = [dataset.split(labels, seed=seed, **(drawing or {})) for seed in range(seeds)]

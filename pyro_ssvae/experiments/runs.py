@@ -232,7 +232,8 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
         "device": machine.device_name(split.dataset.x.device),
         "versions": machine.versions(),
         "validation": evaluate(model, guide, split, "validation", progress=progress),
-        "test": evaluate(model, guide, split, "test", progress=progress),
+        # Data may have no test part.
+        "test": evaluate(model, guide, split, "test", progress=progress) if len(split.test) else {},
     }
 
 

@@ -47,11 +47,12 @@ def figures(
 
     Args:
         objective: The trained pair.
-        split: The data of the pair, whose test part the figures show.
+        split: The data of the pair, whose test part the figures show, or, where there is none, its
+            validation part.
         history: The rows of the epochs, see :meth:`pyro_ssvae.Epoch.row`.
     """
     model, guide = objective.model, objective.guide
-    x, y = split.part("test")
+    x, y = split.part("test" if len(split.test) else "validation")
     target = split.target
     shape = split.dataset.image_shape if target.exclusive else None
     result = {"learning_curves": learning_curves(history)}
