@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.examples import as_examples
+from pyro_ssvae.data.images import Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.targets import FOREIGN, Kind, Target, read, read_as
 
@@ -22,7 +23,7 @@ def from_arrays(
     name: str = "arrays",
     test: float | tuple[Any, Any] | None = 0.2,
     validation: float = 0.1,
-    image_shape: tuple[int, int] | None = None,
+    channels: Channels | None = None,
     kind: str = "",
     target: Kind | None = None,
     classes: Sequence[Any] | None = None,
@@ -31,8 +32,9 @@ def from_arrays(
     """A data set of your own; ``print`` it to see what was made of the input.
 
     Args:
-        x: An array (N, D) of finite numbers, or a data frame, whose columns may be of several types
-            and have gaps, see :mod:`pyro_ssvae.data.frames`. Whole numbers are scaled to [0, 1].
+        x: An array (N, D) of finite numbers; images (N, C, H, W), (N, H, W, C) or, in grey,
+            (N, H, W); or a data frame, whose columns may be of several types and have gaps, see
+            :mod:`pyro_ssvae.data.frames`. Whole numbers are scaled to [0, 1].
         y: The labels. *Classes*, (N,): any values, texts or numbers; -1, None, NaN or an empty text
             is an unknown one. *Several labels*, (N, L): 1 (present), 0 (absent), -1, None or NaN
             (unknown); a frame names them. *A real number*, (N,) floating point; None or NaN is an
@@ -44,7 +46,8 @@ def from_arrays(
             for no test part.
         validation: The share of the examples with a known label that a split sets aside for
             validation.
-        image_shape: The (height, width) of images, for the figures.
+        channels: The place of the channels in images: ``"first"``, (N, C, H, W), or ``"last"``,
+            (N, H, W, C). None takes the one that is 1, 3 or 4 long, and the first of two.
         kind: The kind of data that they are like, whose options pairs are built with unless told
             otherwise: ``"digits"``, ``"mnist"``, ``"plane"``, ``"features"`` or ``"frame"``,
             that of data frames unless another is given.
@@ -62,7 +65,7 @@ def from_arrays(
     try:
         if given is not None and len(given) != 2:
             raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
-        examples = as_examples(x, *given[:1] if given else ())
+        examples = as_examples(x, *given[:1] if given else (), channels=channels)
         what, labels = read(y, target, classes, class_names)
         _same_length(x, y)
         number = len(labels)
@@ -82,9 +85,9 @@ def from_arrays(
             target=what,
             test=torch.from_numpy(np.sort(index)),
             validation=round(validation * int(known.sum())),
-            image_shape=image_shape,
             columns=examples.columns,
             divisor=examples.divisor,
+            channels=examples.channels,
             foreign=foreign,
             kind=kind or ("" if examples.columns is None else "frame"),
             notes=examples.notes,

@@ -14,6 +14,7 @@ from torch import Tensor
 from pyro_ssvae.data import draws, indices
 from pyro_ssvae.data.examples import Examples, further
 from pyro_ssvae.data.fingerprint import fingerprint
+from pyro_ssvae.data.images import Channels
 from pyro_ssvae.data.split import Split
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.nn import Columns
@@ -27,16 +28,15 @@ class Dataset:
 
     Attributes:
         name: The name of the data set.
-        x: The examples, (N, D), floating point and finite.
+        x: The examples, (N, D), floating point and finite; of images (N, C, H, W).
         y: The labels, a row for each example, as the target keeps them.
         target: What the labels are.
         test: The indices of the examples set aside for testing, (T,) int64. There may be none.
         validation: The number of examples that a split sets aside for validation by default.
-        image_shape: The (height, width) of images, with height * width = D. None where x is no
-            image.
         columns: What the columns of x are, where they are of several types or have gaps. None
             where all are numbers of one kind.
         divisor: The number that whole numbers of the input were divided by.
+        channels: The place of the channels in images of the input; in x they are first.
         foreign: The indices of examples of no class of the target, (F,) int64, which are never
             labelled, and in no part of a split but the unlabelled one. None where there are none.
         kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
@@ -54,9 +54,9 @@ class Dataset:
     target: Target
     test: Tensor
     validation: int
-    image_shape: tuple[int, int] | None = None
     columns: Columns | None = None
     divisor: int = 1
+    channels: Channels = "first"
     foreign: Tensor | None = None
     kind: str = ""
     notes: tuple[str, ...] = ()
@@ -64,10 +64,10 @@ class Dataset:
     def __post_init__(self) -> None:
         x, y = self.x, self.y
         try:
-            if x.dim() != 2 or y.dim() == 0 or len(y) != len(x):
+            if x.dim() not in (2, 4) or y.dim() == 0 or len(y) != len(x):
                 raise InputError(
-                    "expected x of shape (N, D) and y with a row for each example, got"
-                    f" {tuple(x.shape)} and {tuple(y.shape)}"
+                    "expected x of shape (N, D) or (N, C, H, W) and y with a row for each example,"
+                    f" got {tuple(x.shape)} and {tuple(y.shape)}"
                 )
             if not x.is_floating_point():
                 raise InputError(f"expected floating point x, got {x.dtype}")
@@ -82,11 +82,6 @@ class Dataset:
                 )
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
-        if self.image_shape and self.image_shape[0] * self.image_shape[1] != x.shape[1]:
-            raise InputError(
-                f"{self.name}: expected an image shape of {x.shape[1]} pixels,"
-                f" got {self.image_shape}"
-            )
         if self.kind:
             one_of("kind of data", self.kind, [kind for kind in KINDS if kind])
 
@@ -98,16 +93,31 @@ class Dataset:
         if self.foreign is not None:
             lines.append(f"{len(self.foreign):,} examples of other classes, unlabelled")
         if self.columns is None and len(self.x):
-            lines.append(f"{self.x.shape[1]:,} numbers an example, from {self.x.min():.4g} to"
-                         f" {self.x.max():.4g}")
+            lines.append(f"{self._about_one()}, from {self.x.min():.4g} to {self.x.max():.4g}")
         elif self.columns is not None:
             lines += self.columns.summary(self.x)
         return "\n  ".join([f"{self.name}:", *lines, *self.notes])
 
+    def _about_one(self) -> str:
+        if not self.images:
+            return f"{self.shape[0]:,} numbers an example"
+        channels, height, width = self.shape
+        return f"images of {height} x {width} pixels with {channels} channel" + "s" * (channels > 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an example: (D,), or (C, H, W) of an image."""
+        return tuple(self.x.shape[1:])
+
+    @property
+    def images(self) -> bool:
+        """Whether the examples are images."""
+        return len(self.shape) == 3
+
     @cached_property
     def fingerprint(self) -> str:
-        """The SHA-256 sum of all that pairs see: x, y, the target, the image shape, the columns."""
-        about = f"{self.target} {self.image_shape} {self.columns};"
+        """The SHA-256 sum of all that pairs see: x, y, the target, the columns."""
+        about = f"{self.target} {self.columns};"
         return fingerprint(self.x, self.y, about=about)
 
     @cached_property
@@ -128,12 +138,12 @@ class Dataset:
         return moved
 
     def encoded(self, x: Any) -> Tensor:
-        """Further examples (n, D) as those of the data set: an array (n, D), or a frame.
+        """Further examples as those of the data set: an array, or a frame, of n examples.
 
         Raises:
             InputError: If they are of another form, or have other columns.
         """
-        return further(x, Examples(self.x, self.columns, self.divisor))
+        return further(x, Examples(self.x, self.columns, self.divisor, self.channels))
 
     def only(self, *classes: str) -> Dataset:
         """The data with these classes alone to tell apart; examples of all others are foreign.
@@ -236,7 +246,7 @@ def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
 
 def _check_finite(x: Tensor) -> None:
     # In parts: the temporaries would take twice the memory of x.
-    finite = torch.cat([rows.isfinite().all(dim=1) for rows in x.split(10_000)])
+    finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(10_000)])
     if not finite.all():
         row = int((~finite).nonzero()[0])
         raise InputError(

@@ -27,9 +27,9 @@ def described(dataset: Dataset, target: Target) -> Content:
     kind = next(name for name, made in TARGETS.items() if type(target) is made)
     columns = None if dataset.columns is None else asdict(dataset.columns)["columns"]
     return {
-        "name": dataset.name, "x_dim": dataset.x.shape[1], "target": kind,
-        "labels": asdict(target), "image_shape": dataset.image_shape,  # type: ignore[call-overload]
-        "columns": columns, "divisor": dataset.divisor,
+        "name": dataset.name, "shape": list(dataset.shape), "target": kind,
+        "labels": asdict(target),  # type: ignore[call-overload]
+        "columns": columns, "divisor": dataset.divisor, "channels": dataset.channels,
     }
 
 
@@ -42,18 +42,17 @@ def without_examples(content: Any) -> Dataset:
     try:
         target = _target(content["target"], content["labels"])
         columns = content["columns"]
-        shape = content["image_shape"]
-        x_dim, divisor = _number(content["x_dim"]), _number(content["divisor"])
+        shape, divisor = map(_number, content["shape"]), _number(content["divisor"])
         return Dataset(
             name=str(content["name"]),
-            x=torch.empty(0, x_dim),
+            x=torch.empty(0, *shape),
             y=_no_labels(target),
             target=target,
             test=torch.empty(0, dtype=torch.int64),
             validation=0,
-            image_shape=None if shape is None else (_number(shape[0]), _number(shape[1])),
             columns=None if columns is None else Columns(tuple(map(_column, columns))),
             divisor=divisor,
+            channels="last" if content["channels"] == "last" else "first",
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"no description of data: {error!r}") from None

@@ -14,8 +14,6 @@ from pyro_ssvae.recipes import KIND_OF
 
 def load(name: str, root: Path | None = None) -> Dataset:
     """The 1,797 images of 8 x 8 pixels."""
-    images, labels = load_digits(return_X_y=True)
-    dataset = from_arrays(
-        images / 16.0, labels, name=name, image_shape=(8, 8), kind=KIND_OF[name]
-    )
+    digits = load_digits()
+    dataset = from_arrays(digits.images / 16.0, digits.target, name=name, kind=KIND_OF[name])
     return replace(dataset, validation=200)

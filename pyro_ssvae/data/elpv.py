@@ -60,7 +60,6 @@ def load(name: str, root: Path | None = None, uncertain: Uncertain = "unknown") 
         target=Classes(CLASSES),
         test=torch.from_numpy(np.sort(test)),
         validation=round(0.1 * len(candidates)),
-        image_shape=(SHRUNK, SHRUNK),
         kind=KIND_OF[name],
         notes=(
             ", ".join(f"{(types == kind).sum():,} {kind}crystalline cells" for kind in TYPES),
@@ -75,7 +74,7 @@ def read_elpv(root: str | Path | None = None) -> tuple[Array, Array, Array]:
     ``labels.csv`` and the folder ``images`` are looked for in ``root/elpv`` and in ``root`` itself.
 
     Returns:
-        x (N, 900) float32 in [0, 1]; the probabilities that the cells are defective (N,), 0, 1/3,
+        x (N, 1, 30, 30) float32 in [0, 1]; the probabilities that the cells are defective (N,), 0, 1/3,
         2/3 or 1; and their types (N,), ``"mono"`` or ``"poly"``.
 
     Raises:
@@ -108,7 +107,7 @@ def _labels(path: Path) -> tuple[list[str], list[float], list[str]]:
 
 
 def _shrunk(path: Path) -> Array:
-    """The pixels of an image (900,), averaged."""
+    """The pixels of an image (1, 30, 30), averaged."""
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if (image.mode, image.size) != ("L", (SIDE, SIDE)):
@@ -121,4 +120,4 @@ def _shrunk(path: Path) -> Array:
         ) from None
     block = SIDE // SHRUNK
     means = pixels.reshape(SHRUNK, block, SHRUNK, block).mean(axis=(1, 3))
-    return (means / 255).reshape(-1)
+    return means[None] / 255

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_ssvae.data import images
+from pyro_ssvae.data.images import Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Columns
 
@@ -18,26 +20,31 @@ class Examples(NamedTuple):
     """Examples as pairs take them.
 
     Attributes:
-        x: The examples, (N, D) float32.
+        x: The examples, (N, D) or (N, C, H, W) float32.
         columns: What the columns of a frame are; None of an array.
         divisor: The number that whole numbers were divided by.
+        channels: The place of the channels in images as they came.
         notes: What was made of the input, a line each.
     """
 
     x: Tensor
     columns: Columns | None = None
     divisor: int = 1
+    channels: Channels = "first"
     notes: tuple[str, ...] = ()
 
 
-def as_examples(*parts: Any) -> Examples:
+def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     """The examples of one or two arrays or frames, one below the other.
 
     Args:
         parts: The training examples and, where there is a test set of one's own, its examples.
 
+        channels: The place of the channels in images. None has their shape say it.
+
     Raises:
-        InputError: If they are no arrays of real numbers of two dimensions, or differ in width.
+        InputError: If they are no arrays of real numbers of two to four dimensions, or differ in
+            the shape of an example.
     """
     if hasattr(parts[0], "columns"):
         from pyro_ssvae.data.frames import read_frames
@@ -45,36 +52,37 @@ def as_examples(*parts: Any) -> Examples:
         x, columns, notes = read_frames(*parts)
         return Examples(x, columns, notes=tuple(notes))
     arrays = [_array(part) for part in parts]
-    if len({array.shape[1] for array in arrays}) > 1:
+    place = images.place(arrays[0].shape, channels)
+    arrays = [images.channels_first(array, place) for array in arrays]
+    if len({array.shape[1:] for array in arrays}) > 1:
         raise InputError(
-            f"expected a test set of {arrays[0].shape[1]} columns as the training data, got"
-            f" {arrays[1].shape[1]}"
+            f"expected a test set of examples {_form(arrays[0])} as the training data, got"
+            f" {_form(arrays[1])}"
         )
     values = np.concatenate(arrays)
+    notes = images.notes(values.shape, place)
     divisor = _divisor(values)
-    if divisor == 1:
-        return Examples(torch.from_numpy(values.astype(np.float32)))
-    note = f"whole numbers from 0 to {values.max():,} were divided by {divisor:,}"
-    return Examples(
-        torch.from_numpy((values / divisor).astype(np.float32)), divisor=divisor, notes=(note,)
-    )
+    x = values.astype(np.float32)
+    if divisor > 1:
+        x /= divisor
+        notes += [f"whole numbers from 0 to {values.max():,} were divided by {divisor:,}"]
+    return Examples(torch.from_numpy(x), None, divisor, place, tuple(notes))
 
 
 def further(x: Any, like: Examples) -> Tensor:
-    """Further examples (N, D), in the terms of those that a data set was made of.
+    """Further examples, a row each, in the terms of those that a data set was made of.
 
     Raises:
-        InputError: If they are no such arrays or frames, or are of another width.
+        InputError: If they are no such arrays or frames, or of another shape.
     """
     if like.columns is not None:
         from pyro_ssvae.data.frames import encode
 
         return encode(like.columns, x)
-    array = _array(x)
-    if array.shape[1] != like.x.shape[1]:
+    array = images.channels_first(_array(x), like.channels)
+    if array.shape[1:] != like.x.shape[1:]:
         raise InputError(
-            f"expected examples of {like.x.shape[1]} columns as the training data, got"
-            f" {array.shape[1]}"
+            f"expected examples {_form(like.x)} as the training data, got {_form(array)}"
         )
     divisor = like.divisor if np.issubdtype(array.dtype, np.integer) else 1
     return torch.from_numpy((array / divisor).astype(np.float32))
@@ -88,10 +96,17 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
         numbers = False
     if not numbers or np.iscomplexobj(array):
         raise InputError(f"expected x as an array (N, D) of real numbers, got {x!r:.60}")
-    if array.ndim != 2:
-        raise InputError(f"expected x of shape (N, D), got {array.shape}; images are flattened, and"
-                         " image_shape says their height and width")
+    if not 2 <= array.ndim <= 4:
+        raise InputError(
+            "expected x of shape (N, D), or images (N, C, H, W), (N, H, W, C) or (N, H, W), got"
+            f" {array.shape}"
+        )
     return array
+
+
+def _form(x: Any) -> str:
+    shape = tuple(x.shape[1:])
+    return f"of {shape[0]} columns" if len(shape) == 1 else f"of shape {shape}"
 
 
 def _divisor(values: np.ndarray[Any, Any]) -> int:

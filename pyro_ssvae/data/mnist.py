@@ -33,8 +33,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     images, labels, test = read_mnist(root)
     return Dataset(
         name=name, x=images, y=labels, target=Classes(tuple(map(str, range(10)))), test=test,
-        validation=10_000,
-        image_shape=(28, 28), kind=KIND_OF[name],
+        validation=10_000, kind=KIND_OF[name],
     )
 
 
@@ -45,7 +44,7 @@ def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
     ``root`` itself, packed or not; torchvision downloads them where there are none.
 
     Returns:
-        x (N, 784) float32 in [0, 1], y (N,) int64, and the indices (T,) of the test images.
+        x (N, 1, 28, 28) float32 in [0, 1], y (N,) int64, and the indices (T,) of the test images.
 
     Raises:
         InputError: if a file is missing, corrupt or truncated, or the download fails.
@@ -57,7 +56,7 @@ def read_mnist(root: str | Path | None = None) -> tuple[Tensor, Tensor, Tensor]:
         if len(x) != len(y):
             raise InputError(f"{folder}: expected a label an image, got {len(x)} images in"
                              f" {image_name} and {len(y)} labels in {label_name}")
-        images.append(x.flatten(1))
+        images.append(x.unsqueeze(1))
         labels.append(y)
     x = torch.cat(images).to(torch.float32).div_(255.0)
     return x, torch.cat(labels), torch.arange(len(images[0]), len(x))

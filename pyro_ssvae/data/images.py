@@ -1,0 +1,56 @@
+"""Images as arrays have them: with their channels first, last, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from pyro_ssvae.errors import InputError, one_of
+
+Channels = Literal["first", "last"]
+USUAL = (1, 3, 4)  # the numbers of channels that tell where the channels are
+
+
+def place(shape: Sequence[int], channels: Channels | None) -> Channels:
+    """The place of the channels in images of a shape, (N, C, H, W) or (N, H, W, C).
+
+    Args:
+        shape: The shape of the array. One of other dimensions has no channels, and counts as
+            ``"first"``.
+        channels: The place as the user says it, or None to find it.
+
+    Raises:
+        InputError: If the shape does not tell, or there is no such place.
+    """
+    if channels is not None:
+        one_of("place of channels", channels, get_args(Channels))
+        return channels
+    if len(shape) != 4 or shape[1] in USUAL:
+        return "first"
+    if shape[3] in USUAL:
+        return "last"
+    raise InputError(
+        f"expected images (N, C, H, W) or (N, H, W, C) of 1, 3 or 4 channels, got {tuple(shape)};"
+        ' say where the channels are by channels="first" or "last"'
+    )
+
+
+def channels_first(array: np.ndarray[Any, Any], channels: Channels) -> np.ndarray[Any, Any]:
+    """Images as (N, C, H, W), from an array with its channels at a place or, (N, H, W), without.
+
+    An array (N, D) is left as it is.
+    """
+    if array.ndim == 3:
+        return array[:, None]
+    if array.ndim == 4 and channels == "last":
+        return np.moveaxis(array, 3, 1)
+    return array
+
+
+def notes(shape: Sequence[int], channels: Channels) -> list[str]:
+    """What was made of images whose channels were at a place, for the user to read."""
+    if len(shape) != 4 or channels == "first":
+        return []
+    return ["the channels of the images came last, and are first in x"]
