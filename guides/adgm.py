@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.errors import positive
-from pyro_ssvae.labels import Inference, LabelInference, OneHots
+from pyro_ssvae.labels import Enumerated, Inference, LabelInference, OneHots
 
 
 class ADGM(PyroModule):
@@ -20,14 +20,15 @@ class ADGM(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
         flows: The number of normalizing flows in q(z | a, y, x).
-        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
-        top_classes: The number of classes that enumerated labels are summed over, the likeliest
-            ones. With None all are.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
         samples: The number of samples of a that ``classify`` averages over.
+        auxiliary: The body of the network of a. With None it is of the kind ``network``.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -35,26 +36,34 @@ class ADGM(PyroModule):
         model: models.ADGM | models.SDGM,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         batch_norm: bool = False,
         flows: int = 0,
-        label_inference: Inference = "enumerated",
-        temperature: float = 0.67,
-        top_classes: int | None = None,
+        label_inference: Inference = Enumerated(),
         samples: int = 16,
+        auxiliary: nn.Body | None = None,
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         positive(samples=samples)
-        x_dim, y_dim, z_dim, a_dim = model.x_dim, model.y_dim, model.z_dim, model.a_dim
-        self.auxiliary = nn.Normal(x_dim, hidden, a_dim, batch_norm=batch_norm)
-        self.classifier = nn.OneHots((a_dim, x_dim), hidden, y_dim, batch_norm=batch_norm)
-        self.encoder = nn.posterior(
-            (a_dim, y_dim, x_dim), hidden, z_dim, flows, batch_norm=batch_norm
+        y_dim, z_dim, a_dim, x_shape = model.y_dim, model.z_dim, model.a_dim, model.x_shape
+        self.auxiliary = nn.network(
+            auxiliary or network, nn.Normal(), [x_shape], a_dim, hidden, batch_norm=batch_norm
         )
-        self.labels = LabelInference(label_inference, temperature, top_classes)
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(), [a_dim, x_shape], y_dim, hidden,
+            batch_norm=batch_norm,
+        )
+        self.encoder = nn.posterior(
+            encoder or network, [a_dim, y_dim, x_shape], z_dim, hidden, flows,
+            batch_norm=batch_norm,
+        )
+        self.labels = LabelInference(label_inference)
         self.samples = samples
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             a = pyro.sample("a", self.auxiliary(x))
             if y is None:
@@ -63,6 +72,6 @@ class ADGM(PyroModule):
             pyro.sample("z", self.encoder(a, y, x))
 
     def classify(self, x: Tensor) -> OneHots:
-        """E_q(a | x) q(y | a, x) over one-hot (N, K), from x: (N, D)."""
+        """E_q(a | x) q(y | a, x) over one-hot (N, K), from x: (N, *x_shape)."""
         a = self.auxiliary(x).rsample((self.samples,))
         return OneHots(self.classifier(a, x).logits.logsumexp(0))

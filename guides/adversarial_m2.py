@@ -9,7 +9,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import one_of, positive
 from pyro_ssvae.guides.m2 import M2
 from pyro_ssvae.inference.terms import Scalar, Term
-from pyro_ssvae.labels import Inference
+from pyro_ssvae.labels import Enumerated, Inference
 
 
 class AdversarialM2(M2):
@@ -23,15 +23,15 @@ class AdversarialM2(M2):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         adversary: The weight of the adversary's loss.
         game: The order of the moves. ``"reversal"`` moves both players at once, the encoder by the
             reversed gradient; in ``"alternating"`` the adversary moves first and the others answer.
         flows: The number of normalizing flows in q(z | x, y).
-        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
-        top_classes: The number of classes that enumerated labels are summed over, the likeliest
-            ones. With None all are.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -39,21 +39,22 @@ class AdversarialM2(M2):
         model: models.AdversarialM2,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         adversary: float = 1.0,
         game: Literal["reversal", "alternating"] = "reversal",
         flows: int = 0,
-        label_inference: Inference = "enumerated",
-        temperature: float = 0.67,
-        top_classes: int | None = None,
+        label_inference: Inference = Enumerated(),
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__(
-            model, hidden=hidden, flows=flows, label_inference=label_inference,
-            temperature=temperature, top_classes=top_classes,
+            model, hidden=hidden, network=network, flows=flows, label_inference=label_inference,
+            classifier=classifier, encoder=encoder,
         )
         one_of("game", game, ("reversal", "alternating"))
         positive(adversary=adversary)
         self.game = game
-        self.adversary = nn.OneHots(model.z_dim, hidden, model.y_dim)
+        self.adversary = nn.network(network, nn.OneHots(), model.z_dim, model.y_dim, hidden)
         self.terms = {"adversary": Term(adversary_loss, weight=adversary)}
 
     @property

@@ -34,9 +34,12 @@ class DirichletM2(PyroModule):
     Args:
         model: The model whose sizes and whose ``bound`` this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
         kappa: The concentration of q(pi | x). None stands for the point mass, whose entropy, minus
             infinity, is left out.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -44,19 +47,25 @@ class DirichletM2(PyroModule):
         model: models.DirichletM2,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
         kappa: float | None = None,
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         if kappa is not None:
             positive(kappa=kappa)
         self.kappa, self.bound = kappa, model.bound
-        self.classifier = nn.OneHots(model.x_dim, hidden, model.y_dim)
-        inputs = model.x_dim if model.bound == "exact" else (model.x_dim, model.y_dim)
-        self.encoder = nn.posterior(inputs, hidden, model.z_dim, flows)
+        x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(), [x_shape], y_dim, hidden
+        )
+        inputs = [x_shape] if model.bound == "exact" else [x_shape, y_dim]
+        self.encoder = nn.posterior(encoder or network, inputs, z_dim, hidden, flows)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             labels, known = self.classify(x), y is not None
             if self.bound == "exact":
@@ -72,7 +81,7 @@ class DirichletM2(PyroModule):
             pyro.sample("z", self.encoder(x, y))
 
     def classify(self, x: Tensor) -> OneHots:
-        """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, D).
+        """E_q(pi | x) Cat(pi) = Cat(pi(x)) over one-hot (N, K), from x: (N, *x_shape).
 
         No class has less than about 0.01 / (K (1 + kappa)), of which E log pi is already minus
         thousands of nats.

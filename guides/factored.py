@@ -9,7 +9,7 @@ from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference import interpolation as shot
 from pyro_ssvae.inference.feng import Capacity, Swap
 from pyro_ssvae.inference.terms import Part, Ramp, Term
-from pyro_ssvae.labels import Inference, LabelInference, OneHots, completed
+from pyro_ssvae.labels import Inference, LabelInference, OneHots, Relaxed, completed
 
 
 class Factored(PyroModule):
@@ -24,10 +24,10 @@ class Factored(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
-        label_inference: The way to infer unknown labels, ``"relaxed"``, ``"straight-through"`` or
-            ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
         interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
             :func:`pyro_ssvae.inference.interpolation.distances`.
         interpolation_z: The weight of the moments of z in it.
@@ -39,6 +39,8 @@ class Factored(PyroModule):
         gamma_z: The weight of |KL - capacity| of z. With 0 there is no capacity.
         gamma_y: The weight of |KL - capacity| of y. With 0 there is no capacity.
         ramp: The number of epochs over which the capacities grow linearly from 0.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -46,9 +48,9 @@ class Factored(PyroModule):
         model: models.Factored,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
-        label_inference: Inference = "relaxed",
-        temperature: float = 0.67,
+        label_inference: Inference = Relaxed(),
         interpolation: float = 0.0,
         interpolation_z: float = 0.0,
         swap: float = 0.0,
@@ -57,6 +59,8 @@ class Factored(PyroModule):
         gamma_z: float = 1.0,
         gamma_y: float = 1.0,
         ramp: float = 0.0,
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         weights = {"interpolation": interpolation, "interpolation_z": interpolation_z}
@@ -67,9 +71,12 @@ class Factored(PyroModule):
                     f"{name}={weight} and flows={flows}: neighbours are found by KL divergences,"
                     " which flows do not have in closed form; use flows=0"
                 )
-        self.classifier = nn.OneHots(model.x_dim, hidden, model.y_dims)
-        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
-        self.labels = LabelInference(label_inference, temperature)
+        self.y_dims, x_shape = model.y_dims, model.x_shape
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(self.y_dims), [x_shape], sum(self.y_dims), hidden
+        )
+        self.encoder = nn.posterior(encoder or network, [x_shape], model.z_dim, hidden, flows)
+        self.labels = LabelInference(label_inference)
         self.terms: dict[str, Part] = {
             name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
         }
@@ -80,9 +87,9 @@ class Factored(PyroModule):
                 self.terms[f"capacity_{site}"] = capacity
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
+        """x: (N, *x_shape); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
         with pyro.plate("data", len(x)):
-            if y is None or len(self.classifier.sizes) > 1:
+            if y is None or len(self.y_dims) > 1:
                 q = self.classify(x) if y is None else completed(y, self.classify(x))
                 infer = self.labels.infer
                 if infer and y is not None and not y.isnan().any():
@@ -91,5 +98,5 @@ class Factored(PyroModule):
             pyro.sample("z", self.encoder(x))
 
     def classify(self, x: Tensor) -> OneHots:
-        """prod_j q(y_j | x) over one-hot vectors (N, sum(y_dims)), from x: (N, D)."""
+        """prod_j q(y_j | x) over one-hot vectors (N, sum(y_dims)), from x: (N, *x_shape)."""
         return self.classifier(x)

@@ -24,9 +24,11 @@ class LatentClassifier(PyroModule):
     Args:
         model: The model whose sizes and classifier this guide takes.
         hidden: The sizes of the encoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x). Proposition 1 holds for any q.
         bound: The bound for unknown labels, ``"jensen"`` or ``"exact"``, see above.
         samples: The number of samples of z that ``classify`` averages over.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -34,25 +36,29 @@ class LatentClassifier(PyroModule):
         model: models.LatentClassifier,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
         bound: Literal["jensen", "exact"] = "jensen",
         samples: int = 16,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         one_of("bound", bound, ("jensen", "exact"))
         positive(samples=samples)
         self.classifier = model.classifier
-        self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows)
+        self.encoder = nn.posterior(
+            encoder or network, [model.x_shape], model.z_dim, hidden, flows
+        )
         self.bound, self.samples = bound, samples
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             z = pyro.sample("z", self.encoder(x))
             if y is None and self.bound == "jensen":
                 pyro.sample("y", self.classifier(z), infer={"enumerate": "parallel"})
 
     def classify(self, x: Tensor) -> OneHots:
-        """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, D)."""
+        """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, *x_shape)."""
         z = self.encoder(x).rsample((self.samples,))
         return OneHots(self.classifier(z).logits.logsumexp(0))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pyro_ssvae import models
+from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
 from pyro_ssvae.inference import query
@@ -25,9 +25,11 @@ class M1(VAE):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
             ``"neighbour"``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -35,10 +37,14 @@ class M1(VAE):
         model: models.M1,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
         classifier: Literal["logistic", "neighbour"] = "logistic",
+        encoder: nn.Body | None = None,
     ) -> None:
-        super().__init__(model, hidden=hidden, flows=flows)
+        super().__init__(
+            model, hidden=hidden, network=network, flows=flows, encoder=encoder
+        )
         one_of("classifier", classifier, ("logistic", "neighbour"))
         self.kind = classifier
         self._fitted: list[tuple[Any, int]] = []  # of each label, and its number of classes
@@ -82,7 +88,7 @@ class M1(VAE):
             self._fitted.append((fitted, block.shape[-1]))
 
     def classify(self, x: Tensor) -> OneHots:
-        """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, D)."""
+        """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, *x_shape)."""
         if not self._fitted:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)

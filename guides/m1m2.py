@@ -5,7 +5,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.labels import Inference, LabelInference, OneHots
+from pyro_ssvae.labels import Enumerated, Inference, LabelInference, OneHots
 
 
 class M1M2(PyroModule):
@@ -16,12 +16,13 @@ class M1M2(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, y).
-        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
-        top_classes: The number of classes that enumerated labels are summed over, the likeliest
-            ones. With None all are.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        features: The body of the network of a. With None it is of the kind ``network``.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -29,21 +30,25 @@ class M1M2(PyroModule):
         model: models.M1M2,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
-        label_inference: Inference = "enumerated",
-        temperature: float = 0.67,
-        top_classes: int | None = None,
+        label_inference: Inference = Enumerated(),
+        features: nn.Body | None = None,
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         y_dim, z_dim, a_dim = model.y_dim, model.z_dim, model.a_dim
         self.stacked = model.stacked
-        self.features = nn.Normal(model.x_dim, hidden, a_dim)
-        self.classifier = nn.OneHots(a_dim, hidden, y_dim)
-        self.encoder = nn.posterior((a_dim, y_dim), hidden, z_dim, flows)
-        self.labels = LabelInference(label_inference, temperature, top_classes)
+        self.features = nn.network(
+            features or network, nn.Normal(), [model.x_shape], a_dim, hidden
+        )
+        self.classifier = nn.network(classifier or network, nn.OneHots(), a_dim, y_dim, hidden)
+        self.encoder = nn.posterior(encoder or network, (a_dim, y_dim), z_dim, hidden, flows)
+        self.labels = LabelInference(label_inference)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             a = pyro.sample("a", self.features(x))
             if self.stacked:
@@ -53,7 +58,7 @@ class M1M2(PyroModule):
             pyro.sample("z", self.encoder(a, y))
 
     def classify(self, x: Tensor) -> OneHots:
-        """q(y | a) over one-hot (N, K), from x: (N, D); a is sampled in training, then the mean."""
+        """q(y | a) over one-hot (N, K), from x: (N, *x_shape); a is sampled in training, then the mean."""
         q = self.features(x)
         a = q.rsample() if self.training else q.mean
         return self.classifier(a.detach() if self.stacked else a)

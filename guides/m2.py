@@ -5,7 +5,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.labels import Inference, LabelInference, OneHots
+from pyro_ssvae.labels import Enumerated, Inference, LabelInference, OneHots
 
 
 class M2(PyroModule):
@@ -19,12 +19,12 @@ class M2(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of the classifier and of the encoder.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
-        label_inference: The way to infer unknown labels: ``"enumerated"``, ``"relaxed"`` or
-            ``"straight-through"``, see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
-        top_classes: The number of classes that enumerated labels are summed over, the likeliest
-            ones. With None all are.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -32,24 +32,27 @@ class M2(PyroModule):
         model: models.M2,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
-        label_inference: Inference = "enumerated",
-        temperature: float = 0.67,
-        top_classes: int | None = None,
+        label_inference: Inference = Enumerated(),
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
-        x_dim, y_dim, z_dim = model.x_dim, model.y_dim, model.z_dim
-        self.classifier = nn.OneHots(x_dim, hidden, y_dim)
-        self.encoder = nn.posterior((x_dim, y_dim), hidden, z_dim, flows)
-        self.labels = LabelInference(label_inference, temperature, top_classes)
+        x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(), [x_shape], y_dim, hidden
+        )
+        self.encoder = nn.posterior(encoder or network, [x_shape, y_dim], z_dim, hidden, flows)
+        self.labels = LabelInference(label_inference)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             if y is None:
                 y = pyro.sample("y", self.labels(self.classify(x)), infer=self.labels.infer)
             pyro.sample("z", self.encoder(x, y))
 
     def classify(self, x: Tensor) -> OneHots:
-        """q(y | x) over one-hot (N, K), from x: (N, D)."""
+        """q(y | x) over one-hot (N, K), from x: (N, *x_shape)."""
         return self.classifier(x)

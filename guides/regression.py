@@ -20,23 +20,34 @@ class Regression(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of the regressor and of the encoder.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
+        regressor: The body of the network of y. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
-        self, model: models.Regression, *, hidden: tuple[int, ...] = (500,), flows: int = 0
+        self,
+        model: models.Regression,
+        *,
+        hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
+        flows: int = 0,
+        regressor: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
-        self.regressor = nn.Normal(model.x_dim, hidden, 1)
-        self.encoder = nn.posterior((model.x_dim, 1), hidden, model.z_dim, flows)
+        x_shape, z_dim = model.x_shape, model.z_dim
+        self.regressor = nn.network(regressor or network, nn.Normal(), [x_shape], 1, hidden)
+        self.encoder = nn.posterior(encoder or network, [x_shape, 1], z_dim, hidden, flows)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: standardised (N, 1), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: standardised (N, 1), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             if y is None:
                 y = pyro.sample("y", self.regress(x))
             pyro.sample("z", self.encoder(x, y))
 
     def regress(self, x: Tensor) -> Distribution:
-        """q(y | x) over the standardised number (N, 1), from x: (N, D)."""
+        """q(y | x) over the standardised number (N, 1), from x: (N, *x_shape)."""
         return self.regressor(x)

@@ -19,8 +19,11 @@ class SplitLatent(PyroModule):
     Args:
         model: The model whose sizes and classifier this guide takes.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, x).
         samples: The number of samples of a that ``classify`` averages over.
+        label_encoder: The body of the network of a. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -28,23 +31,29 @@ class SplitLatent(PyroModule):
         model: models.SplitLatent,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
         samples: int = 16,
+        label_encoder: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         positive(samples=samples)
         self.classifier = model.classifier
-        self.label_encoder = nn.Normal(model.x_dim, hidden, model.a_dim)
-        self.encoder = nn.posterior((model.a_dim, model.x_dim), hidden, model.z_dim, flows)
+        x_shape, a_dim, z_dim = model.x_shape, model.a_dim, model.z_dim
+        self.label_encoder = nn.network(
+            label_encoder or network, nn.Normal(), [x_shape], a_dim, hidden
+        )
+        self.encoder = nn.posterior(encoder or network, [a_dim, x_shape], z_dim, hidden, flows)
         self.samples = samples
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             a = pyro.sample("a", self.label_encoder(x))
             pyro.sample("z", self.encoder(a, x))
 
     def classify(self, x: Tensor) -> OneHots:
-        """E_q(a | x) p(y | a) over one-hot (N, K), from x: (N, D)."""
+        """E_q(a | x) p(y | a) over one-hot (N, K), from x: (N, *x_shape)."""
         a = self.label_encoder(x).rsample((self.samples,))
         return OneHots(self.classifier(a).logits.logsumexp(0))

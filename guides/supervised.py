@@ -21,8 +21,8 @@ class Supervised(PyroModule):
         self.classifier = model.classifier
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
 
     def classify(self, x: Tensor) -> OneHots:
-        """p(y | x) over one-hot (N, K), from x: (N, D)."""
+        """p(y | x) over one-hot (N, K), from x: (N, *x_shape)."""
         return self.classifier(x)

@@ -11,7 +11,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import not_negative
 from pyro_ssvae.inference.reverse import Gradient, ReverseBound
 from pyro_ssvae.inference.terms import Scalar, Term
-from pyro_ssvae.labels import Inference, LabelInference
+from pyro_ssvae.labels import Inference, LabelInference, Relaxed
 
 
 class Untapped(PyroModule):
@@ -27,9 +27,9 @@ class Untapped(PyroModule):
     Args:
         model: The model whose sizes this guide takes, and whose part it takes in reverse.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        label_inference: The way to infer unknown labels, ``"relaxed"``, ``"straight-through"`` or
-            ``"enumerated"``: see :class:`pyro_ssvae.labels.LabelInference`.
-        temperature: The temperature of relaxed labels.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
+            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
         unfeatured: The number of labels without images in an update. All classes come equally
             often; where they do not divide the number, those that come once more are drawn anew.
         certainty: The probability of such a label's class. The rest is spread over the others.
@@ -37,6 +37,8 @@ class Untapped(PyroModule):
         gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the
             straight-through gradient, ``"sleep"`` none, as in wake-sleep.
         image: The weight of the squared error of decoded labelled images.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -44,13 +46,15 @@ class Untapped(PyroModule):
         model: models.Untapped,
         *,
         hidden: tuple[int, ...] = (50, 50),
-        label_inference: Inference = "relaxed",
-        temperature: float = 1.0,
+        network: nn.Body = "mlp",
+        label_inference: Inference = Relaxed(1.0),
         unfeatured: int = 100,
         certainty: float = 0.95,
         reverse: float = 1.0,
         gradient: Gradient = "relaxed",
         image: float = 0.1,
+        classifier: nn.Body | None = None,
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         not_negative(reverse=reverse, image=image)
@@ -58,21 +62,24 @@ class Untapped(PyroModule):
             "reverse": Term(ReverseBound(unfeatured, certainty, gradient), weight=reverse),
             "image": Term(squared_error, weight=image),
         }
-        self.classifier = nn.OneHots(model.x_dim, hidden, (model.y_dim,))  # of soft labels too
+        x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(), [x_shape], y_dim, hidden  # of soft labels too
+        )
         into_cube = [SigmoidTransform(), AffineTransform(-model.bound, 2 * model.bound)]
-        normal = nn.Normal((model.x_dim, model.y_dim), hidden, model.z_dim)
+        normal = nn.posterior(encoder or network, [x_shape, y_dim], z_dim, hidden)
         self.encoder = nn.Flow(normal, into_cube)
-        self.labels = LabelInference(label_inference, temperature)
+        self.labels = LabelInference(label_inference)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             if y is None:
                 y = pyro.sample("y", self.labels(self.classify(x)), infer=self.labels.infer)
             pyro.sample("z", self.encoder(x, y))
 
     def classify(self, x: Tensor) -> Distribution:
-        """q(y | x) over one-hot (N, K), from x: (N, D)."""
+        """q(y | x) over one-hot (N, K), from x: (N, *x_shape)."""
         return self.classifier(x)
 
 

@@ -21,8 +21,10 @@ class VAE(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         posterior: The form of q(z | x), ``"normal"`` or ``"point"``.
+        encoder: The body of the encoder. With None it is of the kind ``network``.
     """
 
     def __init__(
@@ -30,22 +32,26 @@ class VAE(PyroModule):
         model: models.VAE,
         *,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         flows: int = 0,
         posterior: Literal["normal", "point"] = "normal",
+        encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         one_of("posterior", posterior, ("normal", "point"))
         if posterior == "point" and flows:
             raise InputError(f"posterior='point' and flows={flows}: a flow moves a point mass to"
                              " another point; use flows=0, or posterior='normal'")
-        self.tokens = model.vocabulary and nn.Tokens(model.vocabulary)
-        inputs = model.x_dim * (model.vocabulary or 1)
+        vocabulary = getattr(model.decoder.head, "vocabulary", None)
+        self.tokens = vocabulary and nn.Tokens(vocabulary)
+        inputs = [model.x_shape[0] * vocabulary if vocabulary else model.x_shape]
         self.encoder = (
-            nn.Point(inputs, hidden, model.z_dim) if posterior == "point"
-            else nn.posterior(inputs, hidden, model.z_dim, flows)
+            nn.network(encoder or network, nn.Point(), inputs, model.z_dim, hidden)
+            if posterior == "point"
+            else nn.posterior(encoder or network, inputs, model.z_dim, hidden, flows)
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y is ignored."""
+        """x: (N, *x_shape); y is ignored."""
         with pyro.plate("data", len(x)):
             pyro.sample("z", self.encoder(self.tokens(x) if self.tokens else x))

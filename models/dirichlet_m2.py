@@ -22,43 +22,45 @@ class DirichletM2(PyroModule):
     p(y | pi)^temper. The objective's own ``alpha`` would count it twice, and is 0.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         concentration: The concentration a of the prior. Above 1 it smooths the labels.
         temper: The power of an observed label's p(y | pi), M2's alpha. With another power than 1
             the objective bounds no log p(x, y). The command line trains with 10.
-        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
-            or the columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
         bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or
             ``"exact"``: see the guide.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         concentration: float = 1.0,
         temper: float = 1.0,
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        likelihood: nn.Likelihood = nn.Bernoulli(),
         bound: Literal["jensen", "sample", "exact"] = "jensen",
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
+        positive(y_dim=y_dim, z_dim=z_dim)
         positive(concentration=concentration, temper=temper)
-        self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
+        self.x_shape, self.y_dim, self.z_dim = nn.as_shape(x_shape), y_dim, z_dim
         one_of("bound", bound, ("jensen", "sample", "exact"))
         self.concentration, self.temper, self.bound = concentration, temper, bound
-        self.decoder = nn.likelihood(likelihood, (z_dim, y_dim), hidden, x_dim, sigma)
+        self.decoder = nn.network(decoder or network, likelihood, (z_dim, y_dim), x_shape, hidden)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             a = x.new_full((self.y_dim,), self.concentration)
             if y is None and self.bound != "exact":

@@ -18,38 +18,42 @@ class Factored(PyroModule):
     Labels may be missing one by one: the block of an unknown label is NaN.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dims: (k_1, ..., k_c), the number of classes of each label. A number alone stands for a
             single label of so many classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         learn_prior: Whether to train every p(y_j), from the uniform one on. Of labels that are
             rare, a uniform prior draws what is inferred towards 1/2.
-        likelihood: The kind of p(x | y, z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
-            or the columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dims: int | tuple[int, ...],
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         learn_prior: bool = False,
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, z_dim=z_dim)
-        self.x_dim, self.z_dim = x_dim, z_dim
+        positive(z_dim=z_dim)
+        self.x_shape, self.z_dim = nn.as_shape(x_shape), z_dim
         self.y_dims = (y_dims,) if isinstance(y_dims, int) else tuple(y_dims)
         self.prior = LabelPrior(*self.y_dims, learned=learn_prior)
-        self.decoder = nn.likelihood(likelihood, (z_dim, sum(self.y_dims)), hidden, x_dim, sigma)
+        self.decoder = nn.network(
+            decoder or network, likelihood, (z_dim, sum(self.y_dims)), x_shape, hidden
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
+        """x: (N, *x_shape); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
         with pyro.plate("data", len(x)):
             # Of several labels some may be unknown: the guide holds those that are given.
             y = pyro.sample("y", self.prior(x), obs=y if len(self.y_dims) == 1 else None)

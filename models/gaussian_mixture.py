@@ -6,9 +6,12 @@ import pyro
 import torch
 from pyro import distributions as dist
 from pyro.nn import PyroModule
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions.transforms import ReshapeTransform
+from torch.nn import Parameter
 from torch.nn import functional as F
 
+from pyro_ssvae import nn
 from pyro_ssvae.errors import one_of, positive
 from pyro_ssvae.labels import OneHots
 
@@ -22,7 +25,7 @@ class GaussianMixture(PyroModule):
     model and the bound is log p(x), what EM maximises: its E-step is the enumeration.
 
     Args:
-        x_dim: D, the number of features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of components, one for each class.
         covariance: The form of the covariance matrices, ``"diagonal"`` or ``"full"``.
         tied: Whether all components share one covariance (linear discriminant analysis).
@@ -31,7 +34,7 @@ class GaussianMixture(PyroModule):
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         covariance: Literal["diagonal", "full"] = "diagonal",
@@ -40,34 +43,39 @@ class GaussianMixture(PyroModule):
     ) -> None:
         super().__init__("model")
         one_of("covariance", covariance, ("diagonal", "full"))
-        positive(x_dim=x_dim, y_dim=y_dim, floor=floor)
-        self.x_dim, self.y_dim, self.floor, self.tied = x_dim, y_dim, floor, tied
-        components = 1 if tied else y_dim
-        self.logits = nn.Parameter(torch.zeros(y_dim))
-        self.loc = nn.Parameter(0.1 * torch.randn(y_dim, x_dim))
-        self.raw_scale = nn.Parameter(torch.zeros(components, x_dim))
+        positive(y_dim=y_dim, floor=floor)
+        self.x_shape, self.y_dim, self.floor, self.tied = nn.as_shape(x_shape), y_dim, floor, tied
+        components, x_dim = 1 if tied else y_dim, nn.number(x_shape)
+        self.logits = Parameter(torch.zeros(y_dim))
+        self.loc = Parameter(0.1 * torch.randn(y_dim, x_dim))
+        self.raw_scale = Parameter(torch.zeros(components, x_dim))
         self.lower = (
-            nn.Parameter(torch.zeros(components, x_dim, x_dim)) if covariance == "full" else None
+            Parameter(torch.zeros(components, x_dim, x_dim)) if covariance == "full" else None
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             prior = OneHots(self.logits)
             y = pyro.sample("y", prior, obs=y, infer={"enumerate": "parallel"})
             pyro.sample("x", self.component(y), obs=x)
 
     def posterior(self, x: Tensor) -> OneHots:
-        """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, D)."""
+        """p(y | x) by Bayes' rule, over one-hot (N, K), from x: (N, *x_shape)."""
         classes = torch.eye(self.y_dim, dtype=x.dtype, device=x.device).unsqueeze(1)  # (K, 1, K)
         log_joint = self.logits.log_softmax(-1) + self.component(classes).log_prob(x).T
         return OneHots(log_joint)
 
     def component(self, y: Tensor) -> dist.Distribution:
-        """N(mu_y, Sigma_y) over (..., D) for one-hot y (..., K)."""
+        """N(mu_y, Sigma_y) over (..., *x_shape) for one-hot y (..., K)."""
         which = y.new_ones(*y.shape[:-1], 1) if self.tied else y
         scale = which @ (F.softplus(self.raw_scale) + self.floor)
         if self.lower is None:
-            return dist.Normal(y @ self.loc, scale).to_event(1)
+            loc, scale = (t.unflatten(-1, self.x_shape) for t in (y @ self.loc, scale))
+            return dist.Normal(loc, scale).to_event(len(self.x_shape))
         below = torch.einsum("...k,kij->...ij", which, self.lower.tril(-1))
-        return dist.MultivariateNormal(y @ self.loc, scale_tril=below + torch.diag_embed(scale))
+        normal = dist.MultivariateNormal(y @ self.loc, scale_tril=below + torch.diag_embed(scale))
+        if len(self.x_shape) == 1:
+            return normal
+        reshape = ReshapeTransform(normal.event_shape, self.x_shape)
+        return dist.TransformedDistribution(normal, [reshape])

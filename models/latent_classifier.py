@@ -17,37 +17,41 @@ class LatentClassifier(PyroModule):
     thesis's lambda is the objective's ``labelled``.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers of the decoder and of the classifier.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         simplified: Whether to decode x from z alone (section 4.1).
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
-            columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         simplified: bool = False,
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
+        classifier: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
-        self.x_dim, self.y_dim, self.z_dim = x_dim, y_dim, z_dim
+        positive(y_dim=y_dim, z_dim=z_dim)
+        self.x_shape, self.y_dim, self.z_dim = nn.as_shape(x_shape), y_dim, z_dim
         self.simplified = simplified
-        self.classifier = nn.OneHots(z_dim, hidden, y_dim)
+        self.classifier = nn.network(classifier or network, nn.OneHots(), z_dim, y_dim, hidden)
         inputs = z_dim if simplified else (z_dim, y_dim)
-        self.decoder = nn.likelihood(likelihood, inputs, hidden, x_dim, sigma)
+        self.decoder = nn.network(decoder or network, likelihood, inputs, x_shape, hidden)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             y = pyro.sample("y", self.classifier(z), obs=y, infer={"enumerate": "parallel"})

@@ -20,39 +20,43 @@ class M1M2(PyroModule):
     more; evaluation is of the joint model. Otherwise both layers train together, by its bound.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         z_dim: J, the number of dimensions of z, the paper's z_2.
         a_dim: The number of features a.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         stacked: Whether to train M2 on top of M1. Otherwise both train together.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
-            columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
+        features: The body of the network of a. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         z_dim: int = 50,
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         stacked: bool = True,
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
+        features: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
-        self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
+        positive(y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
+        self.x_shape, self.y_dim, self.z_dim, self.a_dim = nn.as_shape(x_shape), y_dim, z_dim, a_dim
         self.stacked = stacked
         self.prior = LabelPrior(y_dim)
-        self.features = nn.Normal((z_dim, y_dim), hidden, a_dim)
-        self.decoder = nn.likelihood(likelihood, a_dim, hidden, x_dim, sigma)
+        self.features = nn.network(features or network, nn.Normal(), (z_dim, y_dim), a_dim, hidden)
+        self.decoder = nn.network(decoder or network, likelihood, a_dim, x_shape, hidden)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             if self.stacked and self.training:
                 a = pyro.sample("a", nn.standard_normal(x, self.a_dim))

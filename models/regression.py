@@ -19,30 +19,32 @@ class Regression(PyroModule):
     else.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
-            columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        network: nn.Body = "mlp",
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, z_dim=z_dim)
-        self.x_dim, self.z_dim = x_dim, z_dim
-        self.decoder = nn.likelihood(likelihood, (z_dim, 1), hidden, x_dim, sigma)
+        positive(z_dim=z_dim)
+        self.x_shape, self.z_dim = nn.as_shape(x_shape), z_dim
+        self.decoder = nn.network(decoder or network, likelihood, (z_dim, 1), x_shape, hidden)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: standardised (N, 1), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: standardised (N, 1), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             y = pyro.sample("y", nn.standard_normal(x, 1), obs=y)
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))

@@ -16,39 +16,46 @@ class SDGM(PyroModule):
     a is a second layer of latent variables between (y, z) and x.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         a_dim: The number of dimensions of a.
         hidden: The sizes of the hidden layers of each network.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``, or the
-            columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
+        auxiliary: The body of the network of a. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         z_dim: int = 50,
         a_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp",
         batch_norm: bool = False,
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
+        auxiliary: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
-        self.x_dim, self.y_dim, self.z_dim, self.a_dim = x_dim, y_dim, z_dim, a_dim
-        self.auxiliary = nn.Normal((z_dim, y_dim), hidden, a_dim, batch_norm=batch_norm)
-        self.decoder = nn.likelihood(
-            likelihood, (a_dim, z_dim, y_dim), hidden, x_dim, sigma, batch_norm=batch_norm
+        positive(y_dim=y_dim, z_dim=z_dim, a_dim=a_dim)
+        self.x_shape, self.y_dim, self.z_dim, self.a_dim = nn.as_shape(x_shape), y_dim, z_dim, a_dim
+        self.auxiliary = nn.network(
+            auxiliary or network, nn.Normal(), (z_dim, y_dim), a_dim, hidden, batch_norm=batch_norm
+        )
+        self.decoder = nn.network(
+            decoder or network, likelihood, (a_dim, z_dim, y_dim), x_shape, hidden,
+            batch_norm=batch_norm,
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             y = pyro.sample("y", nn.uniform_classes(x, self.y_dim), obs=y)
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))

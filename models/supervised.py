@@ -17,18 +17,25 @@ class Supervised(PyroModule):
     enumerating y makes its unlabelled ELBO log 1 = 0.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         hidden: The sizes of the classifier's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        classifier: The body of the classifier. With None it is of the kind ``network``.
     """
 
-    def __init__(self, x_dim: int, y_dim: int, *, hidden: tuple[int, ...] = (500,)) -> None:
+    def __init__(
+        self, x_shape: nn.Shape, y_dim: int, *, hidden: tuple[int, ...] = (500,),
+        network: nn.Body = "mlp", classifier: nn.Body | None = None,
+    ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim)
-        self.x_dim, self.y_dim = x_dim, y_dim
-        self.classifier = nn.OneHots(x_dim, hidden, y_dim)
+        positive(y_dim=y_dim)
+        self.x_shape, self.y_dim = nn.as_shape(x_shape), y_dim
+        self.classifier = nn.network(
+            classifier or network, nn.OneHots(), [self.x_shape], y_dim, hidden
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             pyro.sample("y", self.classifier(x), obs=y, infer={"enumerate": "parallel"})

@@ -19,30 +19,36 @@ class Untapped(PyroModule):
     of a label that came without one: see the guide.
 
     Args:
-        x_dim: D, the number of pixels in [0, 1].
+        x_shape: The shape of an example in [0, 1]: D, or (C, H, W) of images.
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
         bound: Half the edge of the cube: z lies in [-bound, bound]^J.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
         *,
         z_dim: int = 2,
         hidden: tuple[int, ...] = (250, 500),
+        network: nn.Body = "mlp",
         bound: float = 1.5,
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim, bound=bound)
-        self.x_dim, self.y_dim, self.z_dim, self.bound = x_dim, y_dim, z_dim, bound
+        positive(y_dim=y_dim, z_dim=z_dim, bound=bound)
+        self.x_shape, self.y_dim, self.z_dim, self.bound = nn.as_shape(x_shape), y_dim, z_dim, bound
         self.prior = LabelPrior(y_dim)
-        self.decoder = nn.Bernoulli((z_dim, y_dim), hidden, x_dim)
+        self.decoder = nn.network(
+            decoder or network, nn.Bernoulli(), (z_dim, y_dim), x_shape, hidden
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             y = pyro.sample("y", self.prior(x), obs=y)
             z = pyro.sample("z", self.cube(x))

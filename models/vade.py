@@ -19,40 +19,39 @@ class VaDE(PyroModule):
     Every class is a normal in the latent space, learned; the image is decoded from z alone.
 
     Args:
-        x_dim: D, the number of pixels or features.
+        x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
-        image_shape: The (height, width) of images, which the guide's classifier makes use of. None
-            stands for examples that are no images.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers from x to z. The decoder has them in reverse order.
-        likelihood: The kind of p(x | z), ``"bernoulli"`` for x in [0, 1], ``"normal"``,
-            or the columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. None has the decoder give it.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         y_dim: int,
-        image_shape: tuple[int, int] | None,
         *,
         z_dim: int = 10,
         hidden: tuple[int, ...] = (256, 128),
-        likelihood: nn.Likelihood = "bernoulli",
-        sigma: float | None = 0.1,
+        network: nn.Body = "mlp",
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, y_dim=y_dim, z_dim=z_dim)
-        self.x_dim, self.y_dim, self.z_dim, self.image_shape = x_dim, y_dim, z_dim, image_shape
+        positive(y_dim=y_dim, z_dim=z_dim)
+        self.x_shape, self.y_dim, self.z_dim = nn.as_shape(x_shape), y_dim, z_dim
         self.prior = LabelPrior(y_dim)
         self.loc = torch.nn.Parameter(torch.randn(y_dim, z_dim))
         self.log_scale = torch.nn.Parameter(torch.zeros(y_dim, z_dim))
-        self.decoder = nn.likelihood(
-            likelihood, z_dim, hidden[::-1], x_dim, sigma, activation=torch.nn.ReLU
+        self.decoder = nn.network(
+            decoder or network, likelihood, z_dim, x_shape, hidden[::-1], activation=torch.nn.ReLU
         )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
+        """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
         with pyro.plate("data", len(x)):
             y = pyro.sample("y", self.prior(x), obs=y)
             cluster = dist.Normal(y @ self.loc, (y @ self.log_scale).exp()).to_event(1)

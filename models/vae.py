@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Literal
-
 import pyro
 from pyro.nn import PyroModule
 from torch import Tensor
@@ -18,33 +16,34 @@ class VAE(PyroModule):
     Labels are accepted and have no part: the yardstick for what the images alone can tell.
 
     Args:
-        x_dim: D, the number of pixels, features or tokens.
+        x_shape: The shape of an example: D, the number of features or tokens, or (C, H, W) of
+            images.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        likelihood: The likelihood of x: ``"bernoulli"`` for x in [0, 1], ``"normal"``,
-            ``"categorical"`` for tokens, or the columns of a frame, by name ``"mixed"``.
-        sigma: The standard deviation of the normal likelihood. With None the decoder gives it.
-        vocabulary: V, the number of different tokens, which are whole numbers 0..V-1.
+        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
+            ``nn.Categorical(V)`` for tokens, ``nn.Logistics()`` for colour, or
+            ``nn.Mixed(sigma, columns)`` for a frame.
+        decoder: The body of the decoder. With None it is of the kind ``network``.
     """
 
     def __init__(
         self,
-        x_dim: int,
+        x_shape: nn.Shape,
         *,
         z_dim: int = 50,
         hidden: tuple[int, ...] = (500,),
-        likelihood: nn.Likelihood | Literal["categorical"] = "bernoulli",
-        sigma: float | None = 0.1,
-        vocabulary: int | None = None,
+        network: nn.Body = "mlp",
+        likelihood: nn.Likelihood = nn.Bernoulli(),
+        decoder: nn.Body | None = None,
     ) -> None:
         super().__init__("model")
-        positive(x_dim=x_dim, z_dim=z_dim)
-        self.x_dim, self.z_dim = x_dim, z_dim
-        self.vocabulary = vocabulary if likelihood == "categorical" else None
-        self.decoder = nn.likelihood(likelihood, z_dim, hidden, x_dim, sigma, vocabulary)
+        positive(z_dim=z_dim)
+        self.x_shape, self.z_dim = nn.as_shape(x_shape), z_dim
+        self.decoder = nn.network(decoder or network, likelihood, z_dim, x_shape, hidden)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
-        """x: (N, D); y is ignored."""
+        """x: (N, *x_shape); y is ignored."""
         with pyro.plate("data", len(x)):
             z = pyro.sample("z", nn.standard_normal(x, self.z_dim))
             pyro.sample("x", self.decoder(z), obs=x)

@@ -2,13 +2,13 @@
 
 An option of a pair has the value of the last of these that says something about it:
 
-1. the default of the constructor that takes it, and ``likelihood="normal"`` where x is not in
+1. the default of the constructor that takes it, and ``likelihood="normal:0.1"`` where x is not in
    [0, 1];
 2. the kind of data, :data:`KINDS`;
 3. the pair, :data:`PAIRS`;
 4. the pair on this kind of data, :data:`PAIRS_ON`;
 5. the ``recipe`` of a pair of one's own;
-6. ``likelihood="mixed"`` where x is a data frame;
+6. ``likelihood="mixed:0.5"`` where x is a data frame;
 7. what is given.
 
 This imports neither torch nor Pyro, for the command line names data sets before it needs them.
@@ -32,15 +32,13 @@ KINDS: Mapping[str, Values] = {
     "": {},
     "digits": {"hidden": (128,), "z_dim": 16, "lr": 3e-3},
     "mnist": {"hidden": (500,), "z_dim": 50},
-    "plane": {"hidden": (50, 50), "z_dim": 1, "likelihood": "normal"},
+    "plane": {"hidden": (50, 50), "z_dim": 1, "likelihood": "normal:0.1"},
     # Features in [0, 1] that are no pixels.
-    "features": {"likelihood": "normal", "sigma": 0.1, "hidden": (128,), "z_dim": 16, "lr": 3e-3},
+    "features": {"likelihood": "normal:0.1", "hidden": (128,), "z_dim": 16, "lr": 3e-3},
     # Data frames, whose numbers are standardised.
-    "frame": {"likelihood": "mixed", "sigma": 0.5, "hidden": (128,), "z_dim": 8, "lr": 3e-3},
+    "frame": {"likelihood": "mixed:0.5", "hidden": (128,), "z_dim": 8, "lr": 3e-3},
     # Features of mean 0 and variance 1.
-    "standardised": {
-        "likelihood": "normal", "sigma": 1.0, "hidden": (64,), "z_dim": 4, "lr": 3e-3,
-    },
+    "standardised": {"likelihood": "normal:1.0", "hidden": (64,), "z_dim": 4, "lr": 3e-3},
 }
 
 PAIRS: Mapping[str, Values] = {

@@ -35,7 +35,7 @@ def accuracy(seed: int, coarse: int, name: str = "m2") -> float:
     some = np.random.default_rng(seed).permutation(whole.unlabelled.numpy())[:coarse]
     y[some] = [set(range(int(digit) % 2, 10, 2)) for digit in digits[some]]
     given = data.from_arrays(
-        x / 16, y, kind="digits", image_shape=(8, 8), test=None, classes=range(10)
+        x / 16, y, kind="digits", test=None, classes=range(10)
     )
     split = data.Split(given, whole.labelled, whole.unlabelled, whole.validation, seed)
     torch.manual_seed(seed)

@@ -74,8 +74,8 @@ def read_elpv(root: str | Path | None = None) -> tuple[Array, Array, Array]:
     ``labels.csv`` and the folder ``images`` are looked for in ``root/elpv`` and in ``root`` itself.
 
     Returns:
-        x (N, 1, 30, 30) float32 in [0, 1]; the probabilities that the cells are defective (N,), 0, 1/3,
-        2/3 or 1; and their types (N,), ``"mono"`` or ``"poly"``.
+        x (N, 1, 30, 30) float32 in [0, 1]; the probabilities that the cells are defective (N,), 0,
+        1/3, 2/3 or 1; and their types (N,), ``"mono"`` or ``"poly"``.
 
     Raises:
         InputError: if a file is missing, corrupt or truncated, or holds other data.

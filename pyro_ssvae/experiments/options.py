@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.system import words
 
-SIZES = ("x_dim", "y_dim", "y_dims", "image_shape")  # which the data give
+SIZES = ("x_shape", "y_dim", "y_dims")  # which the data give
 PLAIN = (str, int, float, type(None))
 
 
@@ -64,6 +65,8 @@ def readable(kind: Any) -> bool:
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         return any(readable(arg) for arg in args)
+    if words.spoken(kind):
+        return True
     if origin is tuple:
         return args[0] in (int, float)
     return origin is Literal or kind in (bool, int, float, str)
@@ -99,7 +102,14 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_declared(value: Any, kind: Any) -> Any:
-    """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple."""
+    """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple.
+
+    What a text can say is a text, see :mod:`pyro_ssvae.system.words`.
+    """
+    if says := words.kinds_of(kind):
+        if isinstance(value, str):
+            value = words.heard(value, says)
+        return words.said(value) if isinstance(value, tuple(says)) else value
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         wanted = [arg for arg in args if arg is not type(None)]

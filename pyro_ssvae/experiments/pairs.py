@@ -21,7 +21,7 @@ from pyro_ssvae.experiments.options import (
     layered,
     plain,
 )
-from pyro_ssvae.experiments.places import checked_class, imported, is_place
+from pyro_ssvae.system.places import checked_class, imported, is_place
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
 from pyro_ssvae.targets import ClassSets
@@ -136,14 +136,15 @@ class Pair:
                 alone learns too.
         """
         defaults = {
-            name: option.default for name, option in self.options.items() if option.textual
+            name: as_declared(option.default, option.type)
+            for name, option in self.options.items() if option.textual
         }
         defaults |= {
-            name: option.default for name, option in self.shared.items()
-            if option.default != defaults.get(option.name)
+            name: default for name, option in self.shared.items()
+            if (default := as_declared(option.default, option.type)) != defaults.get(option.name)
         }
         if not within_unit and "likelihood" in defaults:
-            defaults["likelihood"] = "normal"
+            defaults["likelihood"] = "normal:0.1"
         usual = {
             name: value for name, value in recipes.recipe(self._library_name, kind).items()
             if self.takes(name)
@@ -181,8 +182,8 @@ class Pair:
         """
         values = suited.values_on(self, dataset, values)
         sizes = {
-            "x_dim": dataset.x.shape[1], "y_dim": dataset.target.width,
-            "y_dims": dataset.target.sizes, "image_shape": dataset.image_shape,
+            "x_shape": dataset.shape, "y_dim": dataset.target.width,
+            "y_dims": dataset.target.sizes,
         }
         with enough_memory(**values):
             model = _call(self.model, sizes | _of("model", values))
@@ -249,7 +250,7 @@ def pair(
             )
         if ":" not in model:
             return _of_library(model)
-        return replace(imported(model, Pair), name=model)
+        return replace(imported(model, Pair, "pair"), name=model)
     programs = checked_class(model, SIZES), checked_class(guide, ("model",))
     result = Pair(model.__name__.lower() if name is None else name, *programs)
     _check_name(result)

@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pyro_ssvae.data import Split
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments.options import plain
 from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.system.places import place_of
 
 PROLONGED = "epochs"  # what may differ between a run and one that goes on with it
 OF_ONE_PAIR = ("model", "capture")  # what may differ between the runs of one table, and options
@@ -91,12 +94,6 @@ def started(
     Raises:
         InputError: If the value of an option is no plain data.
     """
-    for name, value in values.items():
-        if not plain(value):
-            raise InputError(
-                f"option {name}: expected a number, a text, none or a sequence of these, for runs"
-                f" are kept as plain data, got {value!r:.60}"
-            )
     dataset = split.dataset
     return Record(
         model=model,
@@ -114,8 +111,21 @@ def started(
         aggressive=plan["aggressive"],
         capture=capture,
         precision=plan["precision"],
-        options={key: list(v) if isinstance(v, tuple) else v for key, v in values.items()},
+        options={name: _as_data(name, value) for name, value in values.items()},
     )
+
+
+def _as_data(name: str, value: Any) -> Any:
+    """The value of an option as plain data: of a class or function of one's own its place."""
+    if callable(value) and not isinstance(value, torch.nn.Module):
+        return place_of(value)
+    if not plain(value):
+        raise InputError(
+            f"option {name}: expected a number, a text, none or a sequence of these, for runs are"
+            f" kept as plain data, got {value!r:.60}; of a network give the class, or a function"
+            " that makes it"
+        )
+    return list(value) if isinstance(value, tuple) else value
 
 
 # The types of what is not a text; of flags, numbers are none.

@@ -4,45 +4,57 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from pyro_ssvae.contract import classifies, regresses
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.nn import Mixed
+from pyro_ssvae.system import words
 
 if TYPE_CHECKING:
     from pyro_ssvae.experiments.pairs import Pair
 
-MIXED = "mixed"  # the likelihood of a data frame: the name that stands for its columns
+USUAL = "mixed:0.5"  # the likelihood of a data frame
 
 
 def by_columns(pair: Pair, dataset: Dataset) -> dict[str, Any]:
     """The values that options have because the data are a frame, and not by their kind."""
     frame = dataset.columns is not None
-    return {"likelihood": MIXED} if frame and "likelihood" in pair.options else {}
+    return {"likelihood": USUAL} if frame and "likelihood" in pair.options else {}
 
 
 def values_on(pair: Pair, dataset: Dataset, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of options, with the columns of a frame in place of their likelihood's name.
+    """The values of options as objects, a frame's likelihood with its columns.
 
     Raises:
         InputError: If the pair infers other labels than the data have, the likelihood is not that
             of a frame, or it is and the data are no frame.
     """
     _check_target(pair, dataset)
-    name = values.get("likelihood")
-    if name is None or (name == MIXED) == (dataset.columns is not None):
-        return {**values, **({"likelihood": dataset.columns} if name == MIXED else {})}
-    if name == MIXED:
+    objects = {
+        name: words.heard(value, says)
+        if isinstance(value, str) and (says := words.kinds_of(pair.known[name].type)) else value
+        for name, value in values.items()
+    }
+    likelihood = objects.get("likelihood")
+    if likelihood is None or isinstance(likelihood, Mixed) == (dataset.columns is not None):
+        if isinstance(likelihood, Mixed):
+            objects["likelihood"] = replace(likelihood, columns=dataset.columns)
+        return objects
+    if isinstance(likelihood, Mixed):
         raise InputError(
-            f'{pair.name}: expected likelihood="bernoulli" or "normal" for {dataset.name}, which is'
-            ' no data frame, got "mixed"'
+            f"{pair.name}: expected a likelihood such as bernoulli or normal:0.1 for"
+            f" {dataset.name}, which is no data frame, got mixed"
         )
     raise InputError(
-        f'{pair.name}: expected likelihood="mixed" for {dataset.name}, a data frame, got'
-        f" {name!r:.40}"
+        f"{pair.name}: expected the likelihood {USUAL} for {dataset.name}, a data frame, got"
+        f" {words.said(likelihood)}"
     )
 
 
@@ -51,7 +63,7 @@ def check_columns(pair: Pair, dataset: Dataset, model: Any) -> None:
     if dataset.columns is None or "likelihood" in pair.options:
         return
     with evaluating(model):
-        has = query.sites(model, dataset.x.new_zeros(1, dataset.x.shape[1], device="cpu"))
+        has = query.sites(model, torch.zeros(1, *dataset.shape))
     if "x" in has:
         raise InputError(
             f"{pair.name} has no likelihood of columns of several types, got {dataset.name}, a data"

@@ -55,7 +55,9 @@ def distances(guide: Any, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, T
         # The middle one of three uniform numbers has the distribution Beta(2, 2).
         share = torch.rand(3, len(x), 1, dtype=x.dtype, device=x.device).sort(0).values[1]
         mixed, probs, loc, scale = (
-            torch.lerp(part, part.index_select(0, partner), share)
+            torch.lerp(
+                part, part.index_select(0, partner), share.view(-1, *[1] * (part.dim() - 1))
+            )
             for part in (x, labels.probs, normal.loc, normal.scale)
         )
     q, z = guide.classify(mixed), guide.encoder(mixed).base_dist

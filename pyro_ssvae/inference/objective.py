@@ -267,9 +267,9 @@ def _parts(guide: nn.Module, given: Mapping[str, Part]) -> dict[str, Part]:
 
 def _check(batch: Batch) -> None:
     x, y, u, possible = batch
-    if x.dim() != 2 or u.dim() != 2 or x.shape[1] != u.shape[1]:
+    if x.dim() < 2 or x.shape[1:] != u.shape[1:]:
         raise InputError(
-            f"expected x of shape (L, D) and u of shape (U, D), got {tuple(x.shape)} and"
+            f"expected x and u with examples of one shape, got {tuple(x.shape)} and"
             f" {tuple(u.shape)}"
         )
     if y.dim() != 2 or len(y) != len(x):

@@ -2,7 +2,13 @@
 
 from pyro_ssvae.labels.dirichlet import ExpectedLogDirichlet, Label, LogDirichlet
 from pyro_ssvae.labels.given import completed, label_divergence
-from pyro_ssvae.labels.inference import Inference, LabelInference
+from pyro_ssvae.labels.inference import (
+    Enumerated,
+    Inference,
+    LabelInference,
+    Relaxed,
+    StraightThrough,
+)
 from pyro_ssvae.labels.onehots import MAX_COMBINATIONS, OneHots
 from pyro_ssvae.labels.prior import LabelPrior
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
@@ -10,7 +16,8 @@ from pyro_ssvae.labels.restricted import Restricted, set_divergence
 from pyro_ssvae.labels.top import TopClasses
 
 __all__ = [
-    "MAX_COMBINATIONS", "ExpectedLogDirichlet", "Inference", "Label", "LabelInference",
-    "LabelPrior", "LogDirichlet", "OneHots", "RelaxedOneHots", "Restricted", "TopClasses",
-    "completed", "label_divergence", "set_divergence",
+    "MAX_COMBINATIONS", "Enumerated", "ExpectedLogDirichlet", "Inference", "Label",
+    "LabelInference", "LabelPrior", "LogDirichlet", "OneHots", "Relaxed", "RelaxedOneHots",
+    "Restricted", "StraightThrough", "TopClasses", "completed", "label_divergence",
+    "set_divergence",
 ]

@@ -2,53 +2,97 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import nn
 
-from pyro_ssvae.errors import InputError, one_of, positive
+from pyro_ssvae.errors import positive
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
 from pyro_ssvae.labels.top import TopClasses
 
-Inference = Literal["enumerated", "relaxed", "straight-through"]
 
+@dataclass(frozen=True)
+class Enumerated:
+    """Sums over all combinations of classes, exactly.
 
-class LabelInference(nn.Module):
-    """How a guide infers labels that are not given, from what its classifier says.
-
-    Args:
-        how: The way to infer them. ``"enumerated"`` sums over all combinations of classes exactly.
-            ``"relaxed"`` and ``"straight-through"`` take one sample that gradients pass through, at
-            a cost that does not depend on their number, with the categorical KL divergence. The
-            relaxed reconstruction is that of a soft label, so the bound is approximate. A trained
-            guide is evaluated with samples of the categorical itself.
-        temperature: The temperature of the relaxation.
+    Attributes:
         top: The number of classes of a single label that are summed over in training, the likeliest
             ones, see :class:`TopClasses`. With None all are.
     """
 
-    def __init__(self, how: Inference, temperature: float, top: int | None = None) -> None:
+    top: int | None = None
+    word: ClassVar[str] = "enumerated"
+
+    def __post_init__(self) -> None:
+        if self.top is not None:
+            positive(top=self.top)
+
+    def __call__(self, labels: Any) -> Any:
+        """The distribution of the guide's site in training, for labels of a classifier."""
+        return labels if self.top is None else TopClasses(labels.logits, self.top)
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Takes one sample that gradients pass through, at a cost that no number of classes changes.
+
+    The KL divergence is the categorical's. The reconstruction is that of a soft label, so the bound
+    is approximate, see :class:`RelaxedOneHots`.
+
+    Attributes:
+        temperature: The temperature of the relaxation.
+    """
+
+    temperature: float = 0.67
+    word: ClassVar[str] = "relaxed"
+
+    def __post_init__(self) -> None:
+        positive(temperature=self.temperature)
+
+    def __call__(self, labels: Any) -> Any:
+        """The distribution of the guide's site in training, for labels of a classifier."""
+        return RelaxedOneHots(labels, self.temperature)
+
+
+@dataclass(frozen=True)
+class StraightThrough:
+    """As :class:`Relaxed`, with one-hot samples that have the gradient of relaxed ones.
+
+    Attributes:
+        temperature: The temperature of the relaxation.
+    """
+
+    temperature: float = 0.67
+    word: ClassVar[str] = "straight-through"
+
+    def __post_init__(self) -> None:
+        positive(temperature=self.temperature)
+
+    def __call__(self, labels: Any) -> Any:
+        """The distribution of the guide's site in training, for labels of a classifier."""
+        return RelaxedOneHots(labels, self.temperature, hard=True)
+
+
+Inference = Enumerated | Relaxed | StraightThrough
+
+
+class LabelInference(nn.Module):
+    """What a guide samples its labels from: an inference in training, the classifier's otherwise.
+
+    Args:
+        how: The way to infer labels that are not given.
+    """
+
+    def __init__(self, how: Inference) -> None:
         super().__init__()
-        one_of("label_inference", how, get_args(Inference))
-        positive(temperature=temperature)
-        if top is not None:
-            positive(top_classes=top)
-            if how != "enumerated":
-                raise InputError(
-                    f"top_classes={top} and label_inference={how!r}: a relaxed label is one sample"
-                    ' and sums over no class; use label_inference="enumerated"'
-                )
-        self.how, self.temperature, self.top = how, temperature, top
+        self.how = how
 
     def forward(self, labels: Any) -> Any:
         """The distribution of the guide's site, for labels as the classifier gives them."""
-        if not self.training:
-            return labels
-        if self.how == "enumerated":
-            return labels if self.top is None else TopClasses(labels.logits, self.top)
-        return RelaxedOneHots(labels, self.temperature, hard=self.how == "straight-through")
+        return self.how(labels) if self.training else labels
 
     @property
     def infer(self) -> dict[str, Any]:
         """The ``infer`` argument of the guide's site."""
-        return {"enumerate": "parallel"} if self.how == "enumerated" else {}
+        return {"enumerate": "parallel"} if isinstance(self.how, Enumerated) else {}

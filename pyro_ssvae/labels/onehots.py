@@ -111,8 +111,8 @@ class OneHots(TorchDistribution):
         """Every combination of classes, (prod(sizes), ..., S)."""
         if (number := math.prod(self.sizes)) > MAX_COMBINATIONS:
             raise InputError(
-                f'label_inference="enumerated" and labels of sizes {self.sizes}: expected at most'
-                f' {MAX_COMBINATIONS} combinations, got {number}; use label_inference="relaxed"'
+                f"enumerated labels of sizes {self.sizes}: expected at most"
+                f" {MAX_COMBINATIONS} combinations, got {number}; use label_inference=Relaxed()"
             )
         # On the device of the logits: what is made elsewhere cannot be part of a CUDA graph.
         classes = [

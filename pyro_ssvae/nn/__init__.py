@@ -1,4 +1,4 @@
-"""Networks: bodies, heads that return Pyro distributions, flows, and what moves images."""
+"""Networks: bodies, heads that make distributions, flows, and what moves images."""
 
 from pyro_ssvae.nn.columns import Column, Columns
 from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
@@ -8,20 +8,22 @@ from pyro_ssvae.nn.heads import (
     Bernoulli,
     Categorical,
     GreyBernoulli,
+    Head,
     Normal,
     OneHots,
     Point,
     Tokens,
 )
-from pyro_ssvae.nn.images import ConvolutionalClassifier, Jitter
-from pyro_ssvae.nn.likelihoods import Likelihood, likelihood
+from pyro_ssvae.nn.images import Jitter
+from pyro_ssvae.nn.likelihoods import Likelihood
 from pyro_ssvae.nn.mixed import Mixed, MixedColumns
 from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
+from pyro_ssvae.nn.network import Body, Network, network
+from pyro_ssvae.nn.shapes import Shape, as_shape, number
 
 __all__ = [
-    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Categorical", "Column", "Columns",
-    "ConvolutionalClassifier", "Flow",
-    "GreyBernoulli", "Jitter", "Layers", "Likelihood", "Mixed", "MixedColumns", "Normal", "OneHots",
-    "Point", "Tokens", "likelihood", "posterior", "reverse_gradient", "standard_normal",
-    "uniform_classes",
+    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Body", "Categorical", "Column", "Columns",
+    "Flow", "GreyBernoulli", "Head", "Jitter", "Layers", "Likelihood", "Mixed", "MixedColumns",
+    "Network", "Normal", "OneHots", "Point", "Shape", "Tokens", "as_shape", "network", "number",
+    "posterior", "reverse_gradient", "standard_normal", "uniform_classes",
 ]

@@ -15,6 +15,8 @@ from torch.distributions import Transform
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn.heads import Normal
 from pyro_ssvae.nn.mlp import Layers
+from pyro_ssvae.nn.network import Body, network
+from pyro_ssvae.nn.shapes import Shape
 
 
 class Flow(nn.Module):
@@ -45,9 +47,10 @@ class Flow(nn.Module):
 
 
 def posterior(
-    in_dims: int | Sequence[int],
+    body: Body,
+    inputs: int | Sequence[Shape],
+    z_dim: int,
     hidden: Sequence[int],
-    out_dim: int,
     flows: int = 0,
     **layers: Unpack[Layers],
 ) -> nn.Module:
@@ -57,24 +60,25 @@ def posterior(
     layer shifts and scales a dimension by what those before it were, in alternating order.
 
     Args:
-        in_dims: The size of each input, as for :class:`MLP`.
-        hidden: The sizes of the normal's hidden layers.
-        out_dim: The number of dimensions of z.
+        body: The body, as for :func:`network`; so are ``inputs``, ``hidden`` and ``layers``.
+        inputs: The size of the input, or the shape of each of several.
+        z_dim: The number of dimensions of z.
+        hidden: The sizes of the hidden layers.
         flows: The number of flows.
-        layers: What the normal's hidden layers are made of, as for :class:`MLP`.
+        layers: What the hidden layers are made of.
 
     Raises:
         InputError: If ``flows`` is negative.
     """
-    normal = Normal(in_dims, hidden, out_dim, **layers)
+    normal = network(body, Normal(), inputs, z_dim, hidden, **layers)
     if flows < 0:
         raise InputError(f"expected flows >= 0, got {flows}")
     if flows == 0:
         return normal
-    width = max(2 * out_dim, 16)
+    width = max(2 * z_dim, 16)
     transforms: list[Any] = []
     for i in range(flows):
-        order = torch.arange(out_dim) if i % 2 == 0 else torch.arange(out_dim).flip(0)
-        network = AutoRegressiveNN(out_dim, [width], permutation=order)
-        transforms.append(AffineAutoregressive(network, stable=True))
+        order = torch.arange(z_dim) if i % 2 == 0 else torch.arange(z_dim).flip(0)
+        autoregressive = AutoRegressiveNN(z_dim, [width], permutation=order)
+        transforms.append(AffineAutoregressive(autoregressive, stable=True))
     return Flow(normal, transforms)

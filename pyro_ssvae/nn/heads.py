@@ -1,9 +1,9 @@
-"""Networks whose outputs are distributions."""
+"""Heads: what makes a distribution of the raw numbers that a body gives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Unpack
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from pyro import distributions as dist
 from torch import Tensor, nn
@@ -12,9 +12,18 @@ from torch.nn import functional as F
 
 from pyro_ssvae import labels
 from pyro_ssvae.errors import InputError, positive
-from pyro_ssvae.nn.mlp import MLP, Layers
 
 MIN_SCALE = 1e-5  # keeps a posterior that collapses on a point from dividing by zero
+
+
+class Head(Protocol):
+    """What makes a distribution of raw numbers; it has no weights."""
+
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the raw numbers for a value of a shape."""
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> dist.Distribution:
+        """The distribution over values (..., *shape), one event, from raw numbers."""
 
 
 class GreyBernoulli(dist.Bernoulli):
@@ -28,117 +37,108 @@ class GreyBernoulli(dist.Bernoulli):
     support = constraints.unit_interval
 
 
-class Bernoulli(nn.Module):
-    """A network with Bernoulli outputs, for pixels in [0, 1]; arguments as of :class:`MLP`."""
+@dataclass(frozen=True)
+class Bernoulli:
+    """Bernoulli values, for pixels in [0, 1]: see :class:`GreyBernoulli`."""
 
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        out_dim: int,
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        self.logits = MLP(in_dims, hidden, out_dim, **layers)
+    word: ClassVar[str] = "bernoulli"
 
-    def forward(self, *inputs: Tensor) -> dist.Distribution:
-        """The distribution over ``(..., out_dim)``, one event."""
-        return GreyBernoulli(logits=self.logits(*inputs)).to_event(1)
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The log-odds of each value."""
+        return shape
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> dist.Distribution:
+        """The distribution over values (..., *shape)."""
+        return GreyBernoulli(logits=raw).to_event(len(shape))
 
 
-class Normal(nn.Module):
-    """A network with diagonal normal outputs; further arguments as of :class:`MLP`.
+@dataclass(frozen=True)
+class Normal:
+    """Independent normal values.
 
-    Args:
-        sigma: The fixed standard deviation. With None the network gives it.
+    Attributes:
+        sigma: The fixed standard deviation. ``1 / sigma**2`` weighs the reconstruction against the
+            rest of the bound. With None the network gives one for every value.
     """
 
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        out_dim: int,
-        sigma: float | None = None,
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        if sigma is not None:
-            positive(sigma=sigma)
-        self.sigma = sigma
-        outputs = out_dim if sigma is not None else 2 * out_dim
-        self.network = MLP(in_dims, hidden, outputs, **layers)
+    sigma: float | None = None
+    word: ClassVar[str] = "normal"
 
-    def forward(self, *inputs: Tensor) -> dist.Distribution:
-        """The distribution over ``(..., out_dim)``, one event."""
-        out = self.network(*inputs)
+    def __post_init__(self) -> None:
         if self.sigma is not None:
-            return dist.Normal(out, self.sigma).to_event(1)
-        loc, raw = out.chunk(2, dim=-1)
-        return dist.Normal(loc, F.softplus(raw) + MIN_SCALE).to_event(1)
+            positive(sigma=self.sigma)
+
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The means, and behind them the raw scales unless sigma is fixed."""
+        return shape if self.sigma is not None else (2 * shape[0], *shape[1:])
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> dist.Distribution:
+        """The distribution over values (..., *shape)."""
+        if self.sigma is not None:
+            return dist.Normal(raw, self.sigma).to_event(len(shape))
+        loc, scale = raw.chunk(2, dim=-len(shape))
+        return dist.Normal(loc, F.softplus(scale) + MIN_SCALE).to_event(len(shape))
 
 
-class OneHots(nn.Module):
-    """A network with one-hot labels as outputs, independent given its inputs.
+@dataclass(frozen=True)
+class OneHots:
+    """One-hot labels, independent of each other.
 
-    Args:
-        in_dims: The size of each input, as for :class:`MLP`.
-        hidden: The sizes of the hidden layers.
-        sizes: The number of classes of the label, or of each of several labels.
-        layers: What the hidden layers are made of, as for :class:`MLP`.
+    Attributes:
+        sizes: The number of classes of each label; of one label, all values. With None there is
+            one.
     """
 
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        sizes: int | Sequence[int],
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
-        self.logits = MLP(in_dims, hidden, sum(self.sizes), **layers)
+    sizes: tuple[int, ...] | None = None
 
-    def forward(self, *inputs: Tensor) -> labels.OneHots:
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The unnormalised log-probabilities of the classes."""
+        return shape
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> labels.OneHots:
         """The distribution over the concatenated one-hot vectors (..., sum(sizes))."""
-        return labels.OneHots(self.logits(*inputs), self.sizes)
+        return labels.OneHots(raw, self.sizes or shape)
 
 
-class Categorical(nn.Module):
-    """A network with categorical outputs: D tokens, each one of a vocabulary of V.
+@dataclass(frozen=True)
+class Categorical:
+    """Tokens, each one of a vocabulary of V, which are whole numbers 0..V-1.
 
-    Args:
-        in_dims: The size of each input, as for :class:`MLP`.
-        hidden: The sizes of the hidden layers.
-        out_dim: The number of tokens, D.
-        vocabulary: The number of different tokens, V, which are whole numbers 0..V-1.
-        layers: What the hidden layers are made of, as for :class:`MLP`.
-
-    Raises:
-        InputError: if there is no vocabulary.
+    Attributes:
+        vocabulary: The number of different tokens, V.
     """
 
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        out_dim: int,
-        vocabulary: int | None,
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        if vocabulary is None:
-            raise InputError(
-                "likelihood='categorical' and vocabulary=None: give the number of tokens, such as"
-                " vocabulary=256"
-            )
-        positive(vocabulary=vocabulary)
-        self.vocabulary = vocabulary
-        self.logits = MLP(in_dims, hidden, out_dim * vocabulary, **layers)
+    vocabulary: int
+    word: ClassVar[str] = "categorical"
 
-    def forward(self, *inputs: Tensor) -> dist.Distribution:
-        """The distribution over tokens (..., D), one event."""
-        logits = self.logits(*inputs).unflatten(-1, (-1, self.vocabulary))
-        return dist.Categorical(logits=logits).to_event(1)
+    def __post_init__(self) -> None:
+        if not isinstance(self.vocabulary, int):
+            raise InputError(
+                f"expected the number of different tokens, such as 256, got {self.vocabulary!r}"
+            )
+        positive(vocabulary=self.vocabulary)
+
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """V unnormalised log-probabilities for each value, along the first dimension."""
+        return (shape[0] * self.vocabulary, *shape[1:])
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> dist.Distribution:
+        """The distribution over tokens (..., *shape)."""
+        each = raw.unflatten(-len(shape), (shape[0], self.vocabulary))
+        return dist.Categorical(logits=each.movedim(-len(shape), -1)).to_event(len(shape))
+
+
+@dataclass(frozen=True)
+class Point:
+    """The point mass at the raw numbers."""
+
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The point itself."""
+        return shape
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> dist.Distribution:
+        """The point mass in (..., *shape)."""
+        return dist.Delta(raw, event_dim=len(shape))
 
 
 class Tokens(nn.Module):
@@ -150,22 +150,3 @@ class Tokens(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.one_hot(x.long(), self.vocabulary).flatten(-2).to(x.dtype)
-
-
-class Point(nn.Module):
-    """A network whose distribution is the point mass at its output; arguments as of :class:`MLP`.
-    """
-
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        out_dim: int,
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        self.network = MLP(in_dims, hidden, out_dim, **layers)
-
-    def forward(self, *inputs: Tensor) -> dist.Distribution:
-        """The point mass in (..., out_dim), one event."""
-        return dist.Delta(self.network(*inputs), event_dim=1)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from pyro import distributions as dist
 from pyro.distributions.torch_distribution import TorchDistribution
-from torch import Size, Tensor, nn
+from torch import Size, Tensor
 from torch.distributions import constraints
 from torch.nn import functional as F
 
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.labels import OneHots
 from pyro_ssvae.nn.columns import Columns
 from pyro_ssvae.nn.heads import MIN_SCALE
-from pyro_ssvae.nn.mlp import MLP, Layers
 
 
 class MixedColumns(TorchDistribution):
@@ -85,38 +85,52 @@ class MixedColumns(TorchDistribution):
         return self.columns.complete(torch.cat(list(parts), dim=-1))
 
 
-class Mixed(nn.Module):
-    """A network with the columns of a frame as outputs.
+@dataclass(frozen=True)
+class Mixed:
+    """The columns of a frame, of several types.
 
-    Args:
-        in_dims: The size of each input, as for :class:`MLP`.
-        hidden: The sizes of the hidden layers.
-        columns: The columns.
+    Attributes:
         sigma: The fixed standard deviation of standardised numbers. With None the network gives it.
-        layers: What the hidden layers are made of, as for :class:`MLP`.
+        columns: The columns, which :mod:`pyro_ssvae.experiments` takes from the data.
     """
 
-    def __init__(
-        self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        columns: Columns,
-        sigma: float | None = None,
-        **layers: Unpack[Layers],
-    ) -> None:
-        super().__init__()
-        if sigma is not None:
-            positive(sigma=sigma)
-        self.columns, self.sigma = columns, sigma
-        numbers = columns.numbers
-        self.sizes = numbers, 0 if sigma is not None else numbers, columns.values - numbers
-        self.network = MLP(in_dims, hidden, sum(self.sizes), **layers)
+    sigma: float | None = None
+    columns: Columns | None = field(default=None, metadata={"spoken": False})
+    word: ClassVar[str] = "mixed"
 
-    def forward(self, *inputs: Tensor) -> MixedColumns:
+    def __post_init__(self) -> None:
+        if self.sigma is not None:
+            positive(sigma=self.sigma)
+
+    def raw(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The means of numbers, their raw scales unless sigma is fixed, and what is left.
+
+        Raises:
+            InputError: If x has other dimensions than the columns, or there are none.
+        """
+        columns = self._given()
+        if shape != (columns.width,):
+            raise InputError(
+                f"expected x of the {columns.width} dimensions that its columns have, got {shape}"
+            )
+        return (sum(self._sizes(columns)),)
+
+    def __call__(self, raw: Tensor, shape: tuple[int, ...]) -> MixedColumns:
         """The distribution over x (..., V + C), one event."""
-        loc, raw, logits = self.network(*inputs).split(self.sizes, dim=-1)
+        columns = self._given()
+        loc, rough, logits = raw.split(self._sizes(columns), dim=-1)
         if self.sigma is None:
-            scale = F.softplus(raw) + MIN_SCALE
+            scale = F.softplus(rough) + MIN_SCALE
         else:
             scale = torch.full_like(loc, self.sigma)
-        return MixedColumns(self.columns, loc, scale, logits)
+        return MixedColumns(columns, loc, scale, logits)
+
+    def _given(self) -> Columns:
+        if self.columns is None:
+            raise InputError("the likelihood 'mixed' is that of a frame: give its columns")
+        return self.columns
+
+    def _sizes(self, columns: Columns) -> tuple[int, int, int]:
+        numbers = columns.numbers
+        scales = 0 if self.sigma is not None else numbers
+        return numbers, scales, columns.values - numbers

@@ -8,6 +8,7 @@ from typing import TypedDict
 from torch import Tensor, nn
 
 from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.nn.shapes import Shape, as_shapes, checked, number
 
 
 class Layers(TypedDict, total=False):
@@ -18,45 +19,46 @@ class Layers(TypedDict, total=False):
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron over one or several inputs that broadcast against each other.
+    """A body of fully connected layers, over one or several inputs that broadcast.
 
     The first layer is ``sum_i W_i x_i + b``: the linear map of the concatenated inputs, without
     the concatenation. An enumerated ``y`` of shape ``(K, 1, K)`` meets an ``x`` of shape
     ``(N, D)`` in the hidden layer, so nothing is tiled and x's part is computed once for all K.
 
     Args:
-        in_dims: The size of the input's last dimension, or one size for each of several inputs.
+        inputs: The size of the input, or the shape of each of several. One of several dimensions,
+            such as an image, is flattened.
+        out: The shape of the output.
         hidden: The sizes of the hidden layers. ``()`` gives a linear map.
-        out_dim: The size of the output's last dimension.
         activation: The class of the nonlinearity between layers.
         batch_norm: Whether a :class:`BatchNorm` stands before each activation.
 
     Raises:
-        InputError: if a size is not positive, or an input's last dimension is not as declared.
+        InputError: if a size is not positive, or an input is not of the declared shape.
 
     Weights are drawn by Xavier's uniform initialiser, as if the inputs were concatenated.
     """
 
+    broadcasts = True
+
     def __init__(
         self,
-        in_dims: int | Sequence[int],
-        hidden: Sequence[int],
-        out_dim: int,
+        inputs: int | Sequence[Shape],
+        out: Shape,
         *,
+        hidden: Sequence[int] = (500,),
         activation: type[nn.Module] = nn.Softplus,
         batch_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.in_dims = (in_dims,) if isinstance(in_dims, int) else tuple(in_dims)
-        if not self.in_dims:
-            raise InputError("expected the size of at least one input, got none")
-        sizes = [*hidden, out_dim]
-        for kind, dims in {"input": self.in_dims, "hidden": hidden, "output": [out_dim]}.items():
-            for size in dims:
-                positive(**{f"{kind} layer size": size})
-        first = _xavier(nn.Linear(sum(self.in_dims), sizes[0]))
+        self.inputs, self.out = as_shapes(inputs), checked(out, "an output")
+        for size in hidden:
+            positive(**{"the size of a hidden layer": size})
+        sizes = [*hidden, number(self.out)]
+        widths = [number(shape) for shape in self.inputs]
+        first = _xavier(nn.Linear(sum(widths), sizes[0]))
         self.first = nn.ModuleList()
-        for i, weight in enumerate(first.weight.detach().split(self.in_dims, dim=1)):
+        for i, weight in enumerate(first.weight.detach().split(widths, dim=1)):
             linear = nn.Linear(weight.shape[1], sizes[0], bias=i == 0)
             linear.weight = nn.Parameter(weight.clone())
             if i == 0:
@@ -70,17 +72,30 @@ class MLP(nn.Module):
         self.rest = nn.Sequential(*layers)
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Inputs of shapes ``(..., in_dims[i])`` to an output of shape ``(..., out_dim)``."""
-        sizes = tuple(x.shape[-1] if x.dim() else 0 for x in inputs)
-        if sizes != self.in_dims:
-            raise InputError(
-                f"expected inputs of size {self.in_dims} in their last dimension, got {sizes}"
-                f" (shapes {[tuple(x.shape) for x in inputs]})"
-            )
-        hidden, *further = (linear(x) for linear, x in zip(self.first, inputs))
+        """Inputs of shapes ``(..., *inputs[i])`` to an output of shape ``(..., *out)``."""
+        check_inputs(self.inputs, inputs)
+        hidden, *further = (
+            linear(x.flatten(-len(shape)) if len(shape) > 1 else x)
+            for linear, x, shape in zip(self.first, inputs, self.inputs)
+        )
         for part in further:
             hidden = hidden + part
-        return self.rest(hidden)
+        result: Tensor = self.rest(hidden)
+        return result if len(self.out) == 1 else result.unflatten(-1, self.out)
+
+
+def check_inputs(shapes: Sequence[tuple[int, ...]], inputs: Sequence[Tensor]) -> None:
+    """Raise :class:`InputError` unless inputs end in these shapes."""
+    came = tuple(tuple(x.shape[-len(shape):]) for x, shape in zip(inputs, shapes))
+    if len(inputs) != len(shapes) or came != tuple(shapes):
+        wanted, got = (
+            [("...", *shape) for shape in shapes], [tuple(x.shape) for x in inputs]
+        )
+        raise InputError(f"expected inputs of shapes {_listed(wanted)}, got {_listed(got)}")
+
+
+def _listed(shapes: Sequence[tuple[object, ...]]) -> str:
+    return " and ".join(f"({', '.join(map(str, shape))})" for shape in shapes) or "none"
 
 
 class BatchNorm(nn.BatchNorm1d):

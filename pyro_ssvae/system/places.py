@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -18,17 +18,42 @@ def is_place(name: str) -> bool:
     return bool(colon) and all(part.isidentifier() for part in (*module.split("."), attribute))
 
 
-def imported(place: str, kind: type[T]) -> T:
+def place_of(value: Any) -> str:
+    """The place of a class or function, from which :func:`called` gives it again.
+
+    Raises:
+        InputError: If it has none: it was made within a function, or in the program itself.
+    """
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    place = f"{module}:{name}"
+    if module == "__main__" or not is_place(place):
+        raise InputError(
+            f"expected a class or function of a module that can be imported, got {value!r:.60};"
+            " put it into a file of its own, and import it from there"
+        )
+    return place
+
+
+def called(place: str) -> Callable[..., Any]:
+    """The class or function at a place.
+
+    Raises:
+        InputError: As :func:`imported`.
+    """
+    return imported(place, Callable, "network")  # type: ignore[arg-type]
+
+
+def imported(place: str, kind: type[T], what: str) -> T:
     """What is at a place. This imports the module that the place names, and nothing else.
 
     Args:
         place: The place.
         kind: The class that it is to be of.
+        what: The name of what is expected there, for messages.
 
     Raises:
         InputError: If it is not there, or of another class, or the module cannot be imported.
     """
-    what = kind.__name__.lower()
     if not is_place(place):
         raise InputError(
             f"expected the place of a {what} as MODULE:ATTRIBUTE, such as mypackage.module:Mine,"

@@ -1,0 +1,143 @@
+"""Networks: a body of any kind, and a head that makes a distribution of what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from pyro_ssvae.errors import InputError, unknown
+from pyro_ssvae.nn.heads import Head
+from pyro_ssvae.nn.mlp import MLP, Layers
+from pyro_ssvae.nn.shapes import Shape, as_shapes, checked
+from pyro_ssvae.system.places import called, is_place
+
+# A body, as pairs take it: the name of one of the library's, a class or function that is called
+# with the shapes of the inputs and of the output, the place of one, or a module.
+Body = str | Callable[..., nn.Module] | nn.Module
+
+BODIES: dict[str, type[nn.Module]] = {"mlp": MLP, "conv": MLP}
+
+
+class Network(nn.Module):
+    """A body and a head: a network whose output is a distribution.
+
+    Args:
+        body: The body, a module from inputs to raw numbers.
+        head: The head.
+        shape: The shape of what the distribution is over.
+    """
+
+    def __init__(self, body: nn.Module, head: Head, shape: Shape) -> None:
+        super().__init__()
+        self.body, self.head, self.shape = body, head, checked(shape, "an output")
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The distribution over (..., *shape), one event."""
+        return self.head(self.body(*inputs), self.shape)
+
+
+class Plain(nn.Module):
+    """A body of one's own, which sees one batch dimension whatever comes.
+
+    Inputs with several leading dimensions, as an enumerated label brings them, are expanded against
+    each other, and flattened to one. A body with an attribute ``broadcasts`` that is true sees them
+    as they come.
+
+    Args:
+        body: The body.
+        inputs: The shapes of its inputs.
+    """
+
+    def __init__(self, body: nn.Module, inputs: int | Sequence[Shape]) -> None:
+        super().__init__()
+        self.body, self.inputs = body, as_shapes(inputs)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Raw numbers (..., *out), of inputs (..., *inputs[i])."""
+        leading = torch.broadcast_shapes(
+            *(x.shape[:x.dim() - len(shape)] for x, shape in zip(inputs, self.inputs))
+        )
+        rows = [
+            x.expand(*leading, *shape).reshape(-1, *shape) for x, shape in zip(inputs, self.inputs)
+        ]
+        result: Tensor = self.body(*rows)
+        return result.unflatten(0, leading)
+
+
+def network(
+    body: Body,
+    head: Head,
+    inputs: int | Sequence[Shape],
+    shape: Shape,
+    hidden: Sequence[int],
+    **layers: Unpack[Layers],
+) -> Network:
+    """A network with a body of any kind.
+
+    Args:
+        body: The body: ``"mlp"``, ``"conv"`` or ``"wrn-28-2"``; a class or function of one's own
+            that is called as ``Net(inputs, out)`` with the shapes of the inputs and of the numbers
+            that it is to give; the place of one, ``"mypackage.module:Net"``; or a module.
+        head: The head, which says what numbers the body gives.
+        inputs: The size of the input, or the shape of each of several.
+        shape: The shape of what the distribution is over.
+        hidden: The sizes of the hidden layers of the library's bodies.
+        layers: What the hidden layers of the library's bodies are made of, as for :class:`MLP`.
+
+    Raises:
+        InputError: If there is no such body, it takes other inputs, or gives other numbers.
+    """
+    out = head.raw(checked(shape, "an output"))
+    if isinstance(body, str) and not is_place(body):
+        if body not in BODIES:
+            raise unknown("network", body, [*BODIES, "MODULE:NAME"])
+        return Network(BODIES[body](inputs, out, hidden=hidden, **layers), head, shape)
+    return Network(_own(body, as_shapes(inputs), out), head, shape)
+
+
+def _own(body: Body, inputs: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> nn.Module:
+    """A body of one's own, which was seen to take such inputs and to give such numbers."""
+    name = body if isinstance(body, str) else getattr(body, "__name__", type(body).__name__)
+    made = body
+    if isinstance(body, str):
+        made = called(body)
+    try:
+        if not isinstance(made, nn.Module):
+            made = made(inputs, out)
+        if not isinstance(made, nn.Module):
+            raise InputError(f"network {name}: expected a torch.nn.Module, got {made!r:.60}")
+        if not getattr(made, "broadcasts", False):
+            made = Plain(made, inputs)
+        came = _tried(made, inputs)
+    except InputError:
+        raise
+    except Exception as error:  # its code can raise anything
+        raise InputError(
+            f"network {name}: expected one that takes {_listed(inputs)} an example and gives {out},"
+            f" got {type(error).__name__}: {' '.join(str(error).split()):.200}"
+        ) from error
+    if came != out:
+        raise InputError(
+            f"network {name}: expected {out} for inputs of {_listed(inputs)}, got {came}"
+        )
+    return made
+
+
+def _tried(body: nn.Module, inputs: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that a body gives for one example, of two."""
+    training = body.training
+    body.eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        like = next((p for p in body.parameters() if p.is_floating_point()), torch.empty(0))
+        result = body(*(torch.zeros(2, *shape).to(like) for shape in inputs))
+    body.train(training)
+    if not isinstance(result, Tensor):
+        raise TypeError(f"a {type(result).__name__} in place of a tensor")
+    return tuple(result.shape[1:])
+
+
+def _listed(shapes: Sequence[tuple[int, ...]]) -> str:
+    return " and ".join(map(str, shapes))
