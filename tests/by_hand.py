@@ -93,7 +93,7 @@ def mlp(network: Module) -> MLP:
     """The layers of one of :mod:`pyro_ssvae.nn`'s networks, whatever its distribution."""
     while isinstance(network, Flow):
         network = network.base
-    return network.logits if hasattr(network, "logits") else network.network
+    return network.body
 
 
 def linears(network: Module) -> list[Linear]:
@@ -113,7 +113,13 @@ def bias_of(network: Module, layer: int = 0) -> Tensor:
 
 
 def dense(network: Module, *inputs: Tensor) -> Tensor:
-    """A network's output the slow way: inputs tiled and concatenated, then layer after layer."""
+    """A network's output the slow way: inputs tiled and concatenated, then layer after layer.
+
+    Of a body that is no MLP what it gives for tiled rows. An image is flattened.
+    """
+    if not isinstance(mlp(network), MLP):
+        return tiled(network, *inputs)
+    inputs = tuple(x.flatten(-len(s)) for x, s in zip(inputs, mlp(network).inputs))
     shape = torch.broadcast_shapes(*(x.shape[:-1] for x in inputs))
     h = torch.cat([x.expand(*shape, x.shape[-1]) for x in inputs], -1)
     h = h @ torch.cat([linear.weight for linear in mlp(network).first], 1).T + bias_of(network)
@@ -125,6 +131,15 @@ def dense(network: Module, *inputs: Tensor) -> Tensor:
         else:
             h = torch.log1p(torch.exp(h))  # softplus
     return h
+
+
+def tiled(network: Module, *inputs: Tensor) -> Tensor:
+    """What a body gives for inputs that are expanded against each other, row by row, flattened."""
+    body = mlp(network)
+    leading = [x.shape[:x.dim() - len(s)] for x, s in zip(inputs, body.inputs)]
+    shape = torch.broadcast_shapes(*leading)
+    rows = [x.expand(*shape, *s).reshape(-1, *s) for x, s in zip(inputs, body.inputs)]
+    return body(*rows).flatten(1).unflatten(0, shape)
 
 
 def log_bernoulli(x: Tensor, logits: Tensor) -> Tensor:

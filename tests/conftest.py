@@ -24,7 +24,6 @@ from pyro_ssvae.contract import Batch  # noqa: E402
 from pyro_ssvae.data import Dataset, Split, load  # noqa: E402
 from pyro_ssvae.evaluation import evaluate  # noqa: E402
 
-
 # Files of which a worker has the most to do: what comes last keeps one worker, and not the others.
 LONG = (
     "test_ensemble", "test_capture", "test_tutorials", "test_runs", "test_cli", "test_fuzz",

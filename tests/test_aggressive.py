@@ -7,7 +7,7 @@ import small
 import torch
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, fit, guides, models
+from pyro_ssvae import InputError, Objective, fit, guides, models, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, batches, from_arrays
 from pyro_ssvae.evaluation.probes import mutual_information
@@ -84,8 +84,8 @@ def test_a_y_that_is_guessed_is_no_information_on_x(split) -> None:
             parameter.zero_()
         network = objective.guide.encoder.network
         network.first[1].weight.copy_(10 * torch.eye(5)[:, :3])
-        network.rest[1].weight[:2] = torch.eye(5)[:2]
-        network.rest[1].bias[2:] = -5.0
+        body.rest[1].weight[:2] = torch.eye(5)[:2]
+        body.rest[1].bias[2:] = -5.0
     found = AggressiveInference().judge(objective, split)
     assert found["mutual_information"] == pytest.approx(0.0, abs=1e-5)
 

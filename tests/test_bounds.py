@@ -31,7 +31,8 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor, nn
 
-from pyro_ssvae import guides, models, negative_elbo
+from pyro_ssvae import guides, models, negative_elbo, nn
+from pyro_ssvae.labels import Enumerated
 
 D, K = 3, 2
 SLACK = 1e-6  # of the quadrature
@@ -138,7 +139,7 @@ def test_vae_with_a_normal_likelihood_reaches_the_evidence_at_the_true_posterior
 ) -> None:
     # x ~ N(W z + b, s^2): a linear Gaussian model, whose posterior is normal.
     sigma = 0.7
-    model = models.VAE(D, z_dim=1, hidden=(), likelihood="normal", sigma=sigma)
+    model = models.VAE(D, z_dim=1, hidden=(), likelihood=nn.Normal(sigma))
     guide = guides.VAE(model, hidden=())
     x = randomise(seed, spread, model, guide) + 0.3
     w, b = weight_of(model.decoder)[:, 0], bias_of(model.decoder)
@@ -241,7 +242,7 @@ SIZES = (2, 3)
 @random_toys
 def test_factored_with_every_subset_of_its_labels_known(seed, spread) -> None:
     model = models.Factored(D, SIZES, z_dim=1, hidden=())
-    guide = guides.Factored(model, hidden=(), label_inference="enumerated")
+    guide = guides.Factored(model, hidden=(), label_inference=Enumerated())
     x = randomise(seed, spread, model, guide)
     log_joint = torch.zeros(SIZES, dtype=torch.double)
     for i, j in itertools.product(*map(range, SIZES)):
@@ -264,7 +265,7 @@ def test_factored_with_every_subset_of_its_labels_known(seed, spread) -> None:
 @random_toys
 def test_untapped(seed, spread) -> None:
     model = models.Untapped(D, K, z_dim=1, hidden=(), bound=1.5)
-    guide = guides.Untapped(model, hidden=(), label_inference="enumerated")
+    guide = guides.Untapped(model, hidden=(), label_inference=Enumerated())
     x = randomise(seed, spread, model, guide)
     nodes, weights = map(torch.from_numpy, leggauss(60))
     log_joint = torch.stack([

@@ -311,7 +311,7 @@ def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatc
 
 def build_encoder() -> torch.nn.Module:
     torch.manual_seed(4)
-    return nn.Normal((64, 10), (5,), 2)
+    return nn.network("mlp", nn.Normal(), (64, 10), 2, (5,))
 
 
 def clearer(module, inputs, output: pyro.distributions.Distribution):

@@ -213,7 +213,7 @@ def test_a_network_gives_what_the_columns_need(sigma) -> None:
     torch.manual_seed(0)
     network = nn.likelihood(COLUMNS, 4, (), 13, sigma).double()
     z = torch.randn(6, 4, dtype=torch.double)
-    out = F.linear(z, network.network.first[0].weight, network.network.first[0].bias)
+    out = F.linear(z, network.body.first[0].weight, network.body.first[0].bias)
     fn = network(z)
     if sigma is None:
         loc, raw, logits = out.split((2, 2, 6), -1)
@@ -264,7 +264,7 @@ class Posterior:
     """p(z | what is observed of x), by Bayes' rule for normals."""
 
     def __init__(self, decoder: nn.Mixed) -> None:
-        linear = decoder.network.first[0]
+        linear = decoder.body.first[0]
         self.weight, self.bias = linear.weight, linear.bias
 
     def __call__(self, x: Tensor, y: Any = None) -> None:
@@ -283,7 +283,7 @@ def test_with_the_exact_posterior_the_bound_is_the_log_marginal_of_what_is_obser
     pattern,
 ) -> None:
     decoder, x = linear_model(), numbers(pattern)
-    linear = decoder.network.first[0]
+    linear = decoder.body.first[0]
 
     def model(x: Tensor, y: Any = None) -> None:
         with pyro.plate("data", len(x)):
@@ -331,12 +331,12 @@ def test_the_bound_of_a_row_is_that_of_a_model_of_the_observed_columns_alone() -
 
         return negative_elbo(model, guide, x)
 
-    first, last = decoder.network.first[0], decoder.network.rest[-1]
+    first, last = decoder.body.first[0], decoder.body.rest[-1]
     with torch.no_grad():
-        part.network.first[0].weight.copy_(first.weight)
-        part.network.first[0].bias.copy_(first.bias)
-        part.network.rest[-1].weight.copy_(last.weight[own])
-        part.network.rest[-1].bias.copy_(last.bias[own])
+        part.body.first[0].weight.copy_(first.weight)
+        part.body.first[0].bias.copy_(first.bias)
+        part.body.rest[-1].weight.copy_(last.weight[own])
+        part.body.rest[-1].bias.copy_(last.bias[own])
     whole, only = bound(decoder, x), bound(part, alone)
     assert_close(whole, only, **TIGHT)
     for ours, theirs in zip(

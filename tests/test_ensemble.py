@@ -196,7 +196,7 @@ def test_a_replica_whose_loss_is_not_finite_is_named_with_its_step_and_term(digi
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"hidden": (7,)}, "got guide.classifier.logits.first.0.out_features = 5 in replica 0 and 7"),
+    ({"hidden": (7,)}, "got guide.classifier.body.first.0.out_features = 5 in replica 0 and 7"),
     ({"smoothing": 0.1}, r"got terms = .*smoothing=0.0.* in replica 0 and .*smoothing=0.1"),
     ({"warmup": 2.0}, r"got warmup = 0.0 in replica 0 and 2.0 in replica 1"),
     ({"alpha": 0.0}, r"got the weight of classification = positive in replica 0 and zero in"),

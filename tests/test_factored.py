@@ -30,10 +30,11 @@ from hypothesis import strategies as st
 from numpy.polynomial.hermite_e import hermegauss
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.interpolation import distances
 from pyro_ssvae.inference.terms import evaluated
+from pyro_ssvae.labels import Enumerated, Relaxed
 
 N, D, J = 5, 6, 2
 SIZES = (2, 3, 4)
@@ -105,7 +106,7 @@ def enumerated(model, guide, sizes, kl: str, given: Tensor | None = None) -> Ten
 @each_kl
 @pytest.mark.parametrize("sizes", [(4,), (3, 2), (2, 3, 4)])
 def test_unlabelled_bound_is_equation_11_summed_over_every_combination(sizes, kl) -> None:
-    model, guide = build(sizes, label_inference="enumerated")
+    model, guide = build(sizes, label_inference=Enumerated())
     derived = negative_elbo(model, with_noise(guide, z=EPS), X, kl=kl)
     assert_same(derived, enumerated(model, guide, sizes, kl).mean(), model, guide)
 
@@ -170,10 +171,10 @@ def test_straight_through_labels_estimate_equation_11_without_bias() -> None:
 
 def test_more_than_100_000_combinations_are_not_enumerated() -> None:
     sizes = (10,) * 6
-    model, guide = build(sizes, label_inference="enumerated")
+    model, guide = build(sizes, label_inference=Enumerated())
     with pytest.raises(InputError, match="label_inference.*at most 100000 combinations.* 1000000"):
         negative_elbo(model, guide, X)
-    relaxed = guides.Factored(model, hidden=(4,), label_inference="relaxed").double()
+    relaxed = guides.Factored(model, hidden=(4,), label_inference=Relaxed()).double()
     assert negative_elbo(model, relaxed, X).isfinite()
 
 
@@ -223,7 +224,7 @@ def test_labelled_objective_is_equation_13_with_swap_and_alpha_1(smoothing) -> N
 @pytest.mark.parametrize("epoch, share", [(math.inf, 1.0), (2.0, 0.5)])
 def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None:
     model, guide = build(
-        label_inference="enumerated", swap=1.0, capacity_z=3.0, capacity_y=0.7, gamma_z=2.0,
+        label_inference=Enumerated(), swap=1.0, capacity_z=3.0, capacity_y=0.7, gamma_z=2.0,
         gamma_y=5.0, ramp=4.0,
     )
     objective = Objective(model, Fixed(guide, z=EPS), alpha=1.0)
@@ -247,7 +248,7 @@ def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None
 def test_the_capacity_of_the_labels_is_at_most_the_sum_of_log_k() -> None:
     largest, bounds = math.log(2 * 3 * 4), []
     for capacity in (largest, 100.0, largest - 0.5):
-        model, guide = build(label_inference="enumerated", capacity_y=capacity)
+        model, guide = build(label_inference=Enumerated(), capacity_y=capacity)
         bounds.append(Objective(model, Fixed(guide, z=EPS)).bound(X))
     torch.testing.assert_close(bounds[0], bounds[1])
     torch.testing.assert_close(bounds[0] - bounds[2], torch.tensor(0.5).double())
@@ -263,7 +264,7 @@ TOY = (2, 3)
 def toy(seed: int, spread: float) -> tuple[models.Factored, guides.Factored, Tensor]:
     torch.manual_seed(seed)
     model = models.Factored(3, TOY, z_dim=1, hidden=()).double()
-    guide = guides.Factored(model, hidden=(), label_inference="enumerated", swap=1.0).double()
+    guide = guides.Factored(model, hidden=(), label_inference=Enumerated(), swap=1.0).double()
     for parameter in [*model.parameters(), *guide.parameters()]:
         nn.init.normal_(parameter, std=spread)
     return model, guide, torch.bernoulli(torch.full((3,), 0.5, dtype=torch.double))
@@ -352,14 +353,14 @@ HIDDEN = {
 @each_kl
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_known_labels_are_points_and_unknown_ones_enumerated(hidden, kl) -> None:
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference=Enumerated())
     y = HIDDEN[hidden]
     derived = negative_elbo(model, with_noise(guide, z=EPS), X, y, kl=kl)
     assert_same(derived, enumerated(model, guide, SIZES, kl, y).mean(), model, guide)
 
 
 def test_without_any_known_label_the_bound_is_the_unlabelled_one() -> None:
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference=Enumerated())
     fixed = with_noise(guide, z=EPS)
     assert_same(
         negative_elbo(model, fixed, X, HIDDEN["all"]), negative_elbo(model, fixed, X), model, guide
@@ -368,7 +369,7 @@ def test_without_any_known_label_the_bound_is_the_unlabelled_one() -> None:
 
 def test_one_unknown_label_is_the_average_of_the_labelled_bounds_and_its_entropy() -> None:
     # U = sum_c q(c | x) L(x, y with c) + H[q(c | x)], L the bound of all labels known.
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference=Enumerated())
     fixed = with_noise(guide, z=EPS)
     log_q = log_q_each(guide, X, SIZES)[1]
     by_hand = (log_q.exp() * log_q).sum(-1).mean()
@@ -421,7 +422,7 @@ def test_unknown_labels_have_no_part_in_the_classification_loss(smoothing) -> No
 
 
 def test_swap_with_unknown_labels_takes_the_classifiers_kl_of_all() -> None:
-    model, guide = build(label_inference="enumerated", swap=1.0)
+    model, guide = build(label_inference=Enumerated(), swap=1.0)
     given, fixed = HIDDEN["some"], Fixed(guide, z=EPS)
     log_q = log_q_each(guide, X, SIZES)
     known = torch.zeros(N, dtype=torch.double)
@@ -563,7 +564,7 @@ def test_options_that_contradict_each_other_are_named(options, message) -> None:
 @each_kl
 @pytest.mark.parametrize("labels", [Y, None], ids=["given", "unknown"])
 def test_a_learned_prior_takes_the_place_of_the_uniform_one(labels, kl) -> None:
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference=Enumerated())
     torch.manual_seed(1)
     learned = models.Factored(D, SIZES, z_dim=J, hidden=(5,), learn_prior=True).double()
     learned.decoder.load_state_dict(model.decoder.state_dict())

@@ -9,9 +9,10 @@ from by_hand import log_bernoulli, log_normal, one_hot
 from pyro import distributions as dist
 from torch import Tensor, nn
 
-from pyro_ssvae import guides, models
+from pyro_ssvae import guides, models, nn
 from pyro_ssvae.evaluation.evaluate import elbo
 from pyro_ssvae.evaluation.importance import class_posteriors, iwae, log_weights
+from pyro_ssvae.labels import Relaxed
 
 K = 3
 X = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [1, 0, 1, 1]], dtype=torch.double)
@@ -211,7 +212,7 @@ def test_iwae_sums_out_what_the_model_enumerates() -> None:
 def test_weights_are_those_of_evaluation(measure) -> None:
     torch.manual_seed(0)
     model = models.M2(4, K, z_dim=2, hidden=(5,))
-    guide = guides.M2(model, hidden=(5,), label_inference="relaxed")
+    guide = guides.M2(model, hidden=(5,), label_inference=Relaxed())
     found = []
     for mode in (True, False):
         model.train(mode)

@@ -38,7 +38,7 @@ def first_layer(mlp: nn.MLP) -> tuple[Tensor, Tensor]:
 
 
 def test_two_inputs_meet_in_a_linear_layer_over_their_concatenation() -> None:
-    mlp = nn.MLP((5, 3), (), 4).double()
+    mlp = nn.MLP((5, 3), 4, hidden=()).double()
     x, y = double(7, 5).requires_grad_(), double(7, 3).requires_grad_()
     weight, bias = first_layer(mlp)
     together = torch.cat([x, y], dim=-1).detach().requires_grad_()
@@ -58,12 +58,12 @@ def test_two_inputs_meet_in_a_linear_layer_over_their_concatenation() -> None:
 
 
 def test_the_first_layer_has_one_bias() -> None:
-    parameters = dict(nn.MLP((5, 3, 2), (), 4).named_parameters())
+    parameters = dict(nn.MLP((5, 3, 2), 4, hidden=()).named_parameters())
     assert sorted(tuple(p.shape) for p in parameters.values()) == [(4,), (4, 2), (4, 3), (4, 5)]
 
 
 def test_hidden_layers_apply_the_activation_between_linear_maps() -> None:
-    mlp = nn.MLP((5, 3), (6, 8), 4, activation=torch.nn.Tanh).double()
+    mlp = nn.MLP((5, 3), 4, hidden=(6, 8), activation=torch.nn.Tanh).double()
     x, y = double(7, 5), double(7, 3)
     hidden = torch.tanh(F.linear(torch.cat([x, y], dim=-1), *first_layer(mlp)))
     _, second, _, third = mlp.rest
@@ -72,25 +72,25 @@ def test_hidden_layers_apply_the_activation_between_linear_maps() -> None:
 
 
 def test_the_activation_is_the_softplus_unless_told_otherwise() -> None:
-    mlp = nn.MLP(3, (6,), 2).double()
+    mlp = nn.MLP(3, 2, hidden=(6,)).double()
     x = double(7, 3)
     hidden = torch.log1p(torch.exp(F.linear(x, *first_layer(mlp))))
     assert_close(mlp(x), hidden @ mlp.rest[1].weight.T + mlp.rest[1].bias, **TIGHT)
 
 
 def test_one_size_stands_for_one_input() -> None:
-    assert nn.MLP(3, (), 2)(torch.zeros(7, 3)).shape == (7, 2)
+    assert nn.MLP(3, 2, hidden=())(torch.zeros(7, 3)).shape == (7, 2)
 
 
 def test_no_hidden_layer_gives_a_linear_map() -> None:
-    mlp = nn.MLP((5, 3), (), 4).double()
+    mlp = nn.MLP((5, 3), 4, hidden=()).double()
     (a, b), (c, d) = (double(7, 5), double(7, 3)), (double(7, 5), double(7, 3))
     at_zero = mlp(torch.zeros_like(a), torch.zeros_like(b))
     assert_close(mlp(a + c, b + d) + at_zero, mlp(a, b) + mlp(c, d), **TIGHT)
 
 
 def test_a_layer_of_a_thousand_to_one_is_the_same_function() -> None:
-    mlp = nn.MLP((1_000, 1), (), 2).double()
+    mlp = nn.MLP((1_000, 1), 2, hidden=()).double()
     x, y = double(3, 1_000), double(3, 1)
     expected = F.linear(torch.cat([x, y], dim=-1), *first_layer(mlp))
     assert_close(mlp(x, y), expected, **TIGHT)
@@ -98,7 +98,7 @@ def test_a_layer_of_a_thousand_to_one_is_the_same_function() -> None:
 
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 8)])
 def test_enumerated_classes_equal_the_tiled_concatenation(hidden: tuple[int, ...]) -> None:
-    mlp = nn.MLP((5, 3), hidden, 4).double()
+    mlp = nn.MLP((5, 3), 4, hidden=hidden).double()
     x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
     tiled = torch.cat([x.expand(3, 7, 5), y.expand(3, 7, 3)], dim=-1)
     expected = mlp.rest(F.linear(tiled, *first_layer(mlp)))
@@ -109,7 +109,7 @@ def test_enumerated_classes_equal_the_tiled_concatenation(hidden: tuple[int, ...
 
 
 def test_enumerated_classes_give_the_gradient_of_the_tiled_concatenation() -> None:
-    mlp = nn.MLP((5, 3), (6,), 4).double()
+    mlp = nn.MLP((5, 3), 4, hidden=(6,)).double()
     x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
     weight, bias = first_layer(mlp)
     tiled = torch.cat([x.expand(3, 7, 5), y.expand(3, 7, 3)], dim=-1)
@@ -124,7 +124,7 @@ def test_enumerated_classes_give_the_gradient_of_the_tiled_concatenation() -> No
 
 
 def test_weights_are_drawn_within_xaviers_bound_of_the_concatenated_layer() -> None:
-    mlp = nn.MLP((200, 20), (300,), 50)
+    mlp = nn.MLP((200, 20), 50, hidden=(300,))
     first, second = math.sqrt(6 / (220 + 300)), math.sqrt(6 / (300 + 50))
     bounds = [(mlp.first[0], first), (mlp.first[1], first), (mlp.rest[1], second)]
     for linear, bound in bounds:
@@ -133,7 +133,7 @@ def test_weights_are_drawn_within_xaviers_bound_of_the_concatenated_layer() -> N
 
 
 def test_biases_begin_at_zero() -> None:
-    mlp = nn.MLP((5, 3), (6,), 4)
+    mlp = nn.MLP((5, 3), 4, hidden=(6,))
     biases = [p for name, p in mlp.named_parameters() if name.endswith("bias")]
     assert len(biases) == 2
     assert all((bias == 0).all() for bias in biases)
@@ -159,7 +159,7 @@ def test_a_layer_size_that_is_not_positive_is_refused(
 
 def test_a_network_without_inputs_is_refused() -> None:
     with pytest.raises(InputError, match="expected .*input"):
-        nn.MLP((), (6,), 4)
+        nn.MLP((), 4, hidden=(6,))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_network_without_inputs_is_refused() -> None:
 def test_inputs_of_other_sizes_than_declared_are_refused(
     shapes: list[tuple[int, ...]], came: str
 ) -> None:
-    mlp = nn.MLP((5, 3), (), 4)
+    mlp = nn.MLP((5, 3), 4, hidden=())
     with pytest.raises(InputError, match=rf"inputs of size \(5, 3\) in their last.*{came}"):
         mlp(*(torch.zeros(shape) for shape in shapes))
 
@@ -218,7 +218,7 @@ def log_prob_validated(likelihood: pyro.distributions.Distribution, x: Tensor) -
 
 @pytest.mark.parametrize("pixel", [0.0, 1e-6, 0.5, 1.0])
 def test_pyros_validation_accepts_pixels_from_0_to_1(pixel: float) -> None:
-    decoder = nn.Bernoulli(2, (3,), 9).double()
+    decoder = nn.network("mlp", nn.Bernoulli(), 2, 9, (3,)).double()
     x, z = torch.full((4, 9), pixel, dtype=torch.float64), double(4, 2)
     p = torch.sigmoid(decoder.logits(z))
     expected = (pixel * p.log() + (1 - pixel) * (1 - p).log()).sum()
@@ -230,23 +230,23 @@ def test_pyros_validation_refuses_pixels_outside_0_to_1(pixel: float) -> None:
     x = torch.full((4, 9), 0.5)
     x[2, 3] = pixel
     with pytest.raises(ValueError, match="site 'x'"):
-        log_prob_validated(nn.Bernoulli(2, (3,), 9)(torch.zeros(4, 2)), x)
+        log_prob_validated(nn.network("mlp", nn.Bernoulli(), 2, 9, (3,))(torch.zeros(4, 2)), x)
 
 
 def test_a_bernoulli_network_gives_one_event_of_its_outputs() -> None:
-    likelihood = nn.Bernoulli((2, 3), (6,), 9)(torch.zeros(7, 2), torch.zeros(3, 1, 3))
+    likelihood = nn.network("mlp", nn.Bernoulli(), (2, 3), 9, (6,))(torch.zeros(7, 2), torch.zeros(3, 1, 3))
     assert likelihood.batch_shape == (3, 7)
     assert likelihood.event_shape == (9,)
 
 
 def test_a_bernoulli_networks_mean_is_the_sigmoid_of_its_outputs() -> None:
-    decoder = nn.Bernoulli(2, (6,), 9).double()
+    decoder = nn.network("mlp", nn.Bernoulli(), 2, 9, (6,)).double()
     z = double(7, 2)
     assert_close(decoder(z).base_dist.mean, torch.sigmoid(decoder.logits(z)), **TIGHT)
 
 
 def test_a_grey_bernoulli_stays_grey_when_expanded() -> None:
-    likelihood = nn.Bernoulli(2, (6,), 9)(torch.zeros(1, 2)).expand((4,))
+    likelihood = nn.network("mlp", nn.Bernoulli(), 2, 9, (6,))(torch.zeros(1, 2)).expand((4,))
     x = torch.full((4, 9), 0.25)
     assert_close(log_prob_validated(likelihood, x), 4 * likelihood.log_prob(x)[0])
 
@@ -255,7 +255,7 @@ def test_a_grey_bernoulli_stays_grey_when_expanded() -> None:
 
 
 def test_a_fixed_sigma_is_the_scale_and_the_outputs_are_the_mean() -> None:
-    decoder = nn.Normal((5, 3), (6,), 4, sigma=0.3).double()
+    decoder = nn.network("mlp", nn.Normal(sigma=0.3), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     likelihood = decoder(x, y)
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
@@ -264,7 +264,7 @@ def test_a_fixed_sigma_is_the_scale_and_the_outputs_are_the_mean() -> None:
 
 
 def test_a_fixed_sigma_has_the_normal_density() -> None:
-    decoder = nn.Normal(2, (), 3, sigma=0.5).double()
+    decoder = nn.network("mlp", nn.Normal(sigma=0.5), 2, 3, ()).double()
     z, x = double(7, 2), double(7, 3)
     off = (x - decoder.network(z)) / 0.5
     expected = -(off.square() / 2 + math.log(0.5) + math.log(2 * math.pi) / 2).sum(-1)
@@ -272,7 +272,7 @@ def test_a_fixed_sigma_has_the_normal_density() -> None:
 
 
 def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> None:
-    encoder = nn.Normal((5, 3), (6,), 4).double()
+    encoder = nn.network("mlp", nn.Normal(), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     out = encoder.network(x, y)
     posterior = encoder(x, y)
@@ -284,23 +284,23 @@ def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> 
 
 
 def test_a_learned_sigma_cannot_collapse_to_zero() -> None:
-    encoder = nn.Normal(1, (), 1)
+    encoder = nn.network("mlp", nn.Normal(), 1, 1, ())
     with torch.no_grad():
-        encoder.network.first[0].bias[1] = -1e6
+        encoder.body.first[0].bias[1] = -1e6
     assert encoder(torch.zeros(1, 1)).base_dist.scale.item() == pytest.approx(1e-5, rel=1e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan])
 def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
     with pytest.raises(InputError, match=f"expected sigma > 0, got {sigma}"):
-        nn.Normal(5, (6,), 4, sigma=sigma)
+        nn.network("mlp", nn.Normal(sigma=sigma), 5, 4, (6,))
 
 
 # Classes, and what is chosen by name
 
 
 def test_class_probabilities_are_the_softmax_of_the_outputs() -> None:
-    classifier = nn.OneHots(5, (6,), 3).double()
+    classifier = nn.network("mlp", nn.OneHots(), 5, 3, (6,)).double()
     x = double(7, 5)
     out = classifier.logits(x)
     q = classifier(x)
@@ -356,7 +356,7 @@ def test_priors_lie_on_the_device_they_are_made_for() -> None:
 
 
 def test_several_labels_come_from_one_network() -> None:
-    network = nn.OneHots((5, 3), (6,), (2, 4)).double()
+    network = nn.network("mlp", nn.OneHots(), (5, 3), (2, 4), (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     q = network(x, y)
     first, second = network.logits(x, y).split((2, 4), -1)
@@ -393,7 +393,7 @@ def test_tokens_are_read_as_one_hot_vectors() -> None:
 
 
 def test_a_point_is_where_the_network_says() -> None:
-    network = nn.Point((5, 3), (6,), 4).double()
+    network = nn.network("mlp", nn.Point(), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     point = network(x, y)
     assert (point.batch_shape, point.event_shape) == ((3, 7), (4,))
@@ -427,10 +427,10 @@ def disturbed(module: torch.nn.Module) -> torch.nn.Module:
 
 
 FLOWS = pytest.mark.parametrize("flow", [
-    lambda: nn.Flow(nn.Normal(4, (5,), 3), with_pyros_transforms()),
-    lambda: nn.Flow(nn.Normal(4, (5,), 3), with_zukos_transforms()),
-    lambda: nn.Flow(nn.Normal(4, (5,), 3), [*with_zukos_transforms(), *with_pyros_transforms()]),
-    lambda: nn.posterior(4, (5,), 3, flows=3),
+    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), with_pyros_transforms()),
+    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), with_zukos_transforms()),
+    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), [*with_zukos_transforms(), *with_pyros_transforms()]),
+    lambda: nn.posterior("mlp", 4, 3, (5,), flows=3),
 ], ids=["Pyro's", "zuko's", "both", "posterior"])
 
 
@@ -483,15 +483,15 @@ def test_a_flow_owns_the_parameters_of_its_transforms_and_they_move(flow) -> Non
 
 
 def test_without_flows_the_posterior_is_the_normal() -> None:
-    assert type(nn.posterior((5, 3), (6,), 4)) is nn.Normal
+    assert type(nn.posterior("mlp", (5, 3), 4, (6,))) is nn.Normal
     with pytest.raises(InputError, match="expected flows >= 0, got -1"):
-        nn.posterior(5, (6,), 4, flows=-1)
+        nn.posterior("mlp", 5, 4, (6,), flows=-1)
 
 
 @pytest.mark.parametrize("flows", [0, 1, 2])
 @pytest.mark.usefixtures("doubles")
 def test_a_posterior_has_a_row_for_each_class_and_example(flows) -> None:
-    encoder = disturbed(nn.posterior((5, 3), (6,), 4, flows=flows))
+    encoder = disturbed(nn.posterior("mlp", (5, 3), 4, (6,), flows=flows))
     x, y = double(7, 5), torch.eye(3, dtype=torch.float64).unsqueeze(1)
     torch.manual_seed(1)
     q = encoder(x, y)
@@ -505,7 +505,7 @@ def test_a_posterior_has_a_row_for_each_class_and_example(flows) -> None:
 
 
 def test_flows_see_the_dimensions_in_alternating_order() -> None:
-    encoder = disturbed(nn.posterior(2, (), 3, flows=2))
+    encoder = disturbed(nn.posterior("mlp", 2, 3, (), flows=2))
     for transform, corner in zip(encoder.transforms, (torch.tril, torch.triu)):
         jacobian = torch.autograd.functional.jacobian(transform, double(3))
         assert_close(jacobian, corner(jacobian), **TIGHT)
@@ -541,7 +541,7 @@ def test_every_hidden_layer_is_normalised_before_its_activation(activation) -> N
     lambda **layers: nn.OneHots(4, (5,), 3, **layers),
     lambda **layers: nn.Categorical(4, (5,), 3, 2, **layers),
     lambda **layers: nn.Point(4, (5,), 3, **layers),
-    lambda **layers: nn.posterior(4, (5,), 3, flows=1, **layers),
+    lambda **layers: nn.posterior("mlp", 4, 3, (5,), flows=1, **layers),
     *(lambda name=name, **layers: nn.likelihood(name, 4, (5,), 3, None, 2, **layers)
       for name in ("bernoulli", "normal", "categorical")),
 ])

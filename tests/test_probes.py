@@ -18,6 +18,7 @@ from pyro_ssvae.evaluation import probes
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.labels import Relaxed
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def test_no_more_examples_are_used_than_said(monkeypatch) -> None:
 
 def test_an_invertible_map_of_z_leaves_the_mutual_information_as_it_is() -> None:
     x = torch.randn(300, 2)
-    base, flow = nn.Normal(2, (), 3), nn.posterior(2, (), 3, flows=2)
+    base, flow = nn.network("mlp", nn.Normal(), 2, 3, ()), nn.posterior("mlp", 2, 3, (), flows=2)
     flow.base = base
     for parameter in flow.parameters():
         parameter.data.normal_(std=0.5)
@@ -208,7 +209,7 @@ def test_examples_are_taken_from_all_over_the_data(monkeypatch) -> None:
 
 def test_relaxed_labels_of_training_are_those_of_evaluation() -> None:
     model = models.M2(4, 4, z_dim=2, hidden=(5,))
-    guide = guides.M2(model, hidden=(5,), label_inference="relaxed")
+    guide = guides.M2(model, hidden=(5,), label_inference=Relaxed())
     found = []
     for mode in (True, False):
         guide.train(mode)
@@ -246,7 +247,7 @@ def test_any_distribution_with_a_density_is_measured() -> None:
 
 def test_the_noise_of_samples_makes_no_unit_active() -> None:
     # A flow that has collapsed on the prior: its mean is one of 64 samples, of variance 1 / 64.
-    flow = nn.posterior(3, (), 2, flows=1)
+    flow = nn.posterior("mlp", 3, 2, (), flows=1)
     with torch.no_grad():
         for parameter in flow.parameters():
             parameter.zero_()

@@ -24,7 +24,7 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, negative_elbo
+from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, negative_elbo, nn
 from pyro_ssvae import pair as pair_of
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Dataset, from_arrays, load
@@ -125,7 +125,7 @@ def test_the_loss_adds_minus_the_log_density_of_the_number(pair, x) -> None:
 
 def test_the_elbo_is_below_the_evidence_of_a_linear_model() -> None:
     torch.manual_seed(0)
-    model = models.Regression(D, z_dim=J, hidden=(), likelihood="normal", sigma=0.5).double()
+    model = models.Regression(D, z_dim=J, hidden=(), likelihood=nn.Normal(0.5)).double()
     guide = guides.Regression(model, hidden=(5,)).double()
     x = noise(200, D)
     with evaluating(model, guide), torch.no_grad():

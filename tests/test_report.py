@@ -129,7 +129,7 @@ def dataset(kind: str) -> Dataset:
     return Dataset(
         name=kind, x=torch.zeros(4, 2 if kind == "points" else 4), y=y.long(),
         target=small.several(3) if kind == "labels" else small.classes(2),
-        test=torch.tensor([0]), validation=1, image_shape=(2, 2) if kind == "images" else None,
+        test=torch.tensor([0]), validation=1 if kind == "images" else None,
     )
 
 

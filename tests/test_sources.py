@@ -158,7 +158,7 @@ def test_only_the_cache_folder_need_not_be_there(
 
 def test_arrays_become_a_data_set() -> None:
     given = arrays(n=100, classes=4)
-    data = from_arrays(**given, name="mine", image_shape=(2, 3), class_names=[*"abcd"])
+    data = from_arrays(**given, name="mine", class_names=[*"abcd"])
     assert (data.name, data.image_shape) == ("mine", (2, 3))
     assert data.target == Classes(("a", "b", "c", "d"))
     assert (data.x.dtype, data.y.dtype) == (torch.float32, torch.int64)

@@ -415,7 +415,7 @@ def test_pixels_outside_the_unit_interval_need_another_likelihood() -> None:
     model = models.M2(4, 2)
     with pytest.raises(InputError, match=r"within \[0.0, 1.0\].*from -1 to 3.*normal"):
         next(fit(Objective(model, guides.M2(model)), split))
-    model = models.M2(4, 2, likelihood="normal")
+    model = models.M2(4, 2, likelihood=nn.Normal())
     next(fit(Objective(model, guides.M2(model)), split))
 
 

@@ -93,7 +93,7 @@ def test_weights_without_a_gradient_are_left_alone_by_the_optimizer() -> None:
     # With a second SVI for the classification loss, Adam's momentum would move the classifier on
     # batches without labels. Here a parameter without a gradient is not moved at all.
     model = models.VAE(4, z_dim=2, hidden=(5,))
-    idle = nn.MLP(2, (), 2)
+    idle = nn.MLP(2, 2, hidden=())
     objective = Objective(model, guides.VAE(model, hidden=(5,)))
     objective.guide.idle = idle
     optimizer = adam(objective)

@@ -25,11 +25,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.noise import lifted
 from pyro_ssvae.inference import reverse
 from pyro_ssvae.inference.terms import evaluated
+from pyro_ssvae.labels import Enumerated
 
 N, D, K, J, BOUND = 5, 6, 3, 2, 1.5
 torch.manual_seed(0)
@@ -118,7 +119,7 @@ def test_labelled_bound_is_equation_3(kl) -> None:
 
 @each_kl
 def test_unlabelled_bound_is_equation_4_with_enumerated_labels(kl) -> None:
-    model, guide = build(label_inference="enumerated")
+    model, guide = build(label_inference=Enumerated())
     eps = torch.randn(K, N, J, dtype=torch.double)
     log_q = log_softmax(dense(guide.classifier, X))
     by_hand = kl_categorical(log_q, -math.log(K))
