@@ -34,12 +34,13 @@ class DirichletM2(PyroModule):
     Args:
         model: The model whose sizes and whose ``bound`` this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
         kappa: The concentration of q(pi | x). None stands for the point mass, whose entropy, minus
             infinity, is left out.
-        classifier: The body of the classifier. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class DirichletM2(PyroModule):
         self.classifier = nn.network(
             classifier or network, nn.OneHots(), [x_shape], y_dim, hidden
         )
-        inputs = [x_shape] if model.bound == "exact" else [x_shape, y_dim]
+        inputs = (x_shape,) if model.bound == "exact" else (x_shape, y_dim)
         self.encoder = nn.posterior(encoder or network, inputs, z_dim, hidden, flows)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

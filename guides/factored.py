@@ -24,10 +24,12 @@ class Factored(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
-        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
-            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
+            ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
+            ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
         interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
             :func:`pyro_ssvae.inference.interpolation.distances`.
         interpolation_z: The weight of the moments of z in it.
@@ -39,8 +41,8 @@ class Factored(PyroModule):
         gamma_z: The weight of |KL - capacity| of z. With 0 there is no capacity.
         gamma_y: The weight of |KL - capacity| of y. With 0 there is no capacity.
         ramp: The number of epochs over which the capacities grow linearly from 0.
-        classifier: The body of the classifier. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

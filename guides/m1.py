@@ -25,11 +25,12 @@ class M1(VAE):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
             ``"neighbour"``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(
@@ -88,7 +89,10 @@ class M1(VAE):
             self._fitted.append((fitted, block.shape[-1]))
 
     def classify(self, x: Tensor) -> OneHots:
-        """What the fitted classifiers say of E[z | x], over one-hot (N, K), from x: (N, *x_shape)."""
+        """What the fitted classifiers say of E[z | x], over one-hot (N, K).
+
+        x: (N, *x_shape).
+        """
         if not self._fitted:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)

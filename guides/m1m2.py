@@ -16,13 +16,15 @@ class M1M2(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, y).
-        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
-            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
-        features: The body of the network of a. With None it is of the kind ``network``.
-        classifier: The body of the classifier. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
+            ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
+            ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
+        features: The body of q(a | x), as ``network``, which is taken in place of None.
+        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(
@@ -58,7 +60,10 @@ class M1M2(PyroModule):
             pyro.sample("z", self.encoder(a, y))
 
     def classify(self, x: Tensor) -> OneHots:
-        """q(y | a) over one-hot (N, K), from x: (N, *x_shape); a is sampled in training, then the mean."""
+        """q(y | a) over one-hot (N, K), from x: (N, *x_shape).
+
+        In training a is sampled, and the mean otherwise.
+        """
         q = self.features(x)
         a = q.rsample() if self.training else q.mean
         return self.classifier(a.detach() if self.stacked else a)

@@ -19,12 +19,14 @@ class M2(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of the classifier and of the encoder.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
-        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
-            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
-        classifier: The body of the classifier. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
+            ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
+            ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
+        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

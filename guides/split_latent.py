@@ -19,11 +19,12 @@ class SplitLatent(PyroModule):
     Args:
         model: The model whose sizes and classifier this guide takes.
         hidden: The sizes of the hidden layers of each network.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, x).
         samples: The number of samples of a that ``classify`` averages over.
-        label_encoder: The body of the network of a. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        label_encoder: The body of q(a | x), as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -27,9 +27,11 @@ class Untapped(PyroModule):
     Args:
         model: The model whose sizes this guide takes, and whose part it takes in reverse.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
-        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
-            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
+        label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
+            ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
+            ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
         unfeatured: The number of labels without images in an update. All classes come equally
             often; where they do not divide the number, those that come once more are drawn anew.
         certainty: The probability of such a label's class. The rest is spread over the others.
@@ -37,8 +39,8 @@ class Untapped(PyroModule):
         gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the
             straight-through gradient, ``"sleep"`` none, as in wake-sleep.
         image: The weight of the squared error of decoded labelled images.
-        classifier: The body of the classifier. With None it is of the kind ``network``.
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ class VaDE(PyroModule):
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
             image.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
         classifier: The body of the classifier; where x is no image ``"conv"`` has no convolutions.
         jitter: The strength of t in training, see :class:`pyro_ssvae.nn.Jitter`.
         consistency: The weight of the divergence between q(y | t(x)) of two views of an image, at
@@ -36,10 +37,11 @@ class VaDE(PyroModule):
         alignment: The weight of the divergence of the mean prediction from p(y), at least 0, see
             :func:`pyro_ssvae.inference.agreement.misalignment`. Keep it at 0 for data whose classes
             are not equally frequent.
-        label_inference: The way to infer unknown labels, ``Enumerated()``, ``Relaxed()`` or
-            ``StraightThrough()``: see :mod:`pyro_ssvae.labels.inference`.
+        label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
+            ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
+            ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
         flows: The number of normalizing flows in q(z | x).
-        encoder: The body of the encoder. With None it is of the kind ``network``.
+        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

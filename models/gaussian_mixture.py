@@ -6,7 +6,7 @@ import pyro
 import torch
 from pyro import distributions as dist
 from pyro.nn import PyroModule
-from torch import Tensor
+from torch import Size, Tensor
 from torch.distributions.transforms import ReshapeTransform
 from torch.nn import Parameter
 from torch.nn import functional as F
@@ -77,5 +77,5 @@ class GaussianMixture(PyroModule):
         normal = dist.MultivariateNormal(y @ self.loc, scale_tril=below + torch.diag_embed(scale))
         if len(self.x_shape) == 1:
             return normal
-        reshape = ReshapeTransform(normal.event_shape, self.x_shape)
+        reshape = ReshapeTransform(normal.event_shape, Size(self.x_shape))
         return dist.TransformedDistribution(normal, [reshape])

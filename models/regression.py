@@ -22,10 +22,11 @@ class Regression(PyroModule):
         x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        network: The kind of the networks' bodies, see :func:`pyro_ssvae.nn.network`.
-        likelihood: The likelihood of x: ``nn.Bernoulli()`` for x in [0, 1], ``nn.Normal(sigma)``,
-            ``nn.Logistics()`` for colour, or ``nn.Mixed(sigma, columns)`` for a frame.
-        decoder: The body of the decoder. With None it is of the kind ``network``.
+        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
+            :func:`pyro_ssvae.nn.network`.
+        likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
+            ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
+        decoder: The body of the decoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -62,11 +62,11 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     values = np.concatenate(arrays)
     notes = images.notes(values.shape, place)
     divisor = _divisor(values)
-    x = values.astype(np.float32)
+    scaled = values.astype(np.float32)
     if divisor > 1:
-        x /= divisor
+        scaled /= divisor
         notes += [f"whole numbers from 0 to {values.max():,} were divided by {divisor:,}"]
-    return Examples(torch.from_numpy(x), None, divisor, place, tuple(notes))
+    return Examples(torch.from_numpy(scaled), None, divisor, place, tuple(notes))
 
 
 def further(x: Any, like: Examples) -> Tensor:

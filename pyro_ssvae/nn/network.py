@@ -101,9 +101,7 @@ def network(
 def _own(body: Body, inputs: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> nn.Module:
     """A body of one's own, which was seen to take such inputs and to give such numbers."""
     name = body if isinstance(body, str) else getattr(body, "__name__", type(body).__name__)
-    made = body
-    if isinstance(body, str):
-        made = called(body)
+    made: Any = called(body) if isinstance(body, str) else body
     try:
         if not isinstance(made, nn.Module):
             made = made(inputs, out)
