@@ -90,10 +90,12 @@ class MixedLogistics(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         x = self._nearest(value).unsqueeze(-4)  # (..., 1, C, H, W)
-        earlier = list(x.unbind(-3))
-        loc = torch.stack([self._loc(i, earlier[:i]) for i in range(self.channels)], dim=-3)
+        values = list(x.unbind(-3))
+        centred = torch.stack(
+            [each - self._loc(i, values[:i]) for i, each in enumerate(values)], dim=-3
+        )
         half, inverse = 1 / (self.levels - 1), (-self.log_scale).exp()
-        upper, lower = (x + half - loc) * inverse, (x - half - loc) * inverse
+        upper, lower = (centred + half) * inverse, (centred - half) * inverse
         # Of s the logistic function, s(u) - s(l) = s(u) s(-l) (1 - exp(l - u)): no difference of
         # nearly equal numbers. The first level begins at minus infinity, the last has no end.
         first, last = x < half - 1, x > 1 - half
