@@ -1,4 +1,4 @@
-"""Matrix products and convolutions in bfloat16, and everything else in the precision of the parameters."""
+"""Matrix products and convolutions in bfloat16, all else in the precision of the parameters."""
 
 from __future__ import annotations
 

@@ -140,7 +140,8 @@ class Trunked(nn.Module):
         for i, each in self.trunks.items():
             seen[int(i)] = each.features
         made = self.out if self.transpose is None else self.transpose.inputs
-        self.dense = MLP(seen, made, hidden=hidden, **{"activation": nn.ReLU, **layers})
+        of_relus: Layers = {"activation": nn.ReLU, **layers}
+        self.dense = MLP(seen, made, hidden=hidden, **of_relus)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Inputs of shapes ``(..., *inputs[i])`` to an output of shape ``(..., *out)``."""
