@@ -1,5 +1,7 @@
 """bfloat16 matrix products: what is rounded, and what is not."""
 
+from copy import deepcopy
+
 import pytest
 import small
 import torch
@@ -25,6 +27,33 @@ def test_linear_layers_multiply_rounded_numbers_and_add_an_exact_bias() -> None:
     with matrix_products("bf16"):
         zero = F.linear(torch.zeros(4, 5), layer.weight, layer.bias)
     assert torch.equal(zero, layer.bias.expand(4, 3))
+
+
+@pytest.mark.parametrize(
+    "layer", [torch.nn.Conv2d(2, 3, 3, stride=2), torch.nn.ConvTranspose2d(2, 3, 3, stride=2)],
+    ids=["forward", "transposed"],
+)
+def test_convolutions_multiply_rounded_numbers_and_add_an_exact_bias(layer) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(4, 2, 6, 7, requires_grad=True)
+    with matrix_products("bf16"):
+        y = layer(x)
+        zero = layer(torch.zeros(4, 2, 6, 7))
+    y.sum().backward()
+    rounded = deepcopy(layer)
+    rounded.weight.data = layer.weight.bfloat16().float()
+    expected = rounded(x.bfloat16().float())
+    assert y.dtype == x.grad.dtype == layer.weight.grad.dtype == torch.float32
+    torch.testing.assert_close(y, expected, rtol=1e-2, atol=1e-2)
+    assert not torch.equal(y, layer(x))
+    assert torch.equal(zero, layer.bias.view(-1, 1, 1).expand_as(zero))
+
+
+def test_a_single_image_is_convolved_too() -> None:
+    layer = torch.nn.Conv2d(2, 3, 3)
+    with matrix_products("bf16"):
+        y = layer(torch.ones(2, 4, 4))
+    torch.testing.assert_close(y, layer(torch.ones(2, 4, 4)), rtol=2e-2, atol=2e-2)
 
 
 def test_the_context_ends() -> None:

@@ -1,4 +1,4 @@
-"""Matrix products in bfloat16, and everything else in the precision of the parameters."""
+"""Matrix products and convolutions in bfloat16, all else in the precision of the parameters."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from torch.overrides import TorchFunctionMode
 from pyro_ssvae.errors import one_of
 
 Precision = Literal["fp32", "bf16"]
+CONVOLUTIONS = (F.conv2d, F.conv_transpose2d)
 
 
 class _Bfloat16Products(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is not F.linear:
-            return func(*args, **(kwargs or {}))
+        kwargs = dict(kwargs or {})
+        if func is not F.linear and func not in CONVOLUTIONS:
+            return func(*args, **kwargs)
         x, weight, *rest = args
-        bias = rest[0] if rest else (kwargs or {}).get("bias")
-        product = F.linear(x.bfloat16(), weight.bfloat16()).to(weight.dtype)
-        return product if bias is None else product + bias
+        bias = rest.pop(0) if rest else kwargs.pop("bias", None)
+        product = func(x.bfloat16(), weight.bfloat16(), None, *rest, **kwargs).to(weight.dtype)
+        if bias is None:
+            return product
+        return product + (bias if func is F.linear else bias.view(-1, 1, 1))
 
 
 @contextmanager
 def matrix_products(precision: Precision) -> Iterator[None]:
-    """Within, linear layers multiply in this precision, and so do their gradients.
+    """Within, linear layers and convolutions multiply in this precision, as do their gradients.
 
     Biases, activations, log-probabilities and sums stay in the precision of the parameters, where
     bfloat16's three decimal digits would not do: so there is no loss to scale.

@@ -1,6 +1,7 @@
 """Networks: bodies, heads that make distributions, flows, and what moves images."""
 
 from pyro_ssvae.nn.columns import Column, Columns
+from pyro_ssvae.nn.conv import Conv
 from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
 from pyro_ssvae.nn.flows import Flow, posterior
 from pyro_ssvae.nn.heads import (
@@ -16,14 +17,17 @@ from pyro_ssvae.nn.heads import (
 )
 from pyro_ssvae.nn.images import Jitter
 from pyro_ssvae.nn.likelihoods import Likelihood
+from pyro_ssvae.nn.logistics import Logistics, MixedLogistics
 from pyro_ssvae.nn.mixed import Mixed, MixedColumns
 from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
 from pyro_ssvae.nn.network import Body, Network, network
 from pyro_ssvae.nn.shapes import Shape, as_shape, number
+from pyro_ssvae.nn.wide_resnet import WideResNet
 
 __all__ = [
     "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Body", "Categorical", "Column", "Columns",
-    "Flow", "GreyBernoulli", "Head", "Jitter", "Layers", "Likelihood", "Mixed", "MixedColumns",
-    "Network", "Normal", "OneHots", "Point", "Shape", "Tokens", "as_shape", "network", "number",
-    "posterior", "reverse_gradient", "standard_normal", "uniform_classes",
+    "Conv", "Flow", "GreyBernoulli", "Head", "Jitter", "Layers", "Likelihood", "Logistics", "Mixed",
+    "MixedColumns", "MixedLogistics", "Network", "Normal", "OneHots", "Point", "Shape", "Tokens",
+    "WideResNet", "as_shape", "network", "number", "posterior", "reverse_gradient",
+    "standard_normal", "uniform_classes",
 ]

@@ -9,16 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae.errors import InputError, unknown
+from pyro_ssvae.nn.conv import Conv
 from pyro_ssvae.nn.heads import Head
 from pyro_ssvae.nn.mlp import MLP, Layers
 from pyro_ssvae.nn.shapes import Shape, as_shapes, checked
+from pyro_ssvae.nn.wide_resnet import WideResNet
 from pyro_ssvae.system.places import called, is_place
 
 # A body, as pairs take it: the name of one of the library's, a class or function that is called
 # with the shapes of the inputs and of the output, the place of one, or a module.
 Body = str | Callable[..., nn.Module] | nn.Module
 
-BODIES: dict[str, type[nn.Module]] = {"mlp": MLP, "conv": MLP}
+BODIES: dict[str, type[nn.Module]] = {"mlp": MLP, "conv": Conv, "wrn-28-2": WideResNet}
 
 
 class Network(nn.Module):
