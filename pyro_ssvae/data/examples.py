@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import images
-from pyro_ssvae.data.images import Channels
+from pyro_ssvae.data.images import LARGEST_BYTE, Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Columns
-
-LARGEST_BYTE = 255
 
 
 class Examples(NamedTuple):
