@@ -22,6 +22,7 @@ from pyro_ssvae.targets import Classes
 UNLABELLED = "unlabelled"
 TRAIN, TEST = "train", "test"
 IN_MEMORY = 2**28  # numbers: a gigabyte
+CHUNK = 100  # files that a thread reads before it takes others
 SHOWN = 3  # files that a note names
 
 Corrupt = Literal["error", "skip"]
@@ -83,8 +84,9 @@ def load(
         positive(size=size)
     notes: list[str] = []
     files = _files(folder, notes)
-    headers, files, broken = _good(files, _each(lambda file: _try(
-        lambda: header(folder / file.name), corrupt), files))
+    headers, files, broken = _good(files, [
+        _try(lambda: header(folder / file.name), corrupt) for file in files
+    ])
     if not headers:
         raise InputError(f"{folder}: expected images, got {len(broken)} broken files alone")
     shape = _shape(folder, files, headers, size, notes)
@@ -209,8 +211,12 @@ def _try(function: Callable[[], T], corrupt: Corrupt) -> T | None:
 
 def _each(function: Callable[[File], T], files: list[File]) -> list[T]:
     """What a function gives of each file; decoding images leaves Python's lock to others."""
+    def of(start: int) -> list[T]:
+        return [function(file) for file in files[start:start + CHUNK]]
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, files))
+        return [result for results in pool.map(of, range(0, len(files), CHUNK))
+                for result in results]
 
 
 def _good(files: list[File], results: list[T | None]) -> tuple[list[T], list[File], list[str]]:
