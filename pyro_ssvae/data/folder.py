@@ -121,12 +121,26 @@ def _dataset(folder: Path, files: list[File], x: Tensor, notes: list[str]) -> Da
     y = torch.tensor([index[file.label] for file in files])
     test = torch.tensor([file.test for file in files])
     known = ~test & (y >= 0)
-    given = test.nonzero().squeeze(1).numpy() if test.any() else test_part(0.2, known.numpy(), y)
+    if not test.any():
+        test = _set_aside(folder, known, y)
     return Dataset(
         name=folder.resolve().name, x=x, y=y, target=Classes(tuple(classes)),
-        test=torch.from_numpy(np.sort(given)), validation=round(0.1 * int(known.sum())),
+        test=test.nonzero().squeeze(1), validation=round(0.1 * int(known.sum())),
         kind="images", notes=tuple(notes),
     )
+
+
+def _set_aside(folder: Path, known: Tensor, y: Tensor) -> Tensor:
+    """Which images are for testing, (N,) bool: a fifth of those with a label."""
+    test = torch.zeros(len(y), dtype=torch.bool)
+    try:
+        test[torch.from_numpy(test_part(0.2, known.numpy(), y))] = True
+    except InputError:
+        raise InputError(
+            f"{folder}: expected images enough to set a fifth of every class aside for testing, got"
+            f" {int(known.sum())} with a label; put some in {TEST}/CLASS beside {TRAIN}/CLASS"
+        ) from None
+    return test
 
 
 def _in_order(names: Iterable[str]) -> list[str]:
