@@ -23,8 +23,9 @@ Values = Mapping[str, Any]
 
 # The kind of each data set that is known by name.
 KIND_OF: Mapping[str, str] = {
-    "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane",
-    "yeast": "features", "scene": "features", "emotions": "features",
+    "digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist", "cifar10": "images",
+    "cifar100": "images", "svhn": "images", "chexpert": "images", "moons": "plane",
+    "circles": "plane", "yeast": "features", "scene": "features", "emotions": "features",
     "mediamill": "features", "elpv": "digits", "adult": "frame", "diabetes": "standardised",
 }
 
@@ -32,6 +33,8 @@ KINDS: Mapping[str, Values] = {
     "": {},
     "digits": {"hidden": (128,), "z_dim": 16, "lr": 3e-3},
     "mnist": {"hidden": (500,), "z_dim": 50},
+    # Images of 32 x 32 pixels in colour, or larger ones.
+    "images": {"network": "conv", "hidden": (256,), "z_dim": 64, "lr": 1e-3},
     "plane": {"hidden": (50, 50), "z_dim": 1, "likelihood": "normal:0.1"},
     # Features in [0, 1] that are no pixels.
     "features": {"likelihood": "normal:0.1", "hidden": (128,), "z_dim": 16, "lr": 3e-3},

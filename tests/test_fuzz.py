@@ -29,7 +29,7 @@ import torch
 from PIL import Image
 
 from pyro_ssvae import InputError, data
-from pyro_ssvae.data import Dataset, Split, adult, elpv, mediamill, mnist, mulan
+from pyro_ssvae.data import Dataset, Split, adult, elpv, idx, mediamill, mulan
 from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
@@ -138,7 +138,7 @@ def test_mnist(
     content = content[:4 * len(header) + size]
     path = tmp_path / (f"{name}.gz" if packed else name)
     path.write_bytes(gzip.compress(content) if packed else content)
-    check(path, lambda _: mnist._read(tmp_path, name), mutations(path))
+    check(path, lambda _: idx.read(tmp_path, name), mutations(path))
 
 
 @pytest.fixture

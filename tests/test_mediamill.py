@@ -132,7 +132,7 @@ def test_nothing_that_a_pickle_names_is_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [
     b"numpy\nload", b"numpy.core.multiarray\nfromfile", b"numpy\ndtype.type", b"builtins\neval",
-    b"pyro_ssvae.data.mediamill\n_Piece",
+    b"pyro_ssvae.data.pickled\nPiece",
 ])
 def test_only_what_makes_an_array_may_be_named(tmp_path: Path, name: bytes) -> None:
     write(tmp_path, train=GOOD[TRAIN].replace(b"numpy\ndtype", name))
@@ -145,7 +145,6 @@ def test_only_what_makes_an_array_may_be_named(tmp_path: Path, name: bytes) -> N
     GOOD[TRAIN].replace(b"S'<'", b"S'>'"),
     GOOD[TRAIN].replace(b"S'i8'", b"S'i4'"),
     GOOD[TRAIN].replace(b"S'f8'", b"S'O8'"),
-    GOOD[TRAIN].replace(b"I00", b"I01"),
     GOOD[TRAIN].replace(b"S'X'", b"S'Z'"),
     GOOD[TRAIN].replace(b"I%d\n" % N, b"I%d\n" % (N + 1)),
     GOOD[TRAIN].replace(b"I%d\n" % N, b"I%d\n" % 10**12),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_ssvae.data import load, mnist
+from pyro_ssvae.data import downloads, load
 from pyro_ssvae.data.mnist import data_root, read_mnist
 from pyro_ssvae.errors import InputError
 
@@ -59,14 +59,14 @@ def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*args: object, **kwargs: object) -> None:
         raise AssertionError("a download was begun")
 
-    monkeypatch.setattr(mnist, "MNIST", download)
+    monkeypatch.setattr(downloads, "fetch", download)
     monkeypatch.delenv("PYRO_SSVAE_DATA", raising=False)
 
 
 def assert_read(came: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
     x, y, test = came
     assert (x.dtype, y.dtype, test.dtype) == (torch.float32, torch.int64, torch.int64)
-    expected = PIXELS.reshape(TRAIN + TEST, 784).astype(np.float32) / np.float32(255)
+    expected = PIXELS[:, None].astype(np.float32) / np.float32(255)
     assert np.array_equal(x.numpy(), expected)
     assert np.array_equal(y.numpy(), LABELS)
     assert test.tolist() == list(range(TRAIN, TRAIN + TEST))
@@ -100,7 +100,7 @@ def test_black_is_0_and_white_is_1(tmp_path: Path) -> None:
     pixels[0, 0, 1] = 255
     write(tmp_path, **{TRAIN_IMAGES: idx(pixels)})
     x, _, _ = read_mnist(tmp_path)
-    assert (x[0, 0], x[0, 1]) == (0, 1)
+    assert (x[0, 0, 0, 0], x[0, 0, 0, 1]) == (0, 1)
 
 
 def test_reading_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_data_set_has_10_classes_of_28_by_28_images(tmp_path: Path) -> None:
     write(tmp_path)
     data = load("mnist", tmp_path)
     assert_read((data.x, data.y, data.test))
-    assert (data.name, len(data.target.names), data.image_shape) == ("mnist", 10, (28, 28))
+    assert (data.name, len(data.target.names), data.shape) == ("mnist", 10, (1, 28, 28))
     assert data.validation == 10_000
 
 
@@ -327,7 +327,7 @@ def test_a_download_that_fails_says_where_to_put_the_files(
     def download(*args: object, **kwargs: object) -> None:
         raise failure
 
-    monkeypatch.setattr(mnist, "MNIST", download)
+    monkeypatch.setattr(downloads, "fetch", download)
     with refused(tmp_path, ", and the download failed") as error:
         read_mnist(tmp_path)
     for said in (str(failure), str(tmp_path / "mnist"), "--data-root", "$PYRO_SSVAE_DATA"):
@@ -337,11 +337,11 @@ def test_a_download_that_fails_says_where_to_put_the_files(
 def test_files_are_downloaded_where_there_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def download(root: Path, *, download: bool) -> None:
-        assert download
+    def download(what: str, root: Path, splits: tuple[str, ...]) -> None:
+        assert (what, splits) == ("MNIST", ())
         write(root / "MNIST" / "raw")
 
-    monkeypatch.setattr(mnist, "MNIST", download)
+    monkeypatch.setattr(downloads, "fetch", download)
     (tmp_path / "new").mkdir()
     assert_read(read_mnist(tmp_path / "new"))
 

@@ -26,18 +26,19 @@ def arrays(n: int = 100, classes: int = 4, **changes: Any) -> dict[str, Any]:
 # By name
 
 
-def test_the_names_are_these_eleven() -> None:
+def test_the_names_are_these_sixteen() -> None:
     assert sorted(SOURCES) == [
-        "adult", "circles", "diabetes", "digits", "elpv", "emotions", "mediamill", "mnist", "moons",
-        "scene", "yeast",
+        "adult", "chexpert", "cifar10", "cifar100", "circles", "diabetes", "digits", "elpv",
+        "emotions", "fashion-mnist", "mediamill", "mnist", "moons", "scene", "svhn", "yeast",
     ]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(
         InputError,
-        match="unknown data set 'minst': expected one of adult, circles, diabetes, digits, elpv,"
-        r" emotions, mediamill, mnist, moons, scene, yeast; did you mean 'mnist'\?",
+        match="unknown data set 'minst': expected one of adult, chexpert, cifar10, cifar100,"
+        " circles, diabetes, digits, elpv, emotions, fashion-mnist, mediamill, mnist, moons, scene,"
+        r" svhn, yeast; did you mean 'mnist'\?",
     ):
         load("minst")
 

@@ -77,7 +77,7 @@ def from_arrays(
         if given is not None:
             index = np.arange(number, len(labels))
         else:
-            index = _test(test, known, what.classes(labels[:number]))
+            index = test_part(test, known, what.classes(labels[:number]))
         return Dataset(
             name=name,
             x=examples.x,
@@ -118,7 +118,7 @@ def _test_labels(given: tuple[Any, Any], target: Target) -> Tensor:
     return read_as(y, target)
 
 
-def _test(share: Any, known: Any, classes: Tensor | None) -> Any:
+def test_part(share: Any, known: Any, classes: Tensor | None) -> Any:
     """The indices of the examples set aside for testing, a share of those with a known label."""
     from sklearn.model_selection import train_test_split
 

@@ -64,15 +64,17 @@ class Dataset:
     def __post_init__(self) -> None:
         x, y = self.x, self.y
         try:
-            if x.dim() not in (2, 4) or y.dim() == 0 or len(y) != len(x):
+            if len(x.shape) not in (2, 4) or y.dim() == 0 or len(y) != len(x):
                 raise InputError(
                     "expected x of shape (N, D) or (N, C, H, W) and y with a row for each example,"
                     f" got {tuple(x.shape)} and {tuple(y.shape)}"
                 )
-            if not x.is_floating_point():
+            in_memory = torch.is_tensor(x)
+            if in_memory and not x.is_floating_point():
                 raise InputError(f"expected floating point x, got {x.dtype}")
             self.target.check(y)
-            _check_finite(x)
+            if in_memory:
+                _check_finite(x)
             indices.check("test indices", self.test, len(x))
             unlabelled = self.test[~self.target.known(y[self.test])]
             if len(unlabelled):
@@ -92,7 +94,9 @@ class Dataset:
                  f" {len(self.test):,} for testing", *self.target.summary(self.y)]
         if self.foreign is not None:
             lines.append(f"{len(self.foreign):,} examples of other classes, unlabelled")
-        if self.columns is None and len(self.x):
+        if not torch.is_tensor(self.x):
+            lines.append(f"{self._about_one()}, in files")
+        elif self.columns is None and len(self.x):
             lines.append(f"{self._about_one()}, from {self.x.min():.4g} to {self.x.max():.4g}")
         elif self.columns is not None:
             lines += self.columns.summary(self.x)
@@ -118,11 +122,15 @@ class Dataset:
     def fingerprint(self) -> str:
         """The SHA-256 sum of all that pairs see: x, y, the target, the columns."""
         about = f"{self.target} {self.columns};"
+        if not torch.is_tensor(self.x):
+            return fingerprint(self.y, about=about + self.x.fingerprint)
         return fingerprint(self.x, self.y, about=about)
 
     @cached_property
     def within_unit(self) -> bool:
         """Whether every x lies in [0, 1]."""
+        if not torch.is_tensor(self.x):
+            return True
         return len(self.x) == 0 or bool(self.x.min() >= 0 and self.x.max() <= 1)
 
     @cached_property
@@ -133,7 +141,7 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same data on another device."""
         moved = copy.copy(self)  # not replace(): what was checked once is not checked again
-        for name in ("x", "y", "test"):
+        for name in ("x", "y", "test") if torch.is_tensor(self.x) else ("y", "test"):
             object.__setattr__(moved, name, getattr(self, name).to(device))
         return moved
 

@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import images
-from pyro_ssvae.data.images import Channels
+from pyro_ssvae.data.images import LARGEST_BYTE, Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Columns
-
-LARGEST_BYTE = 255
 
 
 class Examples(NamedTuple):
@@ -95,6 +93,7 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
     except ValueError:
         numbers = False
     if not numbers or np.iscomplexobj(array):
+        _one_shape(x)
         raise InputError(f"expected x as an array (N, D) of real numbers, got {x!r:.60}")
     if not 2 <= array.ndim <= 4:
         raise InputError(
@@ -102,6 +101,19 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
             f" {array.shape}"
         )
     return array
+
+
+def _one_shape(x: Any) -> None:
+    """Raise :class:`InputError` if x is a sequence of arrays, such as images, of several shapes."""
+    if not isinstance(x, (list, tuple, np.ndarray)):
+        return
+    for index, each in enumerate(x):
+        first, shape = getattr(x[0], "shape", ()), getattr(each, "shape", ())
+        if len(shape) > 1 and len(first) > 1 and shape != first:
+            raise InputError(
+                f"expected examples of one shape, got {tuple(first)} at index 0 and {tuple(shape)}"
+                f" at index {index}; resize the images, or cut them"
+            )
 
 
 def _form(x: Any) -> str:

@@ -1,4 +1,4 @@
-"""Images as arrays have them: with their channels first, last, or none."""
+"""Images as arrays have them: with their channels first, last, or none; and as bytes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pyro_ssvae.errors import InputError, one_of
 
 Channels = Literal["first", "last"]
+LARGEST_BYTE = 255
 USUAL = (1, 3, 4)  # the numbers of channels that tell where the channels are
 
 
@@ -54,3 +57,21 @@ def notes(shape: Sequence[int], channels: Channels) -> list[str]:
     if len(shape) != 4 or channels == "first":
         return []
     return ["the channels of the images came last, and are first in x"]
+
+
+def joined(parts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
+    """Images of bytes, in parts (n, C, H, W), as one tensor: float32 in [0, 1]."""
+    x = torch.empty(sum(map(len, parts)), *parts[0].shape[1:])
+    start = 0
+    for part in parts:
+        rows = x[start:start + len(part)]
+        # Without a copy beside: of large data it would be the most memory that is ever taken.
+        np.divide(part, np.float32(LARGEST_BYTE), out=rows.numpy(), dtype=np.float32)
+        start += len(part)
+    return x
+
+
+def last(parts: Sequence[np.ndarray[Any, Any]]) -> Tensor:
+    """The indices (n,) of the examples in the last of several parts, such as the test part."""
+    number = sum(map(len, parts))
+    return torch.arange(number - len(parts[-1]), number)

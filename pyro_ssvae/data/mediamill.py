@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.preprocessing import MinMaxScaler
 
+from pyro_ssvae.data import pickled
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError
@@ -26,9 +25,6 @@ SOURCE = (
     " pypi.org"
 )
 LARGEST = 300_000_000  # bytes: the larger file has 183 million when it is unpacked
-
-ARRAY, TYPE = "numpy.core.multiarray._reconstruct", "numpy.dtype"
-ADMITTED = (ARRAY, TYPE, "numpy.ndarray")
 
 Array = np.ndarray[Any, Any]
 
@@ -69,37 +65,14 @@ def read_mediamill(root: str | Path | None = None) -> list[tuple[Array, Array]]:
     return [_read(folder / name, number) for name, number in EXAMPLES.items()]
 
 
-class _Piece:
-    """What stands for a function, a class or an array that a pickle names."""
-
-    def __init__(self, name: str, *arguments: Any) -> None:
-        self.name, self.arguments, self.state = name, arguments, ()
-
-    def __call__(self, *arguments: Any) -> _Piece:
-        return _Piece(self.name, *arguments)
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-
-class _Arrays(pickle._Unpickler):  # that of C takes gigabytes where a damaged file says so
-    """Reads a pickle of arrays; what it names is admitted by its name, and never imported."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" not in ADMITTED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}")
-        return _Piece(f"{module}.{name}")
-
-
 def _read(path: Path, number: int) -> tuple[Array, Array]:
     try:
         with bz2.open(path) as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise ValueError(f"more than {LARGEST} bytes")
-        # Python 2 wrote the files: their strings are bytes.
-        parts = _Arrays(io.BytesIO(content), encoding="bytes").load()
-        x, y = _array(parts[b"X"], b"f8"), _array(parts[b"y"], b"i8")
+        parts = pickled.read(content)
+        x, y = pickled.array(parts[b"X"], "f8"), pickled.array(parts[b"y"], "i8")
     except Exception as error:  # a damaged file can raise anything while it is unpickled
         raise InputError(
             f"{path}: expected a pickle of two arrays, packed by bzip2, got another or a broken"
@@ -116,12 +89,3 @@ def _read(path: Path, number: int) -> tuple[Array, Array]:
     if not np.isin(y, (0, 1)).all():
         raise InputError(f"{path}: expected labels of 0 and 1, got {y[~np.isin(y, (0, 1))][0]}")
     return x, y
-
-
-def _array(piece: Any, code: bytes) -> Array:
-    """An array of numbers of a type, such as ``b"f8"``, from its state in a pickle."""
-    _, shape, dtype, fortran, content = piece.state
-    came = piece.name, dtype.name, dtype.arguments[0], dtype.state[1], fortran
-    if came != (ARRAY, TYPE, code, b"<", False):
-        raise ValueError(f"no array of {code.decode()}")
-    return np.frombuffer(content, f"<{code.decode()}").reshape(shape)

@@ -5,40 +5,46 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from pyro_ssvae.data import files
+from pyro_ssvae.data import files, folder
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError, unknown
 
 # The module of each, whose ``load(name, root)`` makes it; some take seconds to import.
 SOURCES = {
-    "digits": "digits", "mnist": "mnist", "moons": "plane", "circles": "plane", "yeast": "mulan",
-    "scene": "mulan", "emotions": "mulan", "mediamill": "mediamill", "elpv": "elpv",
-    "adult": "adult", "diabetes": "diabetes",
+    "digits": "digits", "mnist": "mnist", "fashion-mnist": "mnist", "cifar10": "cifar",
+    "cifar100": "cifar", "svhn": "svhn", "chexpert": "chexpert", "moons": "plane",
+    "circles": "plane", "yeast": "mulan", "scene": "mulan", "emotions": "mulan",
+    "mediamill": "mediamill", "elpv": "elpv", "adult": "adult", "diabetes": "diabetes",
 }
 
 
 def load(
     name: str, root: str | Path | None = None, *, target: str | None = None
 ) -> Dataset:
-    """Load a data set by name, or from a file of one's own.
+    """Load a data set by name, or from a file or a folder of one's own.
 
     Args:
-        name: The name. Of images: ``"digits"`` (1,797 of 8 x 8 pixels, part of scikit-learn),
-            ``"mnist"``, or ``"elpv"`` (2,624 solar cells of 30 x 30 pixels, which are functional,
-            defective or, the unlabelled ones, perhaps defective; Deitsch et al. 2019). Of points in
+        name: The name. Of images in grey: ``"digits"`` (1,797 of 8 x 8 pixels, part of
+            scikit-learn), ``"mnist"``, ``"fashion-mnist"`` (Xiao et al. 2017), or ``"elpv"`` (2,624
+            solar cells of 30 x 30 pixels, which are functional, defective or, the unlabelled ones,
+            perhaps defective; Deitsch et al. 2019). Of images of 32 x 32 pixels in colour:
+            ``"cifar10"``, ``"cifar100"`` (Krizhevsky 2009) or ``"svhn"`` (Netzer et al. 2011). Of
+            radiographs with several labels: ``"chexpert"`` (Irvin et al. 2019). Of points in
             the plane, in two classes: ``"moons"`` or ``"circles"``. Of columns of two types with
             gaps: ``"adult"`` (Kohavi 1996). With several labels an example, features scaled to
             [0, 1] one by one: ``"yeast"`` (Elisseeff and Weston 2001), ``"scene"`` (Boutell et al.
             2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006).
             With a real number: ``"diabetes"`` (442 patients, 10 standardised features and the
             progression of the disease, part of scikit-learn). Or the path of a file, see
-            :func:`pyro_ssvae.data.files.load`.
+            :func:`pyro_ssvae.data.files.load`, or of a folder of images by class, see
+            :func:`pyro_ssvae.data.folder.load`; ``"./cifar10"`` is a folder of that name.
         root: The folder to find files in. None takes ``$PYRO_SSVAE_DATA``, or a cache folder in the
-            home directory. MNIST is downloaded into it. The files of the other data sets have to be
-            there, see :func:`pyro_ssvae.data.mulan.read_mulan`,
-            :func:`pyro_ssvae.data.mediamill.read_mediamill`, :func:`pyro_ssvae.data.elpv.read_elpv`
-            and :func:`pyro_ssvae.data.adult.read_adult`; digits and points need none.
+            home directory. MNIST, Fashion-MNIST, CIFAR and SVHN are downloaded into it. The files
+            of the other data sets have to be there, see :func:`pyro_ssvae.data.mulan.read_mulan`,
+            :func:`pyro_ssvae.data.mediamill.read_mediamill`,
+            :func:`pyro_ssvae.data.elpv.read_elpv`, :func:`pyro_ssvae.data.adult.read_adult` and
+            :func:`pyro_ssvae.data.chexpert.read_chexpert`; digits and points need none.
         target: The name of the column of labels in a file ``.csv``.
 
     Raises:
@@ -50,7 +56,9 @@ def load(
         raise InputError(
             f"expected a target of a file of one's own alone, got {target!r} of {name!r}"
         )
+    if folder.is_folder(name) and name not in SOURCES:
+        return folder.load(name)
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
-    folder = None if root is None else data_root(root)
-    return import_module(f"pyro_ssvae.data.{SOURCES[name]}").load(name, folder)
+    place = None if root is None else data_root(root)
+    return import_module(f"pyro_ssvae.data.{SOURCES[name]}").load(name, place)

@@ -21,9 +21,9 @@ from pyro_ssvae.experiments.options import (
     layered,
     plain,
 )
-from pyro_ssvae.system.places import checked_class, imported, is_place
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
+from pyro_ssvae.system.places import checked_class, imported, is_place
 from pyro_ssvae.targets import ClassSets
 from pyro_ssvae.training.schedule import learning_rate
 

@@ -122,8 +122,8 @@ def _as_data(name: str, value: Any) -> Any:
     if not plain(value):
         raise InputError(
             f"option {name}: expected a number, a text, none or a sequence of these, for runs are"
-            f" kept as plain data, got {value!r:.60}; of a network give the class, or a function"
-            " that makes it"
+            f" kept as plain data, got {' '.join(repr(value).split()):.60}; of a network give the"
+            " class, or a function that makes it"
         )
     return list(value) if isinstance(value, tuple) else value
 

@@ -11,7 +11,15 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.report.drawing import PLAIN, SHOWN, color, in_plane, label_names, plane_axes
+from pyro_ssvae.report.drawing import (
+    PLAIN,
+    SHOWN,
+    color,
+    in_plane,
+    label_names,
+    plane_axes,
+    show,
+)
 from pyro_ssvae.targets.metrics import accuracy, calibration, ece, macro_f1
 
 MISTAKES = 16  # images of mistakes
@@ -23,7 +31,7 @@ def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, 
 
     Args:
         probs: The class probabilities of the examples, (N, sum(sizes)).
-        x: The examples, (N, D).
+        x: The examples, (N, D), or images (N, C, H, W).
         y: Their one-hot labels, (N, sum(sizes)).
         dataset: The data set that they are from.
     """
@@ -34,8 +42,8 @@ def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, 
     result = {"confusion": confusion(probs, y, names), "reliability": calibrated}
     if torch.equal(probs.argmax(-1), y.argmax(-1)):
         return result
-    if dataset.image_shape is not None:
-        result["mistakes"] = mistaken_images(probs, x, y, dataset.image_shape, names)
+    if dataset.images:
+        result["mistakes"] = mistaken_images(probs, x, y, names)
     elif in_plane(dataset):
         result["mistakes"] = mistaken_points(probs, x, y, names)
     return result
@@ -126,29 +134,24 @@ def reliability(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) ->
     return figure
 
 
-def mistaken_images(
-    probs: Tensor, x: Tensor, y: Tensor, shape: tuple[int, int], names: Sequence[str]
-) -> Figure:
+def mistaken_images(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
     """The images that are mistaken with the highest probability, the most confident first.
 
     Args:
         probs: (N, K) class probabilities, of which at least one is mistaken.
-        x: (N, D) images, 0 to 1.
+        x: (N, C, H, W) images, 0 to 1.
         y: (N, K) one-hot labels.
-        shape: (height, width) of the images.
         names: The names of the K classes.
     """
     index = _mistaken(probs, y)[:MISTAKES]
-    columns, height = min(8, len(index)), shape[0] / shape[1]
+    columns, height = min(8, len(index)), x.shape[2] / x.shape[3]
     across, down = 1.3, height + 0.6  # from one image, of width 1, to the next
     rows = -(-len(index) // columns)
     figure = Figure(figsize=(max(2.0, 0.85 * across * columns), 0.85 * down * rows))
     axes = figure.add_axes((0, 0, 1, 1))
     for k, i in enumerate(index.tolist()):
         left, top = k % columns * across, k // columns * down
-        image = x[i].reshape(shape).cpu().numpy()
-        extent = (left, left + 1, top + height, top)
-        axes.imshow(image, cmap="gray_r", vmin=0, vmax=1, extent=extent)
+        show(axes, x[i], extent=(left, left + 1, top + height, top))
         said, true = names[int(probs[i].argmax())], names[int(y[i].argmax())]
         axes.text(left + 0.5, top - 0.06, f"{said} ({probs[i].max():.1%})\ntruly {true}",
                   ha="center", va="bottom", fontsize=8)

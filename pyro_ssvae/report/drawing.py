@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import colormaps
+from torch import Tensor
 
 from pyro_ssvae.data import Dataset
 
@@ -28,7 +30,25 @@ def label_names(dataset: Dataset) -> list[str]:
 
 def in_plane(dataset: Dataset) -> bool:
     """Whether the examples are points in the plane."""
-    return dataset.columns is None and dataset.x.shape[1] == 2
+    return dataset.columns is None and dataset.shape == (2,)
+
+
+def in_colour(channels: int) -> bool:
+    """Whether images of so many channels are drawn in colour: red, green, blue, and alpha."""
+    return channels in (3, 4)
+
+
+def show(axes: Any, image: Tensor, **options: Any) -> None:
+    """Draw an image (C, H, W) of values in [0, 1]; others are drawn as the nearest of them.
+
+    Of three channels, or four with alpha, the image is drawn in colour; of any other number the
+    first channel is drawn in grey, from white at 0 to black at 1.
+    """
+    pixels = image.detach().cpu().clamp(0, 1)
+    if in_colour(len(pixels)):
+        axes.imshow(np.moveaxis(pixels.numpy(), 0, 2), **options)
+    else:
+        axes.imshow(pixels[0].numpy(), cmap="gray_r", vmin=0, vmax=1, **options)
 
 
 def epoch_axis(axes: Any, epochs: Sequence[int]) -> None:

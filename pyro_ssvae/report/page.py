@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.report import comparison_plots, tables
-from pyro_ssvae.report.drawing import color
+from pyro_ssvae.report.drawing import color, in_plane
 from pyro_ssvae.report.tables import Results
 
 DPI = 120  # of the figures, which are shown at 96 pixels an inch
@@ -84,8 +84,8 @@ def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
         dataset: The data that the figures show.
         classes: Whether the model has classes.
     """
-    plane, several = dataset.x.shape[1] == 2, not dataset.target.exclusive
-    examples = "images" if dataset.image_shape else "points" if plane else "examples"
+    plane, several = in_plane(dataset), not dataset.target.exclusive
+    examples = "images" if dataset.images else "points" if plane else "examples"
     samples = f"{examples.capitalize()} drawn from the model"
     return {
         "learning_curves": "Validation and training, epoch by epoch",

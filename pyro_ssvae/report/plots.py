@@ -26,9 +26,11 @@ from pyro_ssvae.report.drawing import (
     SHOWN,
     color,
     epoch_axis,
+    in_colour,
     in_plane,
     label_names,
     plane_axes,
+    show,
 )
 from pyro_ssvae.targets import Number, Target
 
@@ -37,6 +39,7 @@ FIGURES = (
     "learning_curves", "samples", "analogies", "latent", "confusion", "labels", "reliability",
     "mistakes", "regression",
 )
+DRAWS = 20  # times that a model draws as many images as are shown, to have some of every class
 OF_EPOCHS = {"epoch", "updates", "seconds"}
 
 
@@ -48,20 +51,20 @@ def figures(
     Args:
         objective: The trained pair.
         split: The data of the pair, whose test part the figures show, or, where there is none, its
-            validation part.
+            validation part. Of examples that are read from files they show some alone.
         history: The rows of the epochs, see :meth:`pyro_ssvae.Epoch.row`.
     """
     model, guide = objective.model, objective.guide
-    x, y = split.part("test" if len(split.test) else "validation")
+    x, y = _examples(split)
     target = split.target
-    shape = split.dataset.image_shape if target.exclusive else None
+    images = split.dataset.images and target.exclusive
     result = {"learning_curves": learning_curves(history)}
     with evaluating(objective):
         fit_classifier(guide, split)
         has = query.sites(model, x[:1], y[:1])
-        if "x" in has and (shape or in_plane(split.dataset)) and target.exclusive:
+        if "x" in has and (images or in_plane(split.dataset)) and target.exclusive:
             result["samples"] = samples(model, split)
-        if {"x", "y", "z"} <= has and shape and _decodes_y(model, guide, x[:1], y[:1]):
+        if {"x", "y", "z"} <= has and images and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
             result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], target)
@@ -115,35 +118,41 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
 
     Classes come as the model draws them; a column may have gaps where one is rare.
     """
-    shape, classes = split.dataset.image_shape, len(split.target.names)
-    if shape is None:
+    if not split.dataset.images:
         return _sampled_points(model, split)
-    like = split.dataset.x[:1].expand(20 * rows * classes, -1)
-    fn, y = query.draw(model, like)
-    if y is None:
-        return _grid(fn.mean[:rows * classes], shape, classes, None)
-    images = like.new_zeros(rows, classes, like.shape[1])
-    for k in range(classes):
-        of_class = fn.mean[y[:, k] == 1][:rows]
-        images[:len(of_class), k] = of_class
-    return _grid(images.flatten(0, 1), shape, classes, label_names(split.dataset))
+    classes = len(split.target.names)
+    example, _ = split.examples(split.labelled[:1])
+    like = example.expand(rows * classes, *example.shape[1:])
+    images = torch.zeros_like(like).unflatten(0, (rows, classes))
+    drawn = [0] * classes
+    for _ in range(DRAWS):
+        fn, y = query.draw(model, like)
+        mean = fn.mean.reshape(like.shape)
+        if y is None:
+            return _grid(mean, classes, None)
+        for k in range(classes):
+            of_class = mean[y[:, k] == 1][:rows - drawn[k]]
+            images[drawn[k]:drawn[k] + len(of_class), k] = of_class
+            drawn[k] += len(of_class)
+        if min(drawn) == rows:
+            break
+    return _grid(images.flatten(0, 1), classes, label_names(split.dataset))
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
-    """Each image of x (N, D) beside the model's images of its z with every class in turn.
+    """Each image of x (N, C, H, W) beside the model's images of its z with every class in turn.
 
     z is its posterior mean, given the likeliest class.
 
     Kingma et al. (2014), figure 1(b): z holds the style, y the class.
     """
-    classes, shape = len(split.target.names), split.dataset.image_shape
-    assert shape is not None
+    classes = len(split.target.names)
     likeliest = _likeliest(guide, x, split.target)
     z = query.posterior_mean(guide, x, likeliest).repeat_interleave(classes, 0)
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
-    rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, -1)], dim=1).flatten(0, 1)
-    return _grid(rows, shape, classes + 1, ["x", *label_names(split.dataset)])
+    rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, *x.shape[1:])], dim=1)
+    return _grid(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.dataset)])
 
 
 def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
@@ -175,6 +184,14 @@ def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
     axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
     return figure
+
+
+def _examples(split: Split) -> tuple[Tensor, Tensor]:
+    """The x and y that figures show: all of a part, or, where they are in files, some of it."""
+    index = split.test if len(split.test) else split.validation
+    if not torch.is_tensor(split.dataset.x):
+        index = query.sample_of(index, SHOWN)
+    return split.examples(index)
 
 
 def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -251,16 +268,18 @@ def _sampled_points(model: Any, split: Split) -> Figure:
     return figure
 
 
-def _grid(
-    images: Tensor, shape: tuple[int, int], columns: int, titles: Sequence[str] | None
-) -> Figure:
-    """Images (n, D) row by row, with titles above the columns: one picture, a pixel between."""
-    height, width = shape
-    tiles = images.reshape(-1, columns, height, width).cpu()
-    canvas = F.pad(tiles, (0, 1, 0, 1)).transpose(1, 2).flatten(2).flatten(0, 1)[:-1, :-1]
-    figure = Figure(figsize=(0.5 * columns, 0.5 * len(tiles) + 0.3), layout="constrained")
+def _grid(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
+    """Images (n, C, H, W) row by row, with titles above the columns: one picture, a pixel between.
+    """
+    channels, _, width = images.shape[1:]
+    tiles = F.pad(images, (0, 1, 0, 1), value=float(in_colour(channels)))  # white
+    tiles = tiles.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)  # C, row, H, column, W
+    canvas = tiles.flatten(3).flatten(1, 2)[:, :-1, :-1]
+    figure = Figure(
+        figsize=(0.5 * columns, 0.5 * len(images) / columns + 0.3), layout="constrained"
+    )
     axes = figure.subplots()
-    axes.imshow(canvas.numpy(), cmap="gray_r", vmin=0, vmax=1)
+    show(axes, canvas)
     centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
     axes.set(xticks=centres if titles else [], yticks=[])
     if titles:
