@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pyro
 import pytest
@@ -10,7 +11,7 @@ import small
 import torch
 from torch import Tensor
 
-from pyro_ssvae import NonFiniteLossError, Objective, guides, models
+from pyro_ssvae import NonFiniteLossError, Objective, guides, models, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine import capture
 from pyro_ssvae.engine.capture import Captured
@@ -254,3 +255,23 @@ def test_a_program_in_double_precision_is_double_throughout() -> None:
     loss = captured(batch, 1.0)
     assert loss.total.dtype == torch.float64
     assert all(p.dtype == torch.float64 for p in objective.parameters())
+
+
+def test_gradients_are_laid_out_as_their_parameters_which_fused_adam_takes_for_granted() -> None:
+    x, u = torch.rand(2, 6, 2, 8, 8)
+    batch = Batch(x, torch.eye(3)[torch.arange(6) % 3], u)
+    found = []
+    for capture in (True, False):
+        torch.manual_seed(0)
+        model = models.M2((2, 8, 8), 3, z_dim=2, hidden=(5,))
+        guide = guides.M2(model, classifier=partial(nn.Conv, width=2), hidden=(5,))
+        objective = Objective(model, guide, alpha=1.0)
+        optimizer = adam(objective)
+        step = Captured(objective, optimizer, batch, compile=False) if capture else (
+            lambda batch, epoch: Eager(objective, optimizer)(batch, Moment(0, 0, 1))
+        )
+        torch.manual_seed(2)
+        with pyro.validation_enabled(False):
+            step(batch, 0.0)
+        found.append(values(objective, optimizer))
+    assert_equal(*found)

@@ -155,11 +155,21 @@ class _Gradients:
             _tensors_replaced(self.objective, replaced),
         ):
             loss = self.objective(Batch(*parts), epoch)
-        gradients = torch.autograd.grad(loss.total, values)
+        gradients = [
+            _laid_out(gradient, value)
+            for gradient, value in zip(torch.autograd.grad(loss.total, values), values)
+        ]
         total = loss.total.detach()
         finite = torch.stack([value.isfinite().all() for value in (total, *gradients)])
         broken = 1.0 - finite.all().float()
         return [total, *loss.terms.values(), *gradients, finite, broken]
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """A gradient in the memory layout of its parameter, which fused optimizers take for granted."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
 
 
 def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter]]:
