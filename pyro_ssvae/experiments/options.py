@@ -101,14 +101,14 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def as_declared(value: Any, kind: Any) -> Any:
+def as_declared(value: Any, kind: Any, name: str = "value") -> Any:
     """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple.
 
     What a text can say is a text, see :mod:`pyro_ssvae.system.words`.
     """
     if says := words.kinds_of(kind):
         if isinstance(value, str):
-            value = words.heard(value, says)
+            value = words.heard(value, says, name)
         return words.said(value) if isinstance(value, tuple(says)) else value
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):

@@ -171,7 +171,9 @@ class Pair:
         for name in given:
             if name not in self.known:
                 raise unknown(f"option of {self.name}", name, self.known)
-        return {name: as_declared(value, self.known[name].type) for name, value in given.items()}
+        return {
+            name: as_declared(value, self.known[name].type, name) for name, value in given.items()
+        }
 
     def build(self, dataset: Dataset, values: Mapping[str, Any]) -> Objective:
         """The objective on a data set, its weights drawn from torch's random state.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
 from pyro_ssvae.labels.top import TopClasses
 
@@ -82,10 +82,18 @@ class LabelInference(nn.Module):
 
     Args:
         how: The way to infer labels that are not given.
+
+    Raises:
+        InputError: If it is no such way.
     """
 
     def __init__(self, how: Inference) -> None:
         super().__init__()
+        if not isinstance(how, Inference):
+            raise InputError(
+                "expected labels.Enumerated(), labels.Relaxed() or labels.StraightThrough(), got"
+                f" {how!r:.60}"
+            )
         self.how = how
 
     def forward(self, labels: Any) -> Any:

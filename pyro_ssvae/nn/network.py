@@ -90,6 +90,8 @@ def network(
     Raises:
         InputError: If there is no such body, it takes other inputs, or gives other numbers.
     """
+    if not callable(getattr(head, "raw", None)):
+        raise InputError(f"expected a head such as nn.Bernoulli(), got {head!r:.60}")
     out = head.raw(checked(shape, "an output"))
     if isinstance(body, str) and not is_place(body):
         if body not in BODIES:

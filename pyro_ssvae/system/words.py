@@ -34,8 +34,13 @@ def said(value: Any) -> str:
     return ":".join([value.word, ",".join(numbers)]) if numbers else str(value.word)
 
 
-def heard(text: str, kinds: Sequence[Any]) -> Any:
+def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     """The value that a text says.
+
+    Args:
+        text: The text.
+        kinds: The kinds of values that it may say.
+        what: The name of the value, for messages.
 
     Raises:
         InputError: If it says none of these kinds.
@@ -43,7 +48,7 @@ def heard(text: str, kinds: Sequence[Any]) -> Any:
     word, colon, rest = text.partition(":")
     known = {kind.word: kind for kind in kinds}
     if word not in known:
-        raise unknown("value", word, known)
+        raise unknown(what, word, known)
     kind = known[word]
     named = [field.name for field in fields(kind) if field.metadata.get("spoken", True)]
     parts = rest.split(",") if colon else []
