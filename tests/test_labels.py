@@ -354,6 +354,11 @@ def test_another_inference_or_temperature_is_refused() -> None:
         Enumerated(0)
 
 
+def test_the_likeliest_classes_are_those_of_one_label() -> None:
+    with pytest.raises(InputError, match="expected one label to sum over the 3 likeliest .* got 2"):
+        LabelInference(Enumerated(3), labels=2)
+
+
 # Labels that are given in part
 
 

@@ -30,7 +30,8 @@ def said(value: Any) -> str:
     named = [field for field in fields(value) if field.metadata.get("spoken", True)]
     while named and getattr(value, named[-1].name) == named[-1].default:
         named.pop()
-    numbers = [_said(getattr(value, field.name)) for field in named]
+    hints = get_type_hints(type(value))
+    numbers = [_said(getattr(value, field.name), hints[field.name]) for field in named]
     return ":".join([value.word, ",".join(numbers)]) if numbers else str(value.word)
 
 
@@ -62,8 +63,10 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     })
 
 
-def _said(number: Any) -> str:
-    return "none" if number is None else repr(number)
+def _said(number: Any, kind: Any) -> str:
+    if number is None:
+        return "none"
+    return repr(float(number) if float in (get_args(kind) or (kind,)) else number)
 
 
 def _number(part: str, kind: Any, text: str) -> float | int | None:
