@@ -199,10 +199,10 @@ def test_labelled_bound_is_that_of_points(sizes, how, kl) -> None:
 
 def equation_13(model, guide, x: Tensor, y: Tensor, eps: Tensor, smoothing: float = 0.0) -> Tensor:
     """Minus eq. 13, (N,): KL[p(y | x) || q(y | x)] of the given label, smoothed or not."""
-    log_q = log_q_each(guide, x, guide.classifier.sizes)
+    log_q = log_q_each(guide, x, guide.classifier.head.sizes)
     z, kl_z = latent(guide, x, eps, "analytic")
     total = kl_z + kl_labels(log_q) - log_image(model, x, z, y)
-    for q, block in zip(log_q, y.split(guide.classifier.sizes, -1)):
+    for q, block in zip(log_q, y.split(guide.classifier.head.sizes, -1)):
         k = q.shape[-1]
         p = (1 - smoothing) * block + smoothing / k
         total = total + (p * (torch.where(p > 0, p, 1.0).log() - q)).sum(-1)

@@ -275,4 +275,4 @@ def test_columns_can_be_told_by_hand() -> None:
     y = torch.arange(len(x)) % 2
     data = Dataset("mine", x, y, Classes(("a", "b")), torch.tensor([0]), 5, columns=columns)
     objective, _ = pair("vae").on(data, hidden=(4,))
-    assert isinstance(objective.model.decoder.columns, Columns)
+    assert isinstance(objective.model.decoder.head.columns, Columns)

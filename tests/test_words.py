@@ -97,7 +97,7 @@ def test_the_columns_of_a_frame_are_not_said() -> None:
     ("normal:nan", "expected sigma > 0, got nan"),
     ("relaxed:-1", "expected temperature > 0, got -1"),
     ("enumerated:0", "expected top > 0, got 0"),
-    ("categorical", "expected categorical:NUMBER for its vocabulary, got 'categorical'"),
+    ("categorical", "expected categorical with vocabulary behind a colon, got 'categorical'"),
 ])
 def test_a_text_that_says_no_value_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as raised:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pyro_ssvae.errors import InputError, unknown
@@ -51,9 +51,11 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     if word not in known:
         raise unknown(what, word, known)
     kind = known[word]
-    named = [field.name for field in fields(kind) if field.metadata.get("spoken", True)]
+    spoken_ones = [field for field in fields(kind) if field.metadata.get("spoken", True)]
+    named = [field.name for field in spoken_ones]
+    least = sum(field.default is MISSING for field in spoken_ones)
     parts = rest.split(",") if colon else []
-    if len(parts) > len(named):
+    if not least <= len(parts) <= len(named):
         raise InputError(
             f"expected {word} with {', '.join(named) or 'nothing'} behind a colon, got {text!r}"
         )
