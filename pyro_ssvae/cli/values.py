@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError, one_of, unknown
-from pyro_ssvae.experiments.options import as_declared, choices, readable
+from pyro_ssvae.experiments.options import choices, readable
 from pyro_ssvae.system import words
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _read(name: str, text: str, known: Mapping[str, Option], what: str = "option
     if name not in known:
         raise unknown(what, name, [key for key, option in known.items() if option.textual])
     kind = known[name].type
-    if words.kinds_of(kind):
-        return as_declared(text, kind, name)
+    if says := words.kinds_of(kind):
+        return words.said(words.heard(text, says, name))
     if texts := choices(kind):
         one_of(name, text, texts)
     try:
@@ -132,8 +132,8 @@ def _wanted(kind: Any) -> str:
             ("whole numbers", "256,128") if args[0] is int else ("numbers", "0.5,0.5")
         )
         return f"{numbers} separated by commas, such as {example}"
-    plain = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    return plain.get(kind, "a value that only Python can give")
+    named = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return named.get(kind, "a value that only Python can give")
 
 
 def _value(text: str, kind: Any) -> Any:

@@ -40,8 +40,8 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
 
     Args:
         text: The text.
-        kinds: The kinds of values that it may say.
-        what: The name of the value, for messages.
+        kinds: The types that it may be of.
+        what: The name of what it is a value of, for messages.
 
     Raises:
         InputError: If it says none of these kinds.
@@ -51,9 +51,9 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     if word not in known:
         raise unknown(what, word, known)
     kind = known[word]
-    spoken_ones = [field for field in fields(kind) if field.metadata.get("spoken", True)]
-    named = [field.name for field in spoken_ones]
-    least = sum(field.default is MISSING for field in spoken_ones)
+    told = [field for field in fields(kind) if field.metadata.get("spoken", True)]
+    named = [field.name for field in told]
+    least = sum(field.default is MISSING for field in told)
     parts = rest.split(",") if colon else []
     if not least <= len(parts) <= len(named):
         raise InputError(
