@@ -1,7 +1,7 @@
 """Time of an update against the number of classes: `python benchmarks/classes.py [FIGURE]`.
 
 M2 on made-up data of the digits' size, 100 + 100 examples of K classes: unknown labels summed over
-all classes, and over the three likeliest (`top_classes=3`). Prints a table of medians, and draws
+all classes, and over the three likeliest (`Enumerated(3)`). Prints a table of medians, and draws
 it.
 """
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
+from pyro_ssvae.labels import Enumerated
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager
@@ -32,7 +33,8 @@ def milliseconds(classes: int) -> tuple[float, float]:
     ways = []
     for top in (None, TOP):
         model = models.M2(64, classes, z_dim=16, hidden=(128,))
-        objective = Objective(model, guides.M2(model, hidden=(128,), top_classes=top), alpha=10.0)
+        guide = guides.M2(model, hidden=(128,), label_inference=Enumerated(top))
+        objective = Objective(model, guide, alpha=10.0)
         ways.append(Eager(objective, adam(objective)))
     times: list[list[float]] = [[], []]
     for _ in range(REPEATS + 3):

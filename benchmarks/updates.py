@@ -25,6 +25,7 @@ from peers import Workload
 from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.labels import Enumerated
 from pyro_ssvae.system.files import replacing, write_text
 from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.moments import Moment
@@ -81,12 +82,12 @@ def ours(
     *,
     capture: bool = True,
     precision: Precision = "fp32",
-    top_classes: int | None = None,
+    top: int | None = None,
 ) -> Step:
     """An update as training makes it."""
     hidden = (workload.hidden,)
     model = models.M2(workload.x_dim, workload.classes, z_dim=workload.z_dim, hidden=hidden)
-    guide = guides.M2(model, hidden=hidden, top_classes=top_classes)
+    guide = guides.M2(model, hidden=hidden, label_inference=Enumerated(top))
     objective = Objective(model, guide, alpha=peers.ALPHA)
     eager = Eager(objective, adam(objective, peers.LR), precision=precision)
     update = Capturing(eager) if capture else eager
@@ -104,7 +105,7 @@ def ways(workload: Workload, batch: Batch) -> dict[str, Step]:
         EAGER: ours(workload, capture=False),
         CAPTURED: ours(workload),
         BF16: ours(workload, precision="bf16"),
-        TOP3: ours(workload, top_classes=3),
+        TOP3: ours(workload, top=3),
         PYRO: peers.pyro_recipe(workload),
         TORCH: peers.eager_torch(workload),
     }
@@ -113,7 +114,7 @@ def ways(workload: Workload, batch: Batch) -> dict[str, Step]:
     except ImportError as error:
         print(f"Without NumPyro: {error}; pip install 'pyro-ssvae[bench]'\n")
     products = matrix_products(partial(steps[EAGER], batch))
-    few = matrix_products(partial(ours(workload, capture=False, top_classes=3), batch))
+    few = matrix_products(partial(ours(workload, capture=False, top=3), batch))
     return {**steps, FLOOR: lambda batch: products(), FLOOR3: lambda batch: few()}
 
 

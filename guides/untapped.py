@@ -88,4 +88,4 @@ class Untapped(PyroModule):
 def squared_error(model: models.Untapped, guide: Untapped, batch: Batch, epoch: Scalar) -> Tensor:
     """The squared error of labelled images, the paper's discriminative loss of x: no bound."""
     z = guide.encoder(batch.x, batch.y).rsample()
-    return (batch.x - model.decoder(z, batch.y).mean).square().sum(-1).mean()
+    return (batch.x - model.decoder(z, batch.y).mean).square().flatten(1).sum(-1).mean()

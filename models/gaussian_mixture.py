@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from pyro_ssvae import nn
 from pyro_ssvae.errors import one_of, positive
 from pyro_ssvae.labels import OneHots
+from pyro_ssvae.nn.shapes import checked
 
 
 class GaussianMixture(PyroModule):
@@ -44,7 +45,8 @@ class GaussianMixture(PyroModule):
         super().__init__("model")
         one_of("covariance", covariance, ("diagonal", "full"))
         positive(y_dim=y_dim, floor=floor)
-        self.x_shape, self.y_dim, self.floor, self.tied = nn.as_shape(x_shape), y_dim, floor, tied
+        self.x_shape = checked(x_shape, "an example")
+        self.y_dim, self.floor, self.tied = y_dim, floor, tied
         components, x_dim = 1 if tied else y_dim, nn.number(x_shape)
         self.logits = Parameter(torch.zeros(y_dim))
         self.loc = Parameter(0.1 * torch.randn(y_dim, x_dim))

@@ -12,6 +12,7 @@ from torch.nn import Linear, Module, ReLU
 from torch.nn import functional as F
 
 from pyro_ssvae import negative_elbo
+from pyro_ssvae.labels import Enumerated, Inference, Relaxed, StraightThrough
 from pyro_ssvae.nn import MIN_SCALE, MLP, Flow
 
 
@@ -181,8 +182,15 @@ def soft_labels(log_q: Tensor, noise: Tensor, temperature: float, hard: bool = F
     return F.one_hot(soft.argmax(-1), soft.shape[-1]) + soft - soft.detach()
 
 
+def inference(how: str, temperature: float = 0.67) -> Inference:
+    """An inference of unknown labels by its word; the temperature is of those that sample."""
+    if how == "enumerated":
+        return Enumerated()
+    return {"relaxed": Relaxed, "straight-through": StraightThrough}[how](temperature)
+
+
 def normal_parameters(network: Module, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Location and scale of a :class:`pyro_ssvae.nn.Normal` that learns both, or of a flow's."""
+    """Location and scale of a normal of which the network gives both, or of a flow's base."""
     loc, raw = dense(network, *inputs).chunk(2, -1)
     return loc, torch.log1p(torch.exp(raw)) + MIN_SCALE
 

@@ -7,7 +7,7 @@ import small
 import torch
 from torch import Tensor, nn
 
-from pyro_ssvae import InputError, Objective, fit, guides, models, nn
+from pyro_ssvae import InputError, Objective, fit, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, batches, from_arrays
 from pyro_ssvae.evaluation.probes import mutual_information
@@ -82,8 +82,8 @@ def test_a_y_that_is_guessed_is_no_information_on_x(split) -> None:
     with torch.no_grad():
         for parameter in objective.guide.parameters():
             parameter.zero_()
-        network = objective.guide.encoder.network
-        network.first[1].weight.copy_(10 * torch.eye(5)[:, :3])
+        body = objective.guide.encoder.body
+        body.first[1].weight.copy_(10 * torch.eye(5)[:, :3])
         body.rest[1].weight[:2] = torch.eye(5)[:2]
         body.rest[1].bias[2:] = -5.0
     found = AggressiveInference().judge(objective, split)

@@ -31,8 +31,9 @@ from numpy.polynomial.hermite_e import hermegauss
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor, nn
 
-from pyro_ssvae import guides, models, negative_elbo, nn
+from pyro_ssvae import guides, models, negative_elbo
 from pyro_ssvae.labels import Enumerated
+from pyro_ssvae.nn import Normal
 
 D, K = 3, 2
 SLACK = 1e-6  # of the quadrature
@@ -139,7 +140,7 @@ def test_vae_with_a_normal_likelihood_reaches_the_evidence_at_the_true_posterior
 ) -> None:
     # x ~ N(W z + b, s^2): a linear Gaussian model, whose posterior is normal.
     sigma = 0.7
-    model = models.VAE(D, z_dim=1, hidden=(), likelihood=nn.Normal(sigma))
+    model = models.VAE(D, z_dim=1, hidden=(), likelihood=Normal(sigma))
     guide = guides.VAE(model, hidden=())
     x = randomise(seed, spread, model, guide) + 0.3
     w, b = weight_of(model.decoder)[:, 0], bias_of(model.decoder)

@@ -29,6 +29,7 @@ from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
+from pyro_ssvae.labels import Relaxed
 from pyro_ssvae.training.capturing import WORTH_UPDATES, Capturing, worth_capturing
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
@@ -109,11 +110,13 @@ class FromTheCPU(TorchDispatchMode):
 
 @pytest.mark.parametrize("name, options", [
     *((name, {}) for name in pairs.names()),
-    *(("m2", options) for options in ({"top_classes": 2}, {"label_inference": "relaxed"},
-                                      {"label_inference": "straight-through"}, {"flows": 1})),
+    *(("m2", options) for options in (
+        {"label_inference": "enumerated:2"}, {"label_inference": "relaxed"},
+        {"label_inference": "straight-through"}, {"flows": 1},
+    )),
     *(("factored", options) for options in ({"label_inference": "enumerated"},
                                             {"interpolation": 1.0}, {"capacity_y": 0.5})),
-    ("vade", {"top_classes": 2}), ("sdgm", {"batch_norm": True}),
+    ("vade", {"label_inference": "enumerated:2"}), ("sdgm", {"batch_norm": True}),
     ("dirichletm2", {"bound": "exact"}),
 ])
 def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options) -> None:
@@ -311,24 +314,24 @@ def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatc
 
 def build_encoder() -> torch.nn.Module:
     torch.manual_seed(4)
-    return nn.network("mlp", nn.Normal(), (64, 10), 2, (5,))
+    return nn.network("mlp", nn.Normal(), [(1, 8, 8), 10], 2, (5,))
 
 
 def clearer(module, inputs, output: pyro.distributions.Distribution):
-    return nn.GreyBernoulli(logits=2 * output.base_dist.logits).to_event(1)
+    return nn.GreyBernoulli(logits=2 * output.base_dist.logits).to_event(3)
 
 
 @pytest.mark.parametrize("name, options, change", [
     ("factored", {"capacity_z": 1.0},
      lambda o: o.terms.update(capacity_z=Capacity("z", 1.0, schedule=Ramp(3.0)))),
-    ("factored", {}, lambda o: setattr(o.guide.labels, "temperature", 0.1)),
+    ("factored", {}, lambda o: setattr(o.guide.labels, "how", Relaxed(0.1))),
     ("vade", {}, lambda o: o.weights.update(consistency=0.0)),
     ("vade", {}, lambda o: setattr(o.guide.jitter, "strength", 0.1)),
     ("m2", {"alpha": 1.0}, lambda o: o.terms.update(classification=Term(Classification(0.3)))),
     ("m2", {"alpha": 0.0}, lambda o: o.weights.update(classification=2.0)),
     ("m2", {"warmup": 2.0}, lambda o: setattr(o, "warmup", 20.0)),
-    ("m2", {"likelihood": "normal", "sigma": 1.0},
-     lambda o: setattr(o.model.decoder, "sigma", 2.0)),
+    ("m2", {"likelihood": "normal:1.0"},
+     lambda o: setattr(o.model.decoder, "head", nn.Normal(2.0))),
     ("m2", {}, lambda o: setattr(o.guide, "encoder", build_encoder())),
     ("m2", {}, lambda o: o.guide.encoder.requires_grad_(False)),
     ("m2", {}, lambda o: o.model.decoder.register_forward_hook(clearer)),

@@ -46,6 +46,11 @@ def rows(number: int = 6, seed: int = 0) -> Tensor:
     return torch.cat([values * wide(marks), marks], 1)
 
 
+def mixed(columns: Columns, sigma: float | None, hidden: tuple[int, ...] = ()) -> nn.Network:
+    """A decoder of these columns from a z of two dimensions."""
+    return nn.network("mlp", nn.Mixed(sigma, columns), 2, columns.width, hidden)
+
+
 def wide(marks: Tensor) -> Tensor:
     """The marks (..., 5), one for each of the 8 values."""
     return torch.cat([marks[..., i:i + 1].expand(*marks.shape[:-1], w)
@@ -198,7 +203,7 @@ def test_means_and_samples_are_complete() -> None:
 @pytest.mark.parametrize("kinds", ["number", "binary", "category"])
 def test_a_frame_may_have_columns_of_one_kind_only(kinds) -> None:
     columns = Columns(tuple(column for column in COLUMNS.columns if column.kind == kinds))
-    network = nn.Mixed(2, (), columns, sigma=1.0)
+    network = mixed(columns, 1.0)
     fn = network(torch.zeros(4, 2))
     x = fn.sample()
     assert x.shape == (4, columns.width) and fn.mean.shape == x.shape
@@ -211,8 +216,8 @@ def test_a_frame_may_have_columns_of_one_kind_only(kinds) -> None:
 @pytest.mark.parametrize("sigma", [0.5, None])
 def test_a_network_gives_what_the_columns_need(sigma) -> None:
     torch.manual_seed(0)
-    network = nn.likelihood(COLUMNS, 4, (), 13, sigma).double()
-    z = torch.randn(6, 4, dtype=torch.double)
+    network = mixed(COLUMNS, sigma).double()
+    z = torch.randn(6, 2, dtype=torch.double)
     out = F.linear(z, network.body.first[0].weight, network.body.first[0].bias)
     fn = network(z)
     if sigma is None:
@@ -225,19 +230,18 @@ def test_a_network_gives_what_the_columns_need(sigma) -> None:
     assert_close(fn.log_prob(rows()), expected, **TIGHT)
 
 
-@pytest.mark.parametrize("name, error", [
-    (COLUMNS, "x of the 13 dimensions that its columns have, got 8"),
-    ("mixed", "likelihood='mixed' is that of a frame: give its columns"),
-    ("normall", "unknown likelihood 'normall'"),
+@pytest.mark.parametrize("columns, error", [
+    (COLUMNS, r"x of the 13 dimensions that its columns have, got \(8,\)"),
+    (None, "the likelihood 'mixed' is that of a frame: give its columns"),
 ])
-def test_likelihoods_that_do_not_go_with_x_are_refused(name, error) -> None:
+def test_likelihoods_that_do_not_go_with_x_are_refused(columns, error) -> None:
     with pytest.raises(InputError, match=error):
-        nn.likelihood(name, 4, (), 8, 1.0)
+        nn.network("mlp", nn.Mixed(1.0, columns), 4, 8, ())
 
 
 def test_a_standard_deviation_is_positive() -> None:
     with pytest.raises(InputError, match="expected sigma > 0, got 0"):
-        nn.Mixed(4, (), COLUMNS, sigma=0.0)
+        nn.Mixed(0.0, COLUMNS)
 
 
 # A model whose marginal is known: z ~ N(0, I), x = W z + b + sigma noise, in which every pattern of
@@ -248,9 +252,9 @@ PATTERNS = [(1, 1, 1, 1), (1, 0, 1, 0), (0, 1, 1, 1), (0, 0, 0, 1), (0, 0, 0, 0)
 SIGMA = 0.7
 
 
-def linear_model() -> nn.Mixed:
+def linear_model() -> nn.Network:
     torch.manual_seed(2)
-    return nn.Mixed(2, (), NUMBERS, sigma=SIGMA).double()
+    return mixed(NUMBERS, SIGMA).double()
 
 
 def numbers(*patterns: tuple[int, ...]) -> Tensor:
@@ -263,7 +267,7 @@ def numbers(*patterns: tuple[int, ...]) -> Tensor:
 class Posterior:
     """p(z | what is observed of x), by Bayes' rule for normals."""
 
-    def __init__(self, decoder: nn.Mixed) -> None:
+    def __init__(self, decoder: nn.Network) -> None:
         linear = decoder.body.first[0]
         self.weight, self.bias = linear.weight, linear.bias
 
@@ -309,9 +313,9 @@ def test_with_the_exact_posterior_the_bound_is_the_log_marginal_of_what_is_obser
 
 def test_the_bound_of_a_row_is_that_of_a_model_of_the_observed_columns_alone() -> None:
     torch.manual_seed(0)
-    decoder = nn.Mixed(2, (5,), COLUMNS, sigma=None).double()
+    decoder = mixed(COLUMNS, None, (5,)).double()
     columns = Columns(tuple(c for c in COLUMNS.columns if c.name in ("height", "colour")))
-    part = nn.Mixed(2, (5,), columns, sigma=None).double()
+    part = mixed(columns, None, (5,)).double()
     # Of the outputs (2 means, 2 scales, 6 logits) those of height and of colour.
     own = [1, 3, 5, 6, 7]
     z = torch.randn(6, 2, dtype=torch.double)
@@ -319,7 +323,7 @@ def test_the_bound_of_a_row_is_that_of_a_model_of_the_observed_columns_alone() -
     x[:, [8, 10, 12]] = 0
     alone = torch.cat([x[:, 1:2], x[:, 3:6], x[:, [9, 11]]], 1)
 
-    def bound(network: nn.Mixed, x: Tensor) -> Tensor:
+    def bound(network: nn.Network, x: Tensor) -> Tensor:
         def model(x: Tensor, y: Any = None) -> None:
             with pyro.plate("data", len(x)):
                 z = pyro.sample("z", nn.standard_normal(x, 2))

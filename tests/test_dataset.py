@@ -69,7 +69,7 @@ def test_a_label_outside_the_classes_is_refused(label: int, came: str) -> None:
 def test_shapes_that_disagree_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(
         InputError,
-        match=r"expected x of shape \(N, D\) and y with a row for each example, got"
+        match=r"expected x of shape \(N, D\) or \(N, C, H, W\) and y with a row for each example, got"
         f" {re.escape(str(x))} and {re.escape(str(y))}$",
     ):
         dataset(x=torch.zeros(x), y=torch.zeros(y, dtype=torch.int64))
@@ -99,13 +99,13 @@ def test_either_floating_point_precision_is_kept(dtype: torch.dtype) -> None:
     assert x.dtype == y.dtype == dtype
 
 
-def test_an_image_shape_of_another_size_is_refused() -> None:
-    with pytest.raises(InputError, match=r"expected an image shape of 6 pixels, got \(2, 4\)"):
-        dataset(image_shape=(2, 4))
-
-
-def test_an_image_shape_of_the_right_size_is_kept() -> None:
-    assert dataset(image_shape=(2, 3)).image_shape == (2, 3)
+@pytest.mark.parametrize("shape, images", [((6,), False), ((1, 2, 3), True), ((3, 2, 1), True)])
+def test_examples_have_a_shape_and_images_are_known_by_it(
+    shape: tuple[int, ...], images: bool
+) -> None:
+    data = dataset(x=dataset().x.reshape(-1, *shape))
+    assert (data.shape, data.images) == (shape, images)
+    assert data.split(50).part("labelled")[0].shape == (50, *shape)
 
 
 @pytest.mark.parametrize("index", [-1, 400])
@@ -393,12 +393,12 @@ def test_a_split_moves_whole_to_another_device(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_split_that_is_where_it_should_be_stays_the_same() -> None:
-    split = dataset(image_shape=(2, 3), kind="digits").split(50)
+    split = dataset(x=dataset().x.unflatten(1, (1, 2, 3)), kind="digits").split(50)
     same = split.to("cpu")
     for part in PARTS:
         for came, expected in zip(same.part(part), split.part(part)):
             assert torch.equal(came, expected)
-    assert same.dataset.image_shape == (2, 3)
+    assert same.dataset.shape == (1, 2, 3)
     assert same.dataset.kind == "digits"
 
 
@@ -412,7 +412,7 @@ def test_data_are_told_apart_by_all_that_pairs_see() -> None:
     swapped[[0, 1]] = swapped[[1, 0]]
     others = [
         dataset(x=swapped), dataset(y=one.y.flip(0)), dataset(x=one.x.double()),
-        dataset(image_shape=(2, 3)), dataset(target=small.classes(K + 1)),
+        dataset(x=one.x.unflatten(1, (1, 2, 3))), dataset(target=small.classes(K + 1)),
     ]
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == len(others) + 1
 

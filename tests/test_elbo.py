@@ -9,7 +9,7 @@ import opt_einsum
 import pyro
 import pytest
 import torch
-from by_hand import dense, log_softmax, normal_parameters, one_hot
+from by_hand import dense, inference, log_softmax, normal_parameters, one_hot
 from pyro import distributions as dist
 from pyro import poutine
 from pyro.infer import SVI, TraceEnum_ELBO
@@ -779,7 +779,7 @@ def test_the_terms_of_m2_are_the_papers() -> None:
 @pytest.mark.parametrize("how", ["relaxed", "straight-through"])
 def test_the_term_of_relaxed_labels_is_that_of_the_classes(how) -> None:
     model, _, x = m2()
-    guide = guides.M2(model, hidden=(7,), label_inference=how)
+    guide = guides.M2(model, hidden=(7,), label_inference=inference(how))
     found = terms(Program(lambda: model(x), lambda: guide(x)))["y"]
     log_q = log_softmax(dense(guide.classifier, x))
     assert_close(found.value, -(log_q.exp() * (log_q + torch.tensor(K).log())).sum())

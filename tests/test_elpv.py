@@ -136,7 +136,7 @@ def test_a_fifth_of_the_certain_cells_is_for_testing_in_all_proportions(whole: P
 
 def test_the_data_set_has_images_of_30_by_30_pixels(whole: Path) -> None:
     data = load("elpv", whole)
-    assert (data.name, data.image_shape, data.kind) == ("elpv", (30, 30), "digits")
+    assert (data.name, data.shape, data.kind) == ("elpv", (1, 30, 30), "digits")
     assert (data.x.shape, data.validation) == ((CELLS, 900), 3)
 
 

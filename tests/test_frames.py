@@ -203,15 +203,15 @@ def test_a_test_frame_that_does_not_go_with_the_other_is_refused_in_a_line(test,
 def test_the_likelihood_of_a_frame_is_mixed() -> None:
     data = dataset()
     objective, _ = pair("m2").on(data, hidden=(4,), z_dim=2)
-    assert data.kind == "frame" and pair("m2").resolve(data, {})["likelihood"] == "mixed"
-    assert objective.model.decoder.columns is data.columns
+    assert data.kind == "frame" and pair("m2").resolve(data, {})["likelihood"] == "mixed:0.5"
+    assert objective.model.decoder.head.columns is data.columns
     of_another_kind = dataset(kind="features")
-    assert pair("m2").resolve(of_another_kind, {})["likelihood"] == "mixed"
+    assert pair("m2").resolve(of_another_kind, {})["likelihood"] == "mixed:0.5"
 
 
 @pytest.mark.parametrize("name, options, error", [
     ("m2", {"likelihood": "normal"},
-     'm2: expected likelihood="mixed" for people, a data frame, got \'normal\''),
+     "m2: expected the likelihood mixed:0.5 for people, a data frame, got normal$"),
     ("untapped", {}, "untapped has no likelihood of columns of several types, got people"),
     ("gaussianmixture", {}, "gaussianmixture has no likelihood of columns of several types, got"),
 ])
@@ -223,7 +223,7 @@ def test_a_pair_with_another_likelihood_is_refused_on_a_frame(name, options, err
 @pytest.mark.parametrize("options", [{"likelihood": "mixed"}, {}])
 def test_a_mixed_likelihood_is_refused_without_a_frame(options) -> None:
     data = from_arrays(np.random.rand(20, 3), [0, 1] * 10, kind="" if options else "frame")
-    with pytest.raises(InputError, match='"bernoulli" or "normal" for arrays, which is no data fr'):
+    with pytest.raises(InputError, match="bernoulli or normal:0.1 for arrays, which is no data frame"):
         pair("m2").on(data, **options)
 
 
@@ -243,8 +243,8 @@ def test_a_run_on_a_frame_is_kept_read_back_and_predicts_further_rows(tmp_path) 
     metrics = runs.train(
         "m2", split, tmp_path, options=small.SIZES, epochs=2, device="cpu", capture="off"
     )
-    assert metrics["options"]["likelihood"] == "mixed"
-    assert json.loads((tmp_path / "metrics.json").read_text())["options"]["likelihood"] == "mixed"
+    assert metrics["options"]["likelihood"] == "mixed:0.5"
+    assert json.loads((tmp_path / "metrics.json").read_text())["options"]["likelihood"] == "mixed:0.5"
     assert metrics["test"]["elbo"] <= metrics["test"]["iwae"] < 0
     assert {path.stem for path in (tmp_path / "figures").iterdir()} >= {
         "learning_curves", "latent", "confusion", "reliability",
@@ -275,4 +275,4 @@ def test_columns_can_be_told_by_hand() -> None:
     y = torch.arange(len(x)) % 2
     data = Dataset("mine", x, y, Classes(("a", "b")), torch.tensor([0]), 5, columns=columns)
     objective, _ = pair("vae").on(data, hidden=(4,))
-    assert isinstance(objective.model.decoder.columns, Columns)
+    assert isinstance(objective.model.decoder.head.columns, Columns)

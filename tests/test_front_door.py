@@ -13,7 +13,7 @@ import pytest
 import small
 import torch
 
-from pyro_ssvae import InputError, data, fit, guides, models, pair, recipes
+from pyro_ssvae import InputError, data, fit, guides, models, nn, pair, recipes
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.inference.terms import Term
@@ -100,18 +100,20 @@ def test_an_unknown_pair_is_refused_with_the_nearest_name(name: str, near: str) 
 def test_a_pair_that_no_memory_holds_is_refused_by_its_largest_size(
     sizes: dict[str, Any], largest: str, digits: data.Dataset
 ) -> None:
-    options = pair("m2").resolve(digits, {"top_classes": 3, **sizes})
+    options = pair("m2").resolve(digits, {"label_inference": "enumerated:3", **sizes})
     with pytest.raises(InputError, match=f"for which there is memory, got {largest}={2**31 - 1};"):
         pair("m2").build(digits, options)
 
 
 @pytest.mark.parametrize("size", [2**31, 10**11, 10**22])
-@pytest.mark.parametrize("option", ["z_dim", "hidden", "top_classes"])
+@pytest.mark.parametrize("option", ["z_dim", "hidden", "top"])
 def test_a_size_that_is_none_is_refused(option: str, size: int, digits: data.Dataset) -> None:
-    value = (5, size) if option == "hidden" else size
-    options = pair("m2").resolve(digits, {option: value})
-    with pytest.raises(InputError, match=f"expected {option}.* <= {2**31 - 1}, got {size}"):
-        pair("m2").build(digits, options)
+    options: dict[str, Any] = {
+        "z_dim": {"z_dim": size}, "hidden": {"hidden": (5, size)},
+        "top": {"label_inference": f"enumerated:{size}"},
+    }[option]
+    with pytest.raises(InputError, match=f"expected .*{option}.* <= {2**31 - 1}, got {size}"):
+        pair("m2").on(digits, **options)
 
 
 # Recipes
@@ -182,7 +184,7 @@ def own_data(low: float, high: float) -> data.Dataset:
 
 
 @pytest.mark.parametrize("low, high, likelihood", [
-    (0, 1, "bernoulli"), (-0.1, 1, "normal"), (0, 1.1, "normal"),
+    (0, 1, "bernoulli"), (-0.1, 1, "normal:0.1"), (0, 1.1, "normal:0.1"),
 ])
 def test_data_outside_0_to_1_have_a_normal_likelihood_unless_told_otherwise(
     low: float, high: float, likelihood: str
@@ -243,9 +245,18 @@ def test_a_misspelt_option_is_refused_with_the_nearest(
 
 
 def test_whole_numbers_and_lists_are_taken_as_the_options_have_them(digits: data.Dataset) -> None:
-    values = pair("m2").resolve(digits, {"alpha": 2, "hidden": [6, 5], "sigma": 1})
-    assert type(values["alpha"]) is type(values["sigma"]) is float
+    values = pair("m2").resolve(digits, {"alpha": 2, "hidden": [6, 5]})
+    assert type(values["alpha"]) is float
     assert values["hidden"] == (6, 5)
+
+
+@pytest.mark.parametrize("given", [nn.Normal(1), nn.Normal(1.0), "normal:1", "normal:1.0"])
+def test_a_likelihood_is_kept_as_one_text_however_it_is_given(
+    given: nn.Normal | str, digits: data.Dataset
+) -> None:
+    assert pair("m2").resolve(digits, {"likelihood": given})["likelihood"] == "normal:1.0"
+    objective, _ = pair("m2").on(digits, likelihood=given)
+    assert objective.model.decoder.head == nn.Normal(1.0)
 
 
 def test_a_given_option_that_the_pair_lacks_is_refused(digits: data.Dataset) -> None:
@@ -253,14 +264,16 @@ def test_a_given_option_that_the_pair_lacks_is_refused(digits: data.Dataset) -> 
         pair("supervised").resolve(digits, {"z_dim": 2})
 
 
-@pytest.mark.parametrize("name, pixels, classes", [("digits", 64, 10), ("moons", 2, 2)])
-def test_a_pair_is_built_with_the_sizes_of_the_data(name: str, pixels: int, classes: int) -> None:
+@pytest.mark.parametrize("name, shape, classes", [("digits", (1, 8, 8), 10), ("moons", (2,), 2)])
+def test_a_pair_is_built_with_the_sizes_of_the_data(
+    name: str, shape: tuple[int, ...], classes: int
+) -> None:
     dataset = data.load(name)
     objective = pair("m2").on(dataset, z_dim=3, hidden=(5,))[0]
     x, y = dataset.x[:4], torch.eye(classes)[[0, 1, 0, 1]]
     decoded = objective.model.decoder(torch.zeros(4, 3), y)
     encoded = objective.guide.encoder(x, y)
-    assert decoded.event_shape == (pixels,)
+    assert decoded.event_shape == shape
     assert encoded.event_shape == (3,)
     assert objective.guide.classify(x).event_shape == (classes,)
 
@@ -368,13 +381,13 @@ def test_options_without_a_description_have_no_meaning() -> None:
 
 
 class Sized(models.M2):
-    def __init__(self, x_dim: int, y_dim: int, pixels: int) -> None:
-        super().__init__(x_dim, y_dim)
+    def __init__(self, x_shape: nn.Shape, y_dim: int, pixels: int) -> None:
+        super().__init__(x_shape, y_dim)
 
 
 class Unreadable(models.M2):
-    def __init__(self, x_dim: int, y_dim: int, z_dim: Nowhere = 3) -> None:  # noqa: F821
-        super().__init__(x_dim, y_dim)
+    def __init__(self, x_shape: nn.Shape, y_dim: int, z_dim: Nowhere = 3) -> None:  # noqa: F821
+        super().__init__(x_shape, y_dim)
 
 
 @pytest.mark.parametrize("arguments, keywords, message", [

@@ -9,7 +9,7 @@ from by_hand import log_bernoulli, log_normal, one_hot
 from pyro import distributions as dist
 from torch import Tensor, nn
 
-from pyro_ssvae import guides, models, nn
+from pyro_ssvae import guides, models
 from pyro_ssvae.evaluation.evaluate import elbo
 from pyro_ssvae.evaluation.importance import class_posteriors, iwae, log_weights
 from pyro_ssvae.labels import Relaxed

@@ -14,10 +14,13 @@ from torch.testing import assert_close
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.labels import (
+    Enumerated,
     LabelInference,
     LabelPrior,
     OneHots,
+    Relaxed,
     RelaxedOneHots,
+    StraightThrough,
     TopClasses,
     completed,
     label_divergence,
@@ -143,7 +146,7 @@ def test_a_hundred_thousand_combinations_can_be_enumerated(sizes) -> None:
 
 def test_more_combinations_are_refused() -> None:
     q = OneHots(torch.zeros(34), (2,) * 17)
-    with pytest.raises(InputError, match="at most 100000 combinations.* got 131072.*relaxed"):
+    with pytest.raises(InputError, match="at most 100000 combinations.* got 131072.*Relaxed"):
         q.enumerate_support()
 
 
@@ -326,14 +329,14 @@ def test_a_label_without_classes_is_refused() -> None:
 
 
 def test_enumerated_labels_are_left_as_they_are_and_marked() -> None:
-    inference, q = LabelInference("enumerated", 0.5), OneHots(logits(N, 4))
+    inference, q = LabelInference(Enumerated()), OneHots(logits(N, 4))
     assert inference(q) is q
     assert inference.infer == {"enumerate": "parallel"}
 
 
-@pytest.mark.parametrize("how, hard", [("relaxed", False), ("straight-through", True)])
+@pytest.mark.parametrize("how, hard", [(Relaxed, False), (StraightThrough, True)])
 def test_labels_are_relaxed_in_training_and_not_in_evaluation(how, hard) -> None:
-    inference, q = LabelInference(how, 0.3), OneHots(logits(N, 4))
+    inference, q = LabelInference(how(0.3)), OneHots(logits(N, 4))
     in_training = inference(q)
     assert isinstance(in_training, RelaxedOneHots) and in_training.labels is q
     assert (in_training.temperature, in_training.hard) == (0.3, hard)
@@ -342,10 +345,18 @@ def test_labels_are_relaxed_in_training_and_not_in_evaluation(how, hard) -> None
 
 
 def test_another_inference_or_temperature_is_refused() -> None:
-    with pytest.raises(InputError, match="unknown label_inference 'relax'.*mean 'relaxed'"):
-        LabelInference("relax", 0.5)
-    with pytest.raises(InputError, match="expected temperature > 0, got 0"):
-        LabelInference("relaxed", 0)
+    with pytest.raises(InputError, match="expected labels.Enumerated.*, got 'relaxed'"):
+        LabelInference("relaxed")
+    for how in (Relaxed, StraightThrough):
+        with pytest.raises(InputError, match="expected temperature > 0, got 0"):
+            how(0)
+    with pytest.raises(InputError, match="expected top > 0, got 0"):
+        Enumerated(0)
+
+
+def test_the_likeliest_classes_are_those_of_one_label() -> None:
+    with pytest.raises(InputError, match="expected one label to sum over the 3 likeliest .* got 2"):
+        LabelInference(Enumerated(3), labels=2)
 
 
 # Labels that are given in part
@@ -441,12 +452,7 @@ def test_top_classes_have_finite_gradients() -> None:
     assert logits.grad.isfinite().all() and (logits.grad != 0).sum() == 8
 
 
-def test_top_classes_of_a_relaxed_label_contradict() -> None:
-    with pytest.raises(InputError, match="top_classes=3 and label_inference='relaxed'"):
-        LabelInference("relaxed", 0.67, top=3)
-
-
 def test_top_classes_are_of_training_only() -> None:
-    inference, q = LabelInference("enumerated", 0.67, top=2), OneHots(torch.randn(4, 3))
+    inference, q = LabelInference(Enumerated(2)), OneHots(torch.randn(4, 3))
     assert isinstance(inference.train()(q), TopClasses)
     assert inference.eval()(q) is q

@@ -10,6 +10,7 @@ from by_hand import (
     dense,
     derived_bound,
     gumbel,
+    inference,
     kl_categorical,
     kl_standard_normal,
     log_bernoulli,
@@ -219,7 +220,7 @@ def test_a_relaxed_label_is_decoded_and_its_kl_is_the_categoricals(
 ) -> None:
     torch.manual_seed(0)
     model = models.M2(D, K, z_dim=J, hidden=(5,)).double()
-    guide = guides.M2(model, hidden=(5,), label_inference=how, temperature=temperature).double()
+    guide = guides.M2(model, hidden=(5,), label_inference=inference(how, temperature)).double()
     eps = torch.randn(N, J, dtype=torch.double)
     torch.manual_seed(3)
     derived = negative_elbo(model, with_noise(guide, z=eps), images, kl=kl)
@@ -234,12 +235,12 @@ def test_a_relaxed_label_is_decoded_and_its_kl_is_the_categoricals(
     assert_same(derived, by_hand.mean(), model, guide)
 
 
-def spread_out(label_inference: str, temperature: float = 0.67) -> tuple[models.M2, guides.M2]:
+def spread_out(how: str, temperature: float = 0.67) -> tuple[models.M2, guides.M2]:
     """A pair in which the image depends on y much, and little noise comes from z."""
     torch.manual_seed(5)
     model = models.M2(D, K, z_dim=J, hidden=()).double()
     guide = guides.M2(
-        model, hidden=(), label_inference=label_inference, temperature=temperature
+        model, hidden=(), label_inference=inference(how, temperature)
     ).double()
     with torch.no_grad():
         weight_of(model.decoder, input=1).normal_(std=2.0)
@@ -249,10 +250,10 @@ def spread_out(label_inference: str, temperature: float = 0.67) -> tuple[models.
 
 
 def mean_and_error(
-    label_inference: str, image: Tensor, temperature: float = 0.67
+    how: str, image: Tensor, temperature: float = 0.67
 ) -> tuple[float, float]:
     """The mean bound of one image over 20,000 samples, and its standard error."""
-    model, guide = spread_out(label_inference, temperature)
+    model, guide = spread_out(how, temperature)
     torch.manual_seed(6)
     with torch.no_grad():
         means = torch.stack([negative_elbo(model, guide, image.expand(500, -1)) for _ in range(40)])
@@ -278,7 +279,7 @@ def test_relaxed_labels_tend_to_equation_7_as_the_temperature_falls(images) -> N
 @pytest.mark.parametrize("how", ["relaxed", "straight-through"])
 def test_evaluation_samples_the_categorical_itself(pair, images, how) -> None:
     model, _ = pair
-    guide = guides.M2(model, hidden=(5,), label_inference=how).double()
+    guide = guides.M2(model, hidden=(5,), label_inference=inference(how)).double()
     labels = guide.labels.eval()(guide.classify(images)).sample()
     assert set(labels.unique().tolist()) == {0.0, 1.0} and (labels.sum(-1) == 1).all()
 

@@ -1,6 +1,7 @@
 """Networks against torch's own layers and distributions."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pyro
@@ -26,6 +27,13 @@ def seed() -> None:
 
 def double(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
+
+
+def perceptron(
+    head: nn.Head, inputs: int | tuple[int, ...], shape: int, hidden: tuple[int, ...], **layers: Any
+) -> nn.Network:
+    """A head on a multilayer perceptron."""
+    return nn.network("mlp", head, inputs, shape, hidden, **layers)
 
 
 def first_layer(mlp: nn.MLP) -> tuple[Tensor, Tensor]:
@@ -153,8 +161,8 @@ def test_biases_begin_at_zero() -> None:
 def test_a_layer_size_that_is_not_positive_is_refused(
     in_dims: int | tuple[int, ...], hidden: tuple[int, ...], out_dim: int, came: int
 ) -> None:
-    with pytest.raises(InputError, match=f"expected .* layer size > 0, got {came}$"):
-        nn.MLP(in_dims, hidden, out_dim)
+    with pytest.raises(InputError, match=f"expected the size of an? .* > 0, got {came}$"):
+        nn.MLP(in_dims, out_dim, hidden=hidden)
 
 
 def test_a_network_without_inputs_is_refused() -> None:
@@ -165,19 +173,19 @@ def test_a_network_without_inputs_is_refused() -> None:
 @pytest.mark.parametrize(
     ("shapes", "came"),
     [
-        ([(7, 3), (7, 5)], r"got \(3, 5\) \(shapes \[\(7, 3\), \(7, 5\)\]\)"),
-        ([(7, 5), (7, 4)], r"got \(5, 4\)"),
-        ([(7, 5)], r"got \(5,\)"),
-        ([(7, 5), (7, 3), (7, 3)], r"got \(5, 3, 3\)"),
-        ([(7, 5), ()], r"got \(5, 0\)"),
-        ([], r"got \(\)"),
+        ([(7, 3), (7, 5)], r"got \(7, 3\) and \(7, 5\)"),
+        ([(7, 5), (7, 4)], r"got \(7, 5\) and \(7, 4\)"),
+        ([(7, 5)], r"got \(7, 5\)"),
+        ([(7, 5), (7, 3), (7, 3)], r"got \(7, 5\) and \(7, 3\) and \(7, 3\)"),
+        ([(7, 5), ()], r"got \(7, 5\) and \(\)"),
+        ([], "got none"),
     ],
 )
 def test_inputs_of_other_sizes_than_declared_are_refused(
     shapes: list[tuple[int, ...]], came: str
 ) -> None:
     mlp = nn.MLP((5, 3), 4, hidden=())
-    with pytest.raises(InputError, match=rf"inputs of size \(5, 3\) in their last.*{came}"):
+    with pytest.raises(InputError, match=rf"inputs of shapes \(\.\.\., 5\) and \(\.\.\., 3\), {came}$"):
         mlp(*(torch.zeros(shape) for shape in shapes))
 
 
@@ -218,9 +226,9 @@ def log_prob_validated(likelihood: pyro.distributions.Distribution, x: Tensor) -
 
 @pytest.mark.parametrize("pixel", [0.0, 1e-6, 0.5, 1.0])
 def test_pyros_validation_accepts_pixels_from_0_to_1(pixel: float) -> None:
-    decoder = nn.network("mlp", nn.Bernoulli(), 2, 9, (3,)).double()
+    decoder = perceptron(nn.Bernoulli(), 2, 9, (3,)).double()
     x, z = torch.full((4, 9), pixel, dtype=torch.float64), double(4, 2)
-    p = torch.sigmoid(decoder.logits(z))
+    p = torch.sigmoid(decoder.body(z))
     expected = (pixel * p.log() + (1 - pixel) * (1 - p).log()).sum()
     assert_close(log_prob_validated(decoder(z), x), expected, **TIGHT)
 
@@ -230,23 +238,24 @@ def test_pyros_validation_refuses_pixels_outside_0_to_1(pixel: float) -> None:
     x = torch.full((4, 9), 0.5)
     x[2, 3] = pixel
     with pytest.raises(ValueError, match="site 'x'"):
-        log_prob_validated(nn.network("mlp", nn.Bernoulli(), 2, 9, (3,))(torch.zeros(4, 2)), x)
+        log_prob_validated(perceptron(nn.Bernoulli(), 2, 9, (3,))(torch.zeros(4, 2)), x)
 
 
 def test_a_bernoulli_network_gives_one_event_of_its_outputs() -> None:
-    likelihood = nn.network("mlp", nn.Bernoulli(), (2, 3), 9, (6,))(torch.zeros(7, 2), torch.zeros(3, 1, 3))
+    decoder = perceptron(nn.Bernoulli(), (2, 3), 9, (6,))
+    likelihood = decoder(torch.zeros(7, 2), torch.zeros(3, 1, 3))
     assert likelihood.batch_shape == (3, 7)
     assert likelihood.event_shape == (9,)
 
 
 def test_a_bernoulli_networks_mean_is_the_sigmoid_of_its_outputs() -> None:
-    decoder = nn.network("mlp", nn.Bernoulli(), 2, 9, (6,)).double()
+    decoder = perceptron(nn.Bernoulli(), 2, 9, (6,)).double()
     z = double(7, 2)
-    assert_close(decoder(z).base_dist.mean, torch.sigmoid(decoder.logits(z)), **TIGHT)
+    assert_close(decoder(z).base_dist.mean, torch.sigmoid(decoder.body(z)), **TIGHT)
 
 
 def test_a_grey_bernoulli_stays_grey_when_expanded() -> None:
-    likelihood = nn.network("mlp", nn.Bernoulli(), 2, 9, (6,))(torch.zeros(1, 2)).expand((4,))
+    likelihood = perceptron(nn.Bernoulli(), 2, 9, (6,))(torch.zeros(1, 2)).expand((4,))
     x = torch.full((4, 9), 0.25)
     assert_close(log_prob_validated(likelihood, x), 4 * likelihood.log_prob(x)[0])
 
@@ -255,26 +264,26 @@ def test_a_grey_bernoulli_stays_grey_when_expanded() -> None:
 
 
 def test_a_fixed_sigma_is_the_scale_and_the_outputs_are_the_mean() -> None:
-    decoder = nn.network("mlp", nn.Normal(sigma=0.3), (5, 3), 4, (6,)).double()
+    decoder = perceptron(nn.Normal(sigma=0.3), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     likelihood = decoder(x, y)
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
-    assert_close(likelihood.base_dist.loc, decoder.network(x, y), **TIGHT)
+    assert_close(likelihood.base_dist.loc, decoder.body(x, y), **TIGHT)
     assert (likelihood.base_dist.scale == 0.3).all()
 
 
 def test_a_fixed_sigma_has_the_normal_density() -> None:
-    decoder = nn.network("mlp", nn.Normal(sigma=0.5), 2, 3, ()).double()
+    decoder = perceptron(nn.Normal(sigma=0.5), 2, 3, ()).double()
     z, x = double(7, 2), double(7, 3)
-    off = (x - decoder.network(z)) / 0.5
+    off = (x - decoder.body(z)) / 0.5
     expected = -(off.square() / 2 + math.log(0.5) + math.log(2 * math.pi) / 2).sum(-1)
     assert_close(decoder(z).log_prob(x), expected, **TIGHT)
 
 
 def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> None:
-    encoder = nn.network("mlp", nn.Normal(), (5, 3), 4, (6,)).double()
+    encoder = perceptron(nn.Normal(), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
-    out = encoder.network(x, y)
+    out = encoder.body(x, y)
     posterior = encoder(x, y)
     assert out.shape == (3, 7, 8)
     assert (posterior.batch_shape, posterior.event_shape) == ((3, 7), (4,))
@@ -284,7 +293,7 @@ def test_a_learned_sigma_is_the_softplus_of_the_second_half_of_the_outputs() -> 
 
 
 def test_a_learned_sigma_cannot_collapse_to_zero() -> None:
-    encoder = nn.network("mlp", nn.Normal(), 1, 1, ())
+    encoder = perceptron(nn.Normal(), 1, 1, ())
     with torch.no_grad():
         encoder.body.first[0].bias[1] = -1e6
     assert encoder(torch.zeros(1, 1)).base_dist.scale.item() == pytest.approx(1e-5, rel=1e-6)
@@ -293,40 +302,21 @@ def test_a_learned_sigma_cannot_collapse_to_zero() -> None:
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.nan])
 def test_a_sigma_that_is_not_positive_is_refused(sigma: float) -> None:
     with pytest.raises(InputError, match=f"expected sigma > 0, got {sigma}"):
-        nn.network("mlp", nn.Normal(sigma=sigma), 5, 4, (6,))
+        nn.Normal(sigma=sigma)
 
 
 # Classes, and what is chosen by name
 
 
 def test_class_probabilities_are_the_softmax_of_the_outputs() -> None:
-    classifier = nn.network("mlp", nn.OneHots(), 5, 3, (6,)).double()
+    classifier = perceptron(nn.OneHots(), 5, 3, (6,)).double()
     x = double(7, 5)
-    out = classifier.logits(x)
+    out = classifier.body(x)
     q = classifier(x)
     assert (q.batch_shape, q.event_shape) == ((7,), (3,))
     assert_close(q.probs, out.exp() / out.exp().sum(-1, keepdim=True), **TIGHT)
     for k, y in enumerate(torch.eye(3, dtype=torch.float64)):
         assert_close(q.log_prob(y), out[:, k] - out.exp().sum(-1).log(), **TIGHT)
-
-
-def test_a_likelihood_is_chosen_by_name() -> None:
-    normal = nn.likelihood("normal", (5, 3), (6,), 4, sigma=0.3)
-    assert isinstance(normal, nn.Normal)
-    assert normal.sigma == 0.3
-    bernoulli = nn.likelihood("bernoulli", (5, 3), (6,), 4, sigma=0.3)
-    assert isinstance(bernoulli, nn.Bernoulli)
-    for decoder in (normal, bernoulli):
-        assert decoder(torch.zeros(7, 5), torch.zeros(7, 3)).event_shape == (4,)
-
-
-def test_an_unknown_likelihood_is_answered_with_the_nearest() -> None:
-    with pytest.raises(
-        InputError,
-        match="unknown likelihood 'bernouli': expected one of bernoulli, categorical, normal;"
-        " did you mean 'bernoulli'",
-    ):
-        nn.likelihood("bernouli", 5, (), 4, sigma=1.0)
 
 
 def test_the_standard_normal_has_its_density_in_the_dtype_asked_for() -> None:
@@ -356,20 +346,20 @@ def test_priors_lie_on_the_device_they_are_made_for() -> None:
 
 
 def test_several_labels_come_from_one_network() -> None:
-    network = nn.network("mlp", nn.OneHots(), (5, 3), (2, 4), (6,)).double()
+    network = perceptron(nn.OneHots((2, 4)), (5, 3), 6, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     q = network(x, y)
-    first, second = network.logits(x, y).split((2, 4), -1)
+    first, second = network.body(x, y).split((2, 4), -1)
     assert (q.batch_shape, q.event_shape, q.sizes) == ((3, 7), (6,), (2, 4))
     assert_close(q.probs, torch.cat([first.softmax(-1), second.softmax(-1)], -1), **TIGHT)
 
 
 def test_a_categorical_likelihood_gives_each_token_a_probability() -> None:
-    decoder = nn.likelihood("categorical", (5, 3), (6,), 4, sigma=None, vocabulary=10).double()
+    decoder = perceptron(nn.Categorical(10), (5, 3), 4, (6,)).double()
     x = torch.randint(10, (7, 4)).double()
     z, y = double(7, 5), double(3, 1, 3)
     likelihood = decoder(z, y)
-    log_p = decoder.logits(z, y).view(3, 7, 4, 10).log_softmax(-1)
+    log_p = decoder.body(z, y).view(3, 7, 4, 10).log_softmax(-1)
     expected = sum(log_p[:, torch.arange(7), d, x[:, d].long()] for d in range(4))
     assert (likelihood.batch_shape, likelihood.event_shape) == ((3, 7), (4,))
     assert_close(likelihood.log_prob(x), expected, **TIGHT)
@@ -377,12 +367,12 @@ def test_a_categorical_likelihood_gives_each_token_a_probability() -> None:
 
 
 @pytest.mark.parametrize("vocabulary, message", [
-    (None, "give the number of tokens, such as vocabulary=256"),
+    (None, "expected the number of different tokens, such as 256, got None"),
     (0, "expected vocabulary > 0, got 0"),
 ])
 def test_a_categorical_likelihood_needs_a_vocabulary(vocabulary, message) -> None:
     with pytest.raises(InputError, match=message):
-        nn.likelihood("categorical", 5, (), 4, sigma=None, vocabulary=vocabulary)
+        nn.Categorical(vocabulary)
 
 
 def test_tokens_are_read_as_one_hot_vectors() -> None:
@@ -393,11 +383,11 @@ def test_tokens_are_read_as_one_hot_vectors() -> None:
 
 
 def test_a_point_is_where_the_network_says() -> None:
-    network = nn.network("mlp", nn.Point(), (5, 3), 4, (6,)).double()
+    network = perceptron(nn.Point(), (5, 3), 4, (6,)).double()
     x, y = double(7, 5), double(3, 1, 3)
     point = network(x, y)
     assert (point.batch_shape, point.event_shape) == ((3, 7), (4,))
-    assert_close(point.rsample(), network.network(x, y), **TIGHT)
+    assert_close(point.rsample(), network.body(x, y), **TIGHT)
     assert point.rsample().requires_grad
 
 
@@ -427,9 +417,11 @@ def disturbed(module: torch.nn.Module) -> torch.nn.Module:
 
 
 FLOWS = pytest.mark.parametrize("flow", [
-    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), with_pyros_transforms()),
-    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), with_zukos_transforms()),
-    lambda: nn.Flow(nn.network("mlp", nn.Normal(), 4, 3, (5,)), [*with_zukos_transforms(), *with_pyros_transforms()]),
+    lambda: nn.Flow(perceptron(nn.Normal(), 4, 3, (5,)), with_pyros_transforms()),
+    lambda: nn.Flow(perceptron(nn.Normal(), 4, 3, (5,)), with_zukos_transforms()),
+    lambda: nn.Flow(
+        perceptron(nn.Normal(), 4, 3, (5,)), [*with_zukos_transforms(), *with_pyros_transforms()]
+    ),
     lambda: nn.posterior("mlp", 4, 3, (5,), flows=3),
 ], ids=["Pyro's", "zuko's", "both", "posterior"])
 
@@ -483,7 +475,8 @@ def test_a_flow_owns_the_parameters_of_its_transforms_and_they_move(flow) -> Non
 
 
 def test_without_flows_the_posterior_is_the_normal() -> None:
-    assert type(nn.posterior("mlp", (5, 3), 4, (6,))) is nn.Normal
+    normal = nn.posterior("mlp", (5, 3), 4, (6,))
+    assert isinstance(normal, nn.Network) and normal.head == nn.Normal()
     with pytest.raises(InputError, match="expected flows >= 0, got -1"):
         nn.posterior("mlp", 5, 4, (6,), flows=-1)
 
@@ -524,26 +517,22 @@ def test_normalised_layers_are_torchs_on_flattened_rows() -> None:
     assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **TIGHT)
 
 
-def normalised(**layers) -> nn.Bernoulli:
-    return disturbed(nn.Bernoulli((5, 3), (6, 8), 4, batch_norm=True, **layers))
+def normalised(**layers: Any) -> nn.Network:
+    return disturbed(perceptron(nn.Bernoulli(), (5, 3), 4, (6, 8), batch_norm=True, **layers))
 
 
 @pytest.mark.parametrize("activation", [torch.nn.Softplus, torch.nn.ReLU])
 def test_every_hidden_layer_is_normalised_before_its_activation(activation) -> None:
-    layers = list(normalised(activation=activation).logits.rest)
+    layers = list(normalised(activation=activation).body.rest)
     assert [type(layer) for layer in layers] == 2 * [nn.BatchNorm, activation, torch.nn.Linear]
     assert [layer.num_features for layer in layers[::3]] == [6, 8]
 
 
 @pytest.mark.parametrize("build", [
-    lambda **layers: nn.Bernoulli(4, (5,), 3, **layers),
-    lambda **layers: nn.Normal(4, (5,), 3, **layers),
-    lambda **layers: nn.OneHots(4, (5,), 3, **layers),
-    lambda **layers: nn.Categorical(4, (5,), 3, 2, **layers),
-    lambda **layers: nn.Point(4, (5,), 3, **layers),
+    *(lambda head=head, **layers: perceptron(head, 4, 3, (5,), **layers) for head in (
+        nn.Bernoulli(), nn.Normal(), nn.Normal(0.1), nn.OneHots(), nn.Categorical(2), nn.Point(),
+    )),
     lambda **layers: nn.posterior("mlp", 4, 3, (5,), flows=1, **layers),
-    *(lambda name=name, **layers: nn.likelihood(name, 4, (5,), 3, None, 2, **layers)
-      for name in ("bernoulli", "normal", "categorical")),
 ])
 def test_every_network_takes_what_its_hidden_layers_are_made_of(build) -> None:
     torch.manual_seed(0)

@@ -50,18 +50,18 @@ def test_labels_are_inferred_in_each_way(name, how, split) -> None:
     assert result["elbo"] <= result["iwae"] < 0
 
 
-@pytest.mark.parametrize("name", having("top_classes"))
+@pytest.mark.parametrize("name", having("label_inference"))
 def test_truncated_enumeration_decodes_the_likeliest_classes_only(name, split) -> None:
-    objective, moved = trained(name, split, top_classes=3)
+    objective, moved = trained(name, split, label_inference="enumerated:3")
     assert moved == {key for key, _ in objective.named_parameters()}
 
 
-@pytest.mark.parametrize("name", having("top_classes"))
+@pytest.mark.parametrize("name", having("label_inference"))
 def test_all_classes_at_the_top_are_the_plain_enumeration(name, split) -> None:
     x, _ = split.part("validation")
     bounds = []
-    for top in (10, None):
-        objective = small.objective(name, split, top_classes=top, kl="analytic")
+    for how in ("enumerated:10", "enumerated"):
+        objective = small.objective(name, split, label_inference=how, kl="analytic")
         torch.manual_seed(1)
         with torch.no_grad():  # noise by class differs in order: compare means
             bounds.append(torch.stack([objective.bound(x) for _ in range(40)]))

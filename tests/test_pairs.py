@@ -92,9 +92,12 @@ def test_files_are_short_and_named_after_the_pair(name) -> None:
 def test_sizes_that_are_not_positive_are_refused(name) -> None:
     model = pairs.pair(name).model
     wanted = inspect.signature(model).parameters
-    usual = {"x_dim": 64, "y_dim": 10, "y_dims": 10, "image_shape": None}
+    usual = {"x_shape": 64, "y_dim": 10, "y_dims": 10}
     given = {key: value for key, value in usual.items() if key in wanted}
-    for size in ("x_dim", "y_dim", "z_dim", "a_dim"):
+    for shape in (0, (), (1, 0, 8)):
+        with pytest.raises(InputError, match="expected the (shape|size) of an? .*, got (0|none)"):
+            model(**given | {"x_shape": shape})
+    for size in ("y_dim", "z_dim", "a_dim"):
         if size in wanted:
             with pytest.raises(InputError, match=f"{size} > 0, got 0"):
                 model(**given | {size: 0})

@@ -107,13 +107,13 @@ def test_pairs_that_cannot_predict_alone_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"x_dim": 0}, "a whole number above 0, got 0"),
-    ({"x_dim": True}, "a whole number above 0, got True"),
+    ({"shape": [0]}, "a whole number above 0, got 0"),
+    ({"shape": [True]}, "a whole number above 0, got True"),
     ({"target": "kinds"}, "no description of data: KeyError"),
     ({"labels": {"names": [1, 2]}}, "expected a text, got 1"),
     ({"labels": {"names": []}}, "the name of at least one class, got none"),
     ({"target": "number", "labels": {"name": "y", "loc": 0, "scale": 0}}, "a scale above 0, got 0"),
-    ({"image_shape": [2, 2]}, "an image shape of 3 pixels, got"),
+    ({"shape": [2, 2]}, r"x of shape \(N, D\) or \(N, C, H, W\) .*, got \(0, 2, 2\)"),
     ({"columns": [{"name": "a", "kind": "date"}]}, "a column of number, binary, category, got"),
     ({"divisor": "x"}, "a whole number above 0, got 'x'"),
 ])

@@ -24,7 +24,7 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, negative_elbo, nn
+from pyro_ssvae import EarlyStopping, InputError, Objective, fit, guides, models, negative_elbo
 from pyro_ssvae import pair as pair_of
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Dataset, from_arrays, load
@@ -32,6 +32,7 @@ from pyro_ssvae.evaluation.evaluate import elbo, evaluate, predictions
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.nn import Normal
 from pyro_ssvae.targets import Number
 
 N, D, J = 6, 7, 3
@@ -125,7 +126,7 @@ def test_the_loss_adds_minus_the_log_density_of_the_number(pair, x) -> None:
 
 def test_the_elbo_is_below_the_evidence_of_a_linear_model() -> None:
     torch.manual_seed(0)
-    model = models.Regression(D, z_dim=J, hidden=(), likelihood=nn.Normal(0.5)).double()
+    model = models.Regression(D, z_dim=J, hidden=(), likelihood=Normal(0.5)).double()
     guide = guides.Regression(model, hidden=(5,)).double()
     x = noise(200, D)
     with evaluating(model, guide), torch.no_grad():
@@ -181,7 +182,7 @@ def test_a_frame_with_gaps_and_numbers_partly_unknown_is_trained_on() -> None:
 def trained(split, epochs: int = 12, **options):
     torch.manual_seed(0)
     objective, how = pair_of("regression").on(
-        split, **{"hidden": (16,), "z_dim": 2, "sigma": 0.5, "lr": 1e-2} | options
+        split, **{"hidden": (16,), "z_dim": 2, "likelihood": "normal:0.5", "lr": 1e-2} | options
     )
     return objective, list(fit(objective, split, epochs=epochs, capture="off", **how))
 

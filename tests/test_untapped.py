@@ -11,6 +11,7 @@ from by_hand import (
     assert_same,
     dense,
     gumbel,
+    inference,
     kl_categorical,
     log_bernoulli,
     log_normal,
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.noise import lifted
 from pyro_ssvae.inference import reverse
@@ -133,7 +134,7 @@ def test_unlabelled_bound_is_equation_4_with_enumerated_labels(kl) -> None:
     ("relaxed", 1.0), ("relaxed", 0.4), ("straight-through", 1.0),
 ])
 def test_unlabelled_bound_is_equation_4_with_a_relaxed_label(how, temperature) -> None:
-    model, guide = build(label_inference=how, temperature=temperature)
+    model, guide = build(label_inference=inference(how, temperature))
     torch.manual_seed(2)
     derived = negative_elbo(model, with_noise(guide, z=EPS), X)
     torch.manual_seed(2)
@@ -166,7 +167,7 @@ SOFT = torch.full((N, K), 0.025, dtype=torch.double) + 0.925 * Y
 @pytest.mark.parametrize("how", ["relaxed", "enumerated"])
 @pytest.mark.parametrize("y", [Y, SOFT], ids=["one-hot", "nearly"])
 def test_relaxed_reverse_bound_is_equation_17_with_the_straight_through_gradient(y, how) -> None:
-    model, guide = build(label_inference=how)
+    model, guide = build(label_inference=inference(how, 1.0))
     torch.manual_seed(3)
     derived = reverse.negative_elbo(model, guide, y, Z, X, "relaxed")
     torch.manual_seed(3)

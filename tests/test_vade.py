@@ -22,18 +22,19 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.agreement import inconsistency, misalignment
 from pyro_ssvae.inference.terms import evaluated
 
-N, K, J, SHAPE = 5, 3, 2, (4, 6)
-D = SHAPE[0] * SHAPE[1]
+N, K, J, SHAPE = 5, 3, 2, (1, 4, 6)
+D = 4 * 6
 torch.manual_seed(0)
 X = torch.bernoulli(torch.full((N, D), 0.5, dtype=torch.double))
+IMAGES = X.unflatten(1, SHAPE)
 Y = one_hot([0, 1, 2, 2, 0], K)
 EPS = torch.randn(N, J, dtype=torch.double)
 Pair = tuple[models.VaDE, guides.VaDE]
 
 
-def build(shape: tuple[int, int] | None = None, **options) -> Pair:
+def build(shape: int | tuple[int, ...] = D, **options) -> Pair:
     torch.manual_seed(1)
-    model = models.VaDE(D, K, shape, z_dim=J, hidden=(5, 4)).double()
+    model = models.VaDE(shape, K, z_dim=J, hidden=(5, 4)).double()
     torch.nn.init.normal_(model.log_scale, std=0.3)
     return model, guides.VaDE(model, hidden=(5, 4), **options).double()
 
@@ -83,7 +84,7 @@ def log_probs(rows: int = 6) -> Tensor:
 
 
 def test_other_vectors_have_no_jitter_and_no_consistency() -> None:
-    model, guide = build(None, consistency=5.0, alignment=2.0)
+    model, guide = build(D, consistency=5.0, alignment=2.0)
     terms = Objective(model, guide)(Batch(X, Y, X)).terms
     assert terms.keys() == {"labelled", "unlabelled", "alignment"}
     assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
@@ -131,9 +132,9 @@ def test_a_class_that_has_swallowed_another_is_taken_back_at_its_border() -> Non
 def test_both_terms_speak_of_two_views_of_the_unlabelled_images() -> None:
     model, guide = build(SHAPE, consistency=3.0, alignment=4.0)
     torch.manual_seed(2)
-    terms = evaluated(guide.terms, model, guide, Batch(1 - X, Y, X), 0.0)
+    terms = evaluated(guide.terms, model, guide, Batch(1 - IMAGES, Y, IMAGES), 0.0)
     torch.manual_seed(2)
-    one, other = (guide.classify(X).logits for _ in range(2))
+    one, other = (guide.classify(IMAGES).logits for _ in range(2))
     expected = {
         "consistency": (3.0, inconsistency(one, other)),
         "alignment": (4.0, misalignment(torch.cat([one, other]))),
@@ -154,13 +155,13 @@ def test_they_share_their_views_and_take_no_more_than_they_need(options, views) 
     model, guide = build(SHAPE, **options)
     seen = []
     guide.classifier.register_forward_hook(lambda *_: seen.append(1))
-    Objective(model, guide, labelled=1.0, unlabelled=0.0)(Batch(X, Y, X))
+    Objective(model, guide, labelled=1.0, unlabelled=0.0)(Batch(IMAGES, Y, IMAGES))
     assert len(seen) == views
 
 
 def test_they_are_terms_of_the_objective_with_their_weights() -> None:
     model, guide = build(SHAPE, consistency=3.0, alignment=4.0)
-    total, terms = Objective(model, guide, alpha=2.0)(Batch(X, Y, X))
+    total, terms = Objective(model, guide, alpha=2.0)(Batch(IMAGES, Y, IMAGES))
     expected = (
         terms["labelled"] + terms["unlabelled"] + 2 * terms["classification"]
         + 3 * terms["consistency"] + 4 * terms["alignment"]
@@ -174,7 +175,7 @@ def test_they_are_terms_of_the_objective_with_their_weights() -> None:
 ])
 def test_a_term_of_weight_0_or_without_its_views_is_left_out(options, left) -> None:
     model, guide = build(SHAPE, **{"alignment": 1.0} | options)
-    terms = Objective(model, guide)(Batch(X, Y, X)).terms
+    terms = Objective(model, guide)(Batch(IMAGES, Y, IMAGES)).terms
     assert terms.keys() & {"consistency", "alignment"} == left
 
 
@@ -192,8 +193,8 @@ def test_weights_and_strengths_out_of_range_are_refused(options, named) -> None:
 def test_the_classifier_sees_moved_images_in_training_only() -> None:
     _, guide = build(SHAPE)
     guide.train()
-    assert not torch.equal(guide.jitter(X), X)
-    assert not torch.equal(guide.classify(X).logits, guide.classify(X).logits)
+    assert not torch.equal(guide.jitter(IMAGES), IMAGES)
+    assert not torch.equal(guide.classify(IMAGES).logits, guide.classify(IMAGES).logits)
     guide.eval()
-    assert torch.equal(guide.jitter(X), X)
-    assert torch.equal(guide.classify(X).logits, guide.classify(X).logits)
+    assert torch.equal(guide.jitter(IMAGES), IMAGES)
+    assert torch.equal(guide.classify(IMAGES).logits, guide.classify(IMAGES).logits)

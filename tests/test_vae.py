@@ -18,7 +18,7 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import InputError, Objective, guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
 from pyro_ssvae.contract import Batch
 
 N, D, J, V = 5, 4, 3, 6
@@ -28,10 +28,10 @@ FEATURES = torch.randn(N, D, dtype=torch.double)
 TOKENS = torch.randint(V, (N, D)).double()
 EPS = torch.randn(N, J, dtype=torch.double)
 LIKELIHOODS: dict[str, tuple[dict[str, Any], Tensor]] = {
-    "bernoulli": ({"likelihood": "bernoulli"}, PIXELS),
-    "normal, fixed": ({"likelihood": "normal", "sigma": 0.3}, FEATURES),
-    "normal, learned": ({"likelihood": "normal", "sigma": None}, FEATURES),
-    "categorical": ({"likelihood": "categorical", "vocabulary": V}, TOKENS),
+    "bernoulli": ({"likelihood": nn.Bernoulli()}, PIXELS),
+    "normal, fixed": ({"likelihood": nn.Normal(0.3)}, FEATURES),
+    "normal, learned": ({"likelihood": nn.Normal()}, FEATURES),
+    "categorical": ({"likelihood": nn.Categorical(V)}, TOKENS),
 }
 each_likelihood = pytest.mark.parametrize("likelihood", LIKELIHOODS)
 each_kl = pytest.mark.parametrize("kl", ["analytic", "sampled"])
@@ -154,7 +154,7 @@ def test_flows_of_an_even_and_an_odd_place_read_the_dimensions_in_opposite_order
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"likelihood": "categorical"}, "likelihood='categorical' and vocabulary=None: give the"),
+    ({"likelihood": "bernoulli"}, r"expected a head such as nn.Bernoulli\(\), got 'bernoulli'"),
 ])
 def test_a_likelihood_that_cannot_be_built_is_named(options, message) -> None:
     with pytest.raises(InputError, match=message):

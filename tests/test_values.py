@@ -9,7 +9,7 @@ import pytest
 from pyro_ssvae import InputError, models
 from pyro_ssvae.cli import values
 from pyro_ssvae.experiments import pairs
-from pyro_ssvae.experiments.options import Option
+from pyro_ssvae.experiments.options import Option, as_declared
 
 
 @pytest.mark.parametrize("kind, text, value", [
@@ -60,7 +60,9 @@ def test_a_setting_of_another_type_is_refused_in_words(
 def test_a_value_is_shown_as_a_setting_reads_it(name: str) -> None:
     options = pairs.pair(name.lower()).known
     settings = [f"{name}={values.shown(option.default)}" for name, option in options.items()]
-    assert values.of_pair(settings, options) == {key: o.default for key, o in options.items()}
+    assert values.of_pair(settings, options) == {
+        key: as_declared(option.default, option.type) for key, option in options.items()
+    }
 
 
 def test_several_settings_are_read_into_one_dictionary() -> None:

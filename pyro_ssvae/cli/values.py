@@ -82,6 +82,8 @@ def shown(value: Any) -> str:
     """A value of an option as :func:`of_pair` reads it."""
     if isinstance(value, tuple):
         return ",".join(map(shown, value))
+    if words.spoken(type(value)):
+        return words.said(value)
     if value is None or isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

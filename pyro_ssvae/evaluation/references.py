@@ -102,6 +102,7 @@ def _labels(y: Tensor, sizes: Sequence[int]) -> np.ndarray[Any, Any]:
 
 def _fitted(candidate: Any, features: Any, labels: np.ndarray[Any, Any], size: int) -> Any:
     """A copy of a candidate, fitted to one label; on known labels alone unless it takes others."""
+    features = features.reshape(len(features), -1)
     if not isinstance(candidate, (LabelSpreading, SelfTrainingClassifier)):
         features, labels = features[labels >= 0], labels[labels >= 0]
     return fit_label(candidate, features, labels, size)
@@ -148,11 +149,11 @@ def _candidates(name: str, examples: int) -> list[Any]:
 
 
 def _probabilities(classifiers: Sequence[Any], x: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Blocks of probabilities (N, sum(sizes)) of x (N, D) by a classifier for each block."""
+    """Blocks of probabilities (N, sum(sizes)) of x (N, *E) by a classifier for each block."""
     blocks = []
     for classifier, size in zip(classifiers, sizes):
         probs = torch.zeros(len(x), size, dtype=torch.double)
-        predicted = torch.from_numpy(classifier.predict_proba(x.cpu().numpy()))
+        predicted = torch.from_numpy(classifier.predict_proba(x.flatten(1).cpu().numpy()))
         probs[:, classifier.classes_] = predicted.double()
         # LabelSpreading gives NaN to an example that no label has reached.
         blocks.append(probs.nan_to_num(nan=1.0 / size))

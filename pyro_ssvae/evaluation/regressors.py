@@ -38,13 +38,13 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
         the scores of the target, and ``deviation``, that of the normal, standardised.
     """
     (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
-    scaler = StandardScaler().fit(torch.cat([x, u]).cpu().numpy())
+    scaler = StandardScaler().fit(torch.cat([x, u]).flatten(1).cpu().numpy())
     candidates = _candidates(name, x.shape[1], split.dataset.kind)
     numbers = y.squeeze(1).cpu().numpy()
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn's notes on convergence
-        features = scaler.transform(x.cpu().numpy())
+        features = scaler.transform(x.flatten(1).cpu().numpy())
         fitted = [candidate.fit(features, numbers) for candidate in candidates]
     errors = [_errors(each, scaler, split) for each in fitted]
     best = int(np.argmin(errors))
@@ -74,7 +74,7 @@ def _candidates(name: str, features: int, kind: str) -> list[Any]:
 
 
 def _means(regressor: Any, scaler: Any, x: torch.Tensor) -> Any:
-    return regressor.predict(scaler.transform(x.cpu().numpy()))
+    return regressor.predict(scaler.transform(x.flatten(1).cpu().numpy()))
 
 
 def _errors(regressor: Any, scaler: Any, split: Split) -> float:

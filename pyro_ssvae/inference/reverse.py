@@ -79,7 +79,9 @@ class Binary(Messenger):
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
         if msg["name"] == "x":
-            msg["fn"] = self.kind(logits=msg["fn"].base_dist.logits).to_event(1)
+            likelihood = msg["fn"]
+            pixels = self.kind(logits=likelihood.base_dist.logits)
+            msg["fn"] = pixels.to_event(likelihood.event_dim)
 
 
 def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ def negative_elbo(
         guide: The program q(y, z | x), in which y is a site of its own.
         y: The labels (N, K), one-hot or nearly so.
         z: The latents (N, J) that go with them.
-        like: A tensor (..., D), of which D, type and device of images are taken.
+        like: Images (M, *E), of which the shape E, type and device are taken.
         gradient: The gradient that binary images pass on to the model: ``"relaxed"``, straight
             through, or ``"sleep"``, none.
 
@@ -124,7 +126,8 @@ def negative_elbo(
         InputError: if there is no such gradient.
     """
     one_of("gradient", gradient, ("relaxed", "sleep"))
-    images = like.new_full((len(y), like.shape[-1]), 0.5)
+    shape = like.shape[1:]
+    images = like.new_full((len(y), *shape), 0.5)
     elbo = TraceEnumKL_ELBO(max_plate_nesting=1)
     given = {"y": y, "z": z}
 
@@ -133,7 +136,7 @@ def negative_elbo(
 
     def generates_labels() -> None:
         with plate:
-            x = pyro.sample("x", dist.Bernoulli(images).to_event(1))
+            x = pyro.sample("x", dist.Bernoulli(images).to_event(len(shape)))
         poutine.condition(guide, data=given)(x)
 
     def infers_images() -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from pyro_ssvae.errors import positive
+from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
 from pyro_ssvae.labels.top import TopClasses
 
@@ -82,10 +82,24 @@ class LabelInference(nn.Module):
 
     Args:
         how: The way to infer labels that are not given.
+        labels: The number of labels of an example.
+
+    Raises:
+        InputError: If it is no such way, or one for a single label, and there are several.
     """
 
-    def __init__(self, how: Inference) -> None:
+    def __init__(self, how: Inference, labels: int = 1) -> None:
         super().__init__()
+        if not isinstance(how, Inference):
+            raise InputError(
+                "expected labels.Enumerated(), labels.Relaxed() or labels.StraightThrough(), got"
+                f" {how!r:.60}"
+            )
+        if labels > 1 and isinstance(how, Enumerated) and how.top is not None:
+            raise InputError(
+                f"expected one label to sum over the {how.top} likeliest classes of, got {labels};"
+                " use labels.Enumerated() or labels.Relaxed()"
+            )
         self.how = how
 
     def forward(self, labels: Any) -> Any:

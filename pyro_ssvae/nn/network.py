@@ -65,8 +65,7 @@ class Plain(nn.Module):
         rows = [
             x.expand(*leading, *shape).reshape(-1, *shape) for x, shape in zip(inputs, self.inputs)
         ]
-        result: Tensor = self.body(*rows)
-        return result.unflatten(0, leading)
+        return _checked(self.body(*rows)).unflatten(0, leading)
 
 
 def network(
@@ -92,6 +91,8 @@ def network(
     Raises:
         InputError: If there is no such body, it takes other inputs, or gives other numbers.
     """
+    if isinstance(head, type) or not callable(getattr(head, "raw", None)):
+        raise InputError(f"expected a head such as nn.Bernoulli(), got {head!r:.60}")
     out = head.raw(checked(shape, "an output"))
     if isinstance(body, str) and not is_place(body):
         if body not in BODIES:
@@ -128,15 +129,22 @@ def _own(body: Body, inputs: Sequence[tuple[int, ...]], out: tuple[int, ...]) ->
 
 def _tried(body: nn.Module, inputs: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape that a body gives for one example, of two."""
-    training = body.training
+    modes = {module: module.training for module in body.modules()}
+    like = next((p for p in body.parameters() if p.is_floating_point()), torch.empty(0))
+    rows = [torch.zeros(2, *shape).to(like) for shape in inputs]
     body.eval()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        like = next((p for p in body.parameters() if p.is_floating_point()), torch.empty(0))
-        result = body(*(torch.zeros(2, *shape).to(like) for shape in inputs))
-    body.train(training)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return tuple(_checked(body(*rows)).shape[1:])
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _checked(result: Any) -> Tensor:
     if not isinstance(result, Tensor):
         raise TypeError(f"a {type(result).__name__} in place of a tensor")
-    return tuple(result.shape[1:])
+    return result
 
 
 def _listed(shapes: Sequence[tuple[int, ...]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pyro_ssvae.errors import InputError, unknown
@@ -30,7 +30,8 @@ def said(value: Any) -> str:
     named = [field for field in fields(value) if field.metadata.get("spoken", True)]
     while named and getattr(value, named[-1].name) == named[-1].default:
         named.pop()
-    numbers = [_said(getattr(value, field.name)) for field in named]
+    hints = get_type_hints(type(value))
+    numbers = [_said(getattr(value, field.name), hints[field.name]) for field in named]
     return ":".join([value.word, ",".join(numbers)]) if numbers else str(value.word)
 
 
@@ -50,9 +51,11 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     if word not in known:
         raise unknown(what, word, known)
     kind = known[word]
-    named = [field.name for field in fields(kind) if field.metadata.get("spoken", True)]
+    told = [field for field in fields(kind) if field.metadata.get("spoken", True)]
+    named = [field.name for field in told]
+    least = sum(field.default is MISSING for field in told)
     parts = rest.split(",") if colon else []
-    if len(parts) > len(named):
+    if not least <= len(parts) <= len(named):
         raise InputError(
             f"expected {word} with {', '.join(named) or 'nothing'} behind a colon, got {text!r}"
         )
@@ -62,8 +65,10 @@ def heard(text: str, kinds: Sequence[Any], what: str = "value") -> Any:
     })
 
 
-def _said(number: Any) -> str:
-    return "none" if number is None else repr(number)
+def _said(number: Any, kind: Any) -> str:
+    if number is None:
+        return "none"
+    return repr(float(number) if float in (get_args(kind) or (kind,)) else number)
 
 
 def _number(part: str, kind: Any, text: str) -> float | int | None:
