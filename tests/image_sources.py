@@ -25,8 +25,10 @@ def idx(array: Array) -> bytes:
 
 
 def python_2(content: dict[str, Any]) -> bytes:
-    """A dictionary of strings, whole numbers, lists of them and arrays of bytes, as Python 2 pickles
-    it: by protocol 2, in which strings are bytes."""
+    """A dictionary of strings, whole numbers, lists of them and arrays of bytes, by Python 2.
+
+    Its pickles are of protocol 2, in which strings are bytes.
+    """
     return b"\x80\x02" + _pickled(content) + b"."
 
 
@@ -43,16 +45,14 @@ def _pickled(value: Any) -> bytes:
         pairs = (_pickled(key) + _pickled(item) for key, item in value.items())
         return b"}(" + b"".join(pairs) + b"u"
     by_columns = not value.flags.c_contiguous
-    made = (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + _pickled(b"b") + b"tR"
-    )
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85" + _pickled(b"b")
     dtype = (
         b"cnumpy\ndtype\n(" + _pickled(b"u1") + b"K\x00K\x01tR(K\x03" + _pickled(b"|")
         + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
     )
     shape = b"(" + b"".join(map(_pickled, map(int, value.shape))) + b"t"
     state = b"\x88" if by_columns else b"\x89"
-    return made + b"(K\x01" + shape + dtype + state + _pickled(value.tobytes("A")) + b"tb"
+    return made + b"tR(K\x01" + shape + dtype + state + _pickled(value.tobytes("A")) + b"tb"
 
 
 def python_3(content: dict[str, Any]) -> bytes:

@@ -37,16 +37,17 @@ def dataset(x: Tensor, **changes: Any) -> Dataset:
     return Dataset(**values | changes, test=torch.arange(6), validation=1)
 
 
-@pytest.mark.parametrize("columns, shape, drawn", [
-    (4, (2, 2), {"confusion", "reliability", "mistakes"}),
-    (2, None, {"confusion", "reliability", "mistakes"}),
-    (4, None, {"confusion", "reliability"}),
+@pytest.mark.parametrize("shape, drawn", [
+    ((1, 2, 2), {"confusion", "reliability", "mistakes"}),
+    ((3, 4, 2), {"confusion", "reliability", "mistakes"}),
+    ((2,), {"confusion", "reliability", "mistakes"}),
+    ((4,), {"confusion", "reliability"}),
 ])
 def test_mistakes_are_drawn_of_images_and_of_points(
-    columns: int, shape: tuple[int, int] | None, drawn: set[str]
+    shape: tuple[int, ...], drawn: set[str]
 ) -> None:
-    x = torch.zeros(6, columns)
-    result = figures(PROBS, x, Y, dataset(x, image_shape=shape))
+    x = torch.zeros(6, *shape)
+    result = figures(PROBS, x, Y, dataset(x))
     assert set(result) == drawn
     assert all(isinstance(figure, Figure) for figure in result.values())
 
@@ -146,18 +147,19 @@ def test_the_reliability_diagram_of_several_labels_counts_labels() -> None:
 
 
 def test_mistaken_images_begin_with_the_most_confident_one() -> None:
-    images = torch.arange(24.0).reshape(6, 4) / 24
-    (axes,) = mistaken_images(PROBS, images, Y, (2, 2), ("cat", "dog")).axes
+    images = torch.arange(24.0).reshape(6, 1, 2, 2) / 24
+    (axes,) = mistaken_images(PROBS, images, Y, ("cat", "dog")).axes
     assert [text.get_text() for text in axes.texts] == [
         "dog (95.0%)\ntruly cat", "cat (78.0%)\ntruly dog", "dog (70.0%)\ntruly cat",
     ]
     for shown, i in zip(axes.images, (4, 1, 2), strict=True):
-        assert np.allclose(shown.get_array(), images[i].reshape(2, 2))
+        assert np.allclose(shown.get_array(), images[i, 0])
 
 
 def test_no_more_than_16_mistaken_images_are_shown() -> None:
     wrong = PROBS[4:5].expand(40, 2)
-    drawn = mistaken_images(wrong, torch.zeros(40, 4), Y[:1].expand(40, 2), (2, 2), ("a", "b"))
+    x = torch.zeros(40, 1, 2, 2)
+    drawn = mistaken_images(wrong, x, Y[:1].expand(40, 2), ("a", "b"))
     assert len(drawn.axes[0].images) == 16
 
 

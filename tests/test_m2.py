@@ -37,16 +37,25 @@ from pyro_ssvae.inference.terms import Ramp
 N, D, K, J = 6, 7, 4, 3
 
 
+SHAPES = {"mlp": (D,), "conv": (2, 5, 4)}
+each_network = pytest.mark.parametrize("network", SHAPES, indirect=True)
+
+
 @pytest.fixture
-def pair() -> tuple[models.M2, guides.M2]:
+def network(request: pytest.FixtureRequest) -> str:
+    return getattr(request, "param", "mlp")
+
+
+@pytest.fixture
+def pair(network: str) -> tuple[models.M2, guides.M2]:
     torch.manual_seed(0)
-    model = models.M2(D, K, z_dim=J, hidden=(5,)).double()
-    return model, guides.M2(model, hidden=(5, 4)).double()
+    model = models.M2(SHAPES[network], K, z_dim=J, hidden=(5,), network=network).double()
+    return model, guides.M2(model, hidden=(5, 4), network=network).double()
 
 
 @pytest.fixture
-def images() -> Tensor:
-    return torch.bernoulli(torch.full((N, D), 0.5, dtype=torch.double))
+def images(network: str) -> Tensor:
+    return torch.bernoulli(torch.full((N, *SHAPES[network]), 0.5, dtype=torch.double))
 
 
 def labelled_bound(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps: Tensor) -> Tensor:
@@ -54,7 +63,7 @@ def labelled_bound(model: models.M2, guide: guides.M2, x: Tensor, y: Tensor, eps
     loc, scale = normal_parameters(guide.encoder, x, y)
     z = loc + scale * eps
     return -(
-        log_bernoulli(x, dense(model.decoder, z, y))
+        log_bernoulli(x.flatten(1), dense(model.decoder, z, y))
         + math.log(1 / y.shape[-1])
         + log_standard_normal(z)
         - log_normal(z, loc, scale)
@@ -72,6 +81,7 @@ def unlabelled_bound(model: models.M2, guide: guides.M2, x: Tensor, eps: Tensor)
     return total
 
 
+@each_network
 def test_labelled_elbo_is_equation_6(pair, images) -> None:
     model, guide = pair
     y, eps = one_hot([0, 1, 2, 3, 3, 0], K), torch.randn(N, J, dtype=torch.double)
@@ -79,6 +89,7 @@ def test_labelled_elbo_is_equation_6(pair, images) -> None:
     assert_same(derived, labelled_bound(model, guide, images, y, eps).mean(), model, guide)
 
 
+@each_network
 def test_unlabelled_elbo_is_equation_7(pair, images) -> None:
     model, guide = pair
     eps = torch.randn(K, N, J, dtype=torch.double)
@@ -86,6 +97,7 @@ def test_unlabelled_elbo_is_equation_7(pair, images) -> None:
     assert_same(derived, unlabelled_bound(model, guide, images, eps).mean(), model, guide)
 
 
+@each_network
 @pytest.mark.parametrize("alpha", [0.0, 7.5])
 def test_objective_is_equation_8_and_with_alpha_equation_9(pair, images, alpha) -> None:
     model, guide = pair
@@ -114,7 +126,7 @@ def labelled_parts(
 ) -> tuple[Tensor, Tensor]:
     """log p(x | y, z) with z = mu + sigma * eps, and KL[q(z | x, y) || p(z)], (N,) each."""
     loc, scale = normal_parameters(guide.encoder, x, y)
-    image = log_bernoulli(x, dense(model.decoder, loc + scale * eps, y))
+    image = log_bernoulli(x.flatten(1), dense(model.decoder, loc + scale * eps, y))
     return image, kl_standard_normal(loc, scale)
 
 
@@ -475,7 +487,7 @@ def toy(seed: int, spread: float) -> tuple[models.M2, guides.M2, Tensor]:
 def log_joint(model: models.M2, x: Tensor, z: Tensor) -> Tensor:
     """log p(y) p(x | y, z) for both y and every z, (2, len(z))."""
     rows = [
-        log_bernoulli(x, dense(model.decoder, z[:, None], one_hot([k] * len(z), 2)))
+        log_bernoulli(x.flatten(1), dense(model.decoder, z[:, None], one_hot([k] * len(z), 2)))
         for k in range(2)
     ]
     return torch.stack(rows) - math.log(2)

@@ -97,7 +97,8 @@ def main() -> None:
 
 _data = click.option(
     "--data", "data_name", default="digits", show_default=True,
-    help="Data set: " + ", ".join(KIND_OF) + "; or a file of your own, FILE.npz or FILE.csv.",
+    help="Data set: " + ", ".join(KIND_OF) + "; or a file of your own, FILE.npz or FILE.csv,"
+    " or a folder of images, FOLDER/CLASS/*.png.",
 )
 _target = click.option(
     "--target", default=None, metavar="COLUMN", help="Column of labels in FILE.csv.",
@@ -184,7 +185,7 @@ def _given_data(
     dataset = data.load(data_name, data_root, target=target)
     if only is not None:
         dataset = dataset.only(*only.split(","))
-    if data.files.is_file(data_name):
+    if data_name not in data.SOURCES or dataset.notes:
         say(str(dataset))
     if labels is None:
         number: Labels = 50 if dataset.fully_known else "all"
