@@ -487,7 +487,7 @@ def toy(seed: int, spread: float) -> tuple[models.M2, guides.M2, Tensor]:
 def log_joint(model: models.M2, x: Tensor, z: Tensor) -> Tensor:
     """log p(y) p(x | y, z) for both y and every z, (2, len(z))."""
     rows = [
-        log_bernoulli(x.flatten(1), dense(model.decoder, z[:, None], one_hot([k] * len(z), 2)))
+        log_bernoulli(x, dense(model.decoder, z[:, None], one_hot([k] * len(z), 2)))
         for k in range(2)
     ]
     return torch.stack(rows) - math.log(2)
