@@ -78,7 +78,7 @@ class Factored(PyroModule):
             classifier or network, nn.OneHots(self.y_dims), [x_shape], sum(self.y_dims), hidden
         )
         self.encoder = nn.posterior(encoder or network, [x_shape], model.z_dim, hidden, flows)
-        self.labels = LabelInference(label_inference, len(self.y_dims))
+        self.labels = LabelInference(label_inference, every=len(self.y_dims) > 1)
         self.terms: dict[str, Part] = {
             name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
         }

@@ -71,7 +71,7 @@ class Untapped(PyroModule):
         into_cube = [SigmoidTransform(), AffineTransform(-model.bound, 2 * model.bound)]
         normal = nn.posterior(encoder or network, [x_shape, y_dim], z_dim, hidden)
         self.encoder = nn.Flow(normal, into_cube)
-        self.labels = LabelInference(label_inference)
+        self.labels = LabelInference(label_inference, every=True)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""

@@ -12,9 +12,11 @@ from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch, regresses
 from pyro_ssvae.data import Dataset, Split, load
 from pyro_ssvae.experiments import pairs
+from pyro_ssvae.nn import Shape
 from pyro_ssvae.report import plots
 from pyro_ssvae.targets import Classes, Number, SeveralLabels
 
+DIGIT = (1, 8, 8)
 SIZES: dict[str, Any] = {"hidden": (5,), "z_dim": 2}
 
 
@@ -29,7 +31,7 @@ def several(number: int) -> SeveralLabels:
 
 
 def split(labels: int = 20, seed: int = 0) -> Split:
-    """The digits with few labels: 64 pixels and 10 classes."""
+    """The digits with few labels: images of shape :data:`DIGIT`, of 10 classes."""
     return load("digits").split(labels, seed=seed)
 
 
@@ -55,20 +57,20 @@ def objective(name: str, data: Dataset | Split, seed: int = 0, **options: Any) -
 
 
 def pair(
-    x_dim: int = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2
+    x_shape: Shape = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2
 ) -> tuple[models.M2, Any]:
     """M2, or its model with a guide of one's own; the seed draws the weights."""
     torch.manual_seed(seed)
-    model = models.M2(x_dim, y_dim, **SIZES)
+    model = models.M2(x_shape, y_dim, **SIZES)
     return model, guide(model, hidden=SIZES["hidden"])
 
 
 def m2(
-    x_dim: int = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2,
+    x_shape: Shape = 4, y_dim: int = 3, seed: int = 0, guide: Callable[..., Any] = guides.M2,
     **options: Any,
 ) -> Objective:
     """The objective of :func:`pair`, with a classification loss unless told otherwise."""
-    return Objective(*pair(x_dim, y_dim, seed, guide), **{"alpha": 1.0} | options)
+    return Objective(*pair(x_shape, y_dim, seed, guide), **{"alpha": 1.0} | options)
 
 
 def batch() -> Batch:

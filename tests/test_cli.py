@@ -418,7 +418,7 @@ BAD_VALUES = [
     (["--set", "lr=-1"], "lr > 0, got -1"),
     (["--set", "lr=inf"], "lr.* got inf"),
     (["--set", "likelihood=bernouli"], "unknown likelihood .* did you mean 'bernoulli'"),
-    (["--set", "likelihood=normal", "--set", "sigma=0"], "sigma > 0, got 0"),
+    (["--set", "likelihood=normal:0"], "sigma > 0, got 0"),
     (["--labels", "-5"], "at least 1 labelled example, got -5"),
     (["--labels", "1200"], "labels=1200 needs .* of class .*, and the training part has"),
     (["--labels", "5000"], "got 5000 "),

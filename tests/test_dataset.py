@@ -69,8 +69,8 @@ def test_a_label_outside_the_classes_is_refused(label: int, came: str) -> None:
 def test_shapes_that_disagree_are_refused(x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(
         InputError,
-        match=r"expected x of shape \(N, D\) or \(N, C, H, W\) and y with a row for each example, got"
-        f" {re.escape(str(x))} and {re.escape(str(y))}$",
+        match=r"expected x of shape \(N, D\) or \(N, C, H, W\) and y with a row for each example,"
+        f" got {re.escape(str(x))} and {re.escape(str(y))}$",
     ):
         dataset(x=torch.zeros(x), y=torch.zeros(y, dtype=torch.int64))
 

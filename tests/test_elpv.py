@@ -83,7 +83,7 @@ def test_files_are_read_wherever_they_may_lie(
     for name in ("labels.csv", "images"):
         (place / name).symlink_to(whole / name)
     x, probability, types = read_elpv(tmp_path)
-    assert x.shape == (CELLS, 900)
+    assert x.shape == (CELLS, 1, 30, 30)
     assert types.tolist() == TYPES
     assert probability.tolist() == [0, 1, 1 / 3, 2 / 3] * 16
 
@@ -93,7 +93,7 @@ def test_a_pixel_is_the_mean_of_10_by_10_and_white_is_1(whole: Path) -> None:
     assert x.dtype == np.float32
     for image, row, column in ((0, 0, 0), (5, 3, 29), (CELLS - 1, 29, 7)):
         block = PIXELS[image, 10 * row:10 * row + 10, 10 * column:10 * column + 10]
-        assert x[image, 30 * row + column] == pytest.approx(block.mean() / 255, abs=1e-6)
+        assert x[image, 0, row, column] == pytest.approx(block.mean() / 255, abs=1e-6)
 
 
 def test_black_is_0_and_white_is_1(root: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_fifth_of_the_certain_cells_is_for_testing_in_all_proportions(whole: P
 def test_the_data_set_has_images_of_30_by_30_pixels(whole: Path) -> None:
     data = load("elpv", whole)
     assert (data.name, data.shape, data.kind) == ("elpv", (1, 30, 30), "digits")
-    assert (data.x.shape, data.validation) == ((CELLS, 900), 3)
+    assert (data.x.shape, data.validation) == ((CELLS, 1, 30, 30), 3)
 
 
 # Refused

@@ -294,7 +294,7 @@ def noise_like_a_tensor(model, guide, batch, epoch) -> torch.Tensor:
 
 
 def noisy(seed: int) -> Objective:
-    return small.m2(64, 10, seed, terms={"noisy": Term(noise_like_a_tensor)})
+    return small.m2(small.DIGIT, 10, seed, terms={"noisy": Term(noise_like_a_tensor)})
 
 
 @pytest.mark.parametrize("make", [
@@ -321,7 +321,7 @@ class AtTheEdge(guides.M2):
 @pytest.mark.usefixtures("traced_once")
 def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(splits) -> None:
     replicas = [
-        small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0 - seed)) for seed in range(2)
+        small.m2(small.DIGIT, 10, seed, partial(AtTheEdge, edge=1.0 - seed)) for seed in range(2)
     ]
     before = [copy.deepcopy(replica.state_dict()) for replica in replicas]
     with pytest.raises(NonFiniteLossError, match="replica 1: the gradient of guide.edge is not"):
@@ -336,7 +336,7 @@ def test_a_gradient_of_a_replica_that_is_not_finite_is_named_and_moves_it_alone(
 
 @pytest.mark.usefixtures("traced_once")
 def test_a_replicas_skipped_updates_are_its_own(splits) -> None:
-    replicas = [small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
+    replicas = [small.m2(small.DIGIT, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
     ((one, other),) = together(
         replicas, splits, epochs=1, lr=[1e-3, 1.0], on_nonfinite="skip"
     )
@@ -471,7 +471,7 @@ def test_a_replica_that_has_stopped_keeps_its_best_weights_while_the_others_go_o
 
 @pytest.mark.usefixtures("traced_once")
 def test_a_replica_that_has_stopped_stops_no_other_by_what_is_not_finite(splits) -> None:
-    replicas = [small.m2(64, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
+    replicas = [small.m2(small.DIGIT, 10, seed, partial(AtTheEdge, edge=1.0)) for seed in range(2)]
     stopping = [EarlyStopping(1), EarlyStopping(9)]
     options = {"epochs": 6, "lr": [1e-3, 1e-3], "compile": False, **SETTINGS}
     training = fit_ensemble(replicas, splits, stopping=stopping, **options)
@@ -519,7 +519,7 @@ def now_and_then_infinite(model, guide, batch, epoch) -> torch.Tensor:
                          ids=["Adam within", "SGD", "RMSprop"])
 def test_updates_that_are_not_finite_are_undone_for_their_replica_alone(make, splits) -> None:
     def pair(share: float) -> Objective:
-        return small.m2(64, 10, guide=partial(NowAndThen, share=share))
+        return small.m2(small.DIGIT, 10, guide=partial(NowAndThen, share=share))
 
     shares, options = (0.0, 0.5), {"on_nonfinite": "skip", "batch_unlabelled": 122}
     replicas = [pair(share) for share in shares]

@@ -66,12 +66,13 @@ def test_evaluating_leaves_random_state_and_mode_as_they_were(pair) -> None:
 
 
 def test_evaluate_gives_the_same_numbers_every_time(split) -> None:
-    model, guide = small.pair(64, 10)
+    model, guide = small.pair(small.DIGIT, 10)
     assert evaluate(model, guide, split) == evaluate(model, guide, split)
 
 
 def test_what_a_pair_does_not_have_is_none(split) -> None:
-    vae, supervised = models.VAE(64, z_dim=2, hidden=(5,)), models.Supervised(64, 10, hidden=(5,))
+    vae = models.VAE(small.DIGIT, z_dim=2, hidden=(5,))
+    supervised = models.Supervised(small.DIGIT, 10, hidden=(5,))
     of_vae = evaluate(vae, guides.VAE(vae, hidden=(5,)), split)
     of_supervised = evaluate(supervised, guides.Supervised(supervised), split)
     assert {name for name, value in of_vae.items() if value is None} == {
@@ -104,7 +105,7 @@ def test_a_y_that_is_summed_out_in_the_model_is_part_of_the_reconstruction() -> 
 
 
 def test_a_point_mass_has_no_bound_on_the_evidence(split) -> None:
-    model = models.DirichletM2(64, 10, z_dim=2, hidden=(5,))
+    model = models.DirichletM2(small.DIGIT, 10, z_dim=2, hidden=(5,))
     point = evaluate(model, guides.DirichletM2(model, hidden=(5,)), split)
     spread = evaluate(model, guides.DirichletM2(model, hidden=(5,), kappa=10.0), split)
     assert [point[name] for name in ("elbo", "iwae", "kl_pi")] == [None] * 3

@@ -128,7 +128,7 @@ def test_what_cannot_be_recorded_is_trained_eagerly_with_the_same_noise(split) -
     batch = next(batches(split, 10, 20))
     found = []
     for capture in (True, False):
-        objective = small.m2(64, 10, guide=Copying).cuda()
+        objective = small.m2(small.DIGIT, 10, guide=Copying).cuda()
         step = made(objective, adam(objective), capture)
         torch.manual_seed(2)
         stream = torch.cuda.current_stream()
@@ -160,7 +160,7 @@ class AtTheEdge(guides.M2):
     (lambda o: torch.optim.SGD(o.parameters(), lr=0.1), True),
 ])
 def test_a_gradient_that_is_not_finite_moves_nothing(make, waits, capture, split) -> None:
-    objective = small.m2(64, 10, guide=AtTheEdge).cuda()
+    objective = small.m2(small.DIGIT, 10, guide=AtTheEdge).cuda()
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     optimizer = make(objective)
     step = made(objective, optimizer, capture)

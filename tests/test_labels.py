@@ -354,9 +354,10 @@ def test_another_inference_or_temperature_is_refused() -> None:
         Enumerated(0)
 
 
-def test_the_likeliest_classes_are_those_of_one_label() -> None:
-    with pytest.raises(InputError, match="expected one label to sum over the 3 likeliest .* got 2"):
-        LabelInference(Enumerated(3), labels=2)
+def test_a_guide_that_needs_every_class_refuses_to_leave_some_out() -> None:
+    with pytest.raises(InputError, match=r"leaves out no class, got Enumerated\(top=3\); use"):
+        LabelInference(Enumerated(3), every=True)
+    assert LabelInference(Enumerated(), every=True).how == Enumerated()
 
 
 # Labels that are given in part

@@ -50,13 +50,13 @@ def test_labels_are_inferred_in_each_way(name, how, split) -> None:
     assert result["elbo"] <= result["iwae"] < 0
 
 
-@pytest.mark.parametrize("name", having("label_inference"))
+@pytest.mark.parametrize("name", sorted({*having("label_inference")} - {"untapped"}))
 def test_truncated_enumeration_decodes_the_likeliest_classes_only(name, split) -> None:
     objective, moved = trained(name, split, label_inference="enumerated:3")
     assert moved == {key for key, _ in objective.named_parameters()}
 
 
-@pytest.mark.parametrize("name", having("label_inference"))
+@pytest.mark.parametrize("name", sorted({*having("label_inference")} - {"untapped"}))
 def test_all_classes_at_the_top_are_the_plain_enumeration(name, split) -> None:
     x, _ = split.part("validation")
     bounds = []

@@ -150,7 +150,7 @@ def test_a_table_trains_and_is_evaluated_again_from_its_file(tmp_path: Path) -> 
     assert "2 classes: high 20, low 20" in trained.stdout
     assert "80 of 120 labels unknown (66.7%)" in trained.stdout
     metrics = json.loads((out / "metrics.json").read_text())
-    assert (metrics["data"], metrics["options"]["likelihood"]) == ("people.csv", "mixed")
+    assert (metrics["data"], metrics["options"]["likelihood"]) == ("people.csv", "mixed:0.5")
     again = run("evaluate", out, "--data", path, "--target", "income", "--device", "cpu")
     assert again.exit_code == 0, again.output
     assert f"{metrics['test']['accuracy']:.6g}" in again.stdout

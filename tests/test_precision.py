@@ -92,4 +92,4 @@ def test_an_update_has_losses_and_gradients_in_full_precision_near_those_of_fp32
 
 def test_an_unknown_precision_is_refused(split) -> None:
     with pytest.raises(InputError, match="unknown precision 'fp16'.*bf16"):
-        next(fit(small.m2(64, 10), split, precision="fp16"))
+        next(fit(small.m2(small.DIGIT, 10), split, precision="fp16"))

@@ -31,12 +31,13 @@ from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.evaluation.validation import validate
 from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.terms import Term
+from pyro_ssvae.nn import Normal
 from pyro_ssvae.training.how import DEFAULTS, How
 from pyro_ssvae.training.noise import noise_seed
 from pyro_ssvae.training.place import Place
 from pyro_ssvae.training.schedule import learning_rate
 
-m2 = partial(small.m2, 64, 10)
+m2 = partial(small.m2, small.DIGIT, 10)
 
 
 def weights(objective: Objective) -> list[torch.Tensor]:
@@ -415,13 +416,13 @@ def test_pixels_outside_the_unit_interval_need_another_likelihood() -> None:
     model = models.M2(4, 2)
     with pytest.raises(InputError, match=r"within \[0.0, 1.0\].*from -1 to 3.*normal"):
         next(fit(Objective(model, guides.M2(model)), split))
-    model = models.M2(4, 2, likelihood=nn.Normal())
+    model = models.M2(4, 2, likelihood=Normal())
     next(fit(Objective(model, guides.M2(model)), split))
 
 
 def test_data_of_another_width_is_refused(split) -> None:
     model = models.M2(10, 10)
-    with pytest.raises(InputError, match=r"expected inputs of size \(10, 10\).*got \(64, 10\)"):
+    with pytest.raises(InputError, match=r"inputs of shapes \(..., 10\), got \(100, 1, 8, 8\)"):
         next(fit(Objective(model, guides.M2(model)), split))
 
 

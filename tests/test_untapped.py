@@ -144,6 +144,11 @@ def test_unlabelled_bound_is_equation_4_with_a_relaxed_label(how, temperature) -
     assert_same(derived, by_hand.mean(), model, guide)
 
 
+def test_labels_that_are_given_need_the_probability_of_every_class() -> None:
+    with pytest.raises(InputError, match=r"leaves out no class, got Enumerated\(top=2\)"):
+        build(label_inference=Enumerated(2))
+
+
 # Reverse: eq. 17.
 
 

@@ -82,23 +82,24 @@ class LabelInference(nn.Module):
 
     Args:
         how: The way to infer labels that are not given.
-        labels: The number of labels of an example.
+        every: Whether the guide needs the probabilities of all classes: of several labels, and of
+            those that are given to it.
 
     Raises:
-        InputError: If it is no such way, or one for a single label, and there are several.
+        InputError: If it is no such way, or leaves out classes that the guide needs.
     """
 
-    def __init__(self, how: Inference, labels: int = 1) -> None:
+    def __init__(self, how: Inference, every: bool = False) -> None:
         super().__init__()
         if not isinstance(how, Inference):
             raise InputError(
                 "expected labels.Enumerated(), labels.Relaxed() or labels.StraightThrough(), got"
                 f" {how!r:.60}"
             )
-        if labels > 1 and isinstance(how, Enumerated) and how.top is not None:
+        if every and isinstance(how, Enumerated) and how.top is not None:
             raise InputError(
-                f"expected one label to sum over the {how.top} likeliest classes of, got {labels};"
-                " use labels.Enumerated() or labels.Relaxed()"
+                f"expected an inference of labels that leaves out no class, got {how}; use"
+                " labels.Enumerated() or labels.Relaxed()"
             )
         self.how = how
 
