@@ -145,7 +145,9 @@ def mistaken_images(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -
     """
     index = _mistaken(probs, y)[:MISTAKES]
     columns, height = min(8, len(index)), x.shape[2] / x.shape[3]
-    across, down = 1.3, height + 0.6  # from one image, of width 1, to the next
+    longest = max(map(len, names)) + len(" (99.9%)")
+    across = max(1.3, 0.085 * longest)  # from one image, of width 1, to the next, with its text
+    down = height + 0.6
     rows = -(-len(index) // columns)
     figure = Figure(figsize=(max(2.0, 0.85 * across * columns), 0.85 * down * rows))
     axes = figure.add_axes((0, 0, 1, 1))
@@ -155,7 +157,8 @@ def mistaken_images(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -
         said, true = names[int(probs[i].argmax())], names[int(y[i].argmax())]
         axes.text(left + 0.5, top - 0.06, f"{said} ({probs[i].max():.1%})\ntruly {true}",
                   ha="center", va="bottom", fontsize=8)
-    axes.set(xlim=(-0.15, columns * across - 0.15), ylim=(rows * down - 0.55, -0.55))
+    margin = (across - 1) / 2
+    axes.set(xlim=(-margin, columns * across - margin), ylim=(rows * down - 0.55, -0.55))
     axes.axis("off")
     return figure
 

@@ -275,9 +275,9 @@ def _grid(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
     tiles = F.pad(images, (0, 1, 0, 1), value=float(in_colour(channels)))  # white
     tiles = tiles.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)  # C, row, H, column, W
     canvas = tiles.flatten(3).flatten(1, 2)[:, :-1, :-1]
-    figure = Figure(
-        figsize=(0.5 * columns, 0.5 * len(images) / columns + 0.3), layout="constrained"
-    )
+    side = min(max(0.5, width / 64), 1.0)  # inches
+    rows = len(images) / columns
+    figure = Figure(figsize=(side * columns, side * rows + 0.3), layout="constrained")
     axes = figure.subplots()
     show(axes, canvas)
     centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
