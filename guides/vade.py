@@ -7,31 +7,21 @@ from torch import Tensor
 from torch.nn import ReLU
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import not_negative
-from pyro_ssvae.inference.agreement import Agreement
-from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.labels import Inference, LabelInference
-from pyro_ssvae.nn import ConvolutionalClassifier, Jitter
+from pyro_ssvae.nn import ConvolutionalClassifier
 
 
 class VaDE(PyroModule):
-    """q(y, z | x) = q(y | t(x)) q(z | x)
+    """q(y, z | x) = q(y | x) q(z | x)
 
     Jiang et al. (2017), Variational Deep Embedding, eq. 7, with a classifier of its own for y.
 
-    Of images the classifier is convolutional and sees them through t, a small random shift and
-    turn: a bound for every t. (The paper's q(y | x) is p(y | z).)
+    (The paper's q(y | x) is p(y | z).)
 
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
             image.
-        jitter: The strength of t in training, see :class:`pyro_ssvae.nn.Jitter`.
-        consistency: The weight of the divergence between q(y | t(x)) of two views of an image, at
-            least 0, see :func:`pyro_ssvae.inference.agreement.inconsistency`.
-        alignment: The weight of the divergence of the mean prediction from p(y), at least 0, see
-            :func:`pyro_ssvae.inference.agreement.misalignment`. Keep it at 0 for data whose classes
-            are not equally frequent.
         label_inference: The way to infer unknown labels, ``"enumerated"``, ``"relaxed"`` or
             ``"straight-through"``: see :class:`pyro_ssvae.labels.LabelInference`.
         temperature: The temperature of relaxed labels.
@@ -45,31 +35,19 @@ class VaDE(PyroModule):
         model: models.VaDE,
         *,
         hidden: tuple[int, ...] = (256, 128),
-        jitter: float = 1.0,
-        consistency: float = 5.0,
-        alignment: float = 0.0,
         label_inference: Inference = "enumerated",
         temperature: float = 0.67,
         top_classes: int | None = None,
         flows: int = 0,
     ) -> None:
         super().__init__("guide")
-        not_negative(consistency=consistency, alignment=alignment)
         shape = model.image_shape
-        self.jitter = None if shape is None else Jitter(shape, jitter)
         self.classifier = (
             nn.OneHots(model.x_dim, hidden, model.y_dim, activation=ReLU) if shape is None
             else ConvolutionalClassifier(shape, model.y_dim)
         )
         self.encoder = nn.posterior(model.x_dim, hidden, model.z_dim, flows, activation=ReLU)
         self.labels = LabelInference(label_inference, temperature, top_classes)
-        if self.jitter is None or jitter == 0:
-            consistency = 0.0  # all views are one
-        views = Agreement(views=2 if consistency > 0 else 1)
-        self.terms = {
-            "consistency": Term(Agreement(views=2), weight=consistency),
-            "alignment": Term(views, weight=alignment),
-        }
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, D); y: one-hot (N, K), or None where the labels are unknown."""
@@ -79,5 +57,5 @@ class VaDE(PyroModule):
             pyro.sample("z", self.encoder(x))
 
     def classify(self, x: Tensor) -> Distribution:
-        """q(y | t(x)) over one-hot (N, K), from x: (N, D); t moves nothing in evaluation."""
-        return self.classifier(x if self.jitter is None else self.jitter(x))
+        """q(y | x) over one-hot (N, K), from x: (N, D)."""
+        return self.classifier(x)
