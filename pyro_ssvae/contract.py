@@ -156,6 +156,12 @@ def prior_of(model: object) -> Prior | None:
     return getattr(model, "prior", None)
 
 
+def classes_of(model: object) -> int | None:
+    """The number of classes of the model's label; None where it has none, or several labels."""
+    sizes = getattr(model, "y_dims", None) or (getattr(model, "y_dim", None),)
+    return sizes[0] if len(sizes) == 1 else None
+
+
 def terms_of(guide: object) -> Mapping[str, Weighted]:
     """The parts of a loss that the guide brings, none for most pairs."""
     return getattr(guide, "terms", {})

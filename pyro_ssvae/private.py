@@ -81,6 +81,11 @@ def largest(tensors: Sequence[Tensor]) -> list[Tensor]:
     return list(torch._foreach_norm(list(tensors), torch.inf))
 
 
+def lerp(averages: Sequence[Tensor], values: Sequence[Tensor], weight: float) -> None:
+    """Move averages towards values by a share of the way, in place."""
+    torch._foreach_lerp_(list(averages), list(values), weight)
+
+
 def standard_gamma(concentration: Tensor) -> Tensor:
     """Samples of Gamma(concentration, 1), with their gradients."""
     return torch._standard_gamma(concentration)

@@ -69,7 +69,10 @@ PAIRS: Mapping[str, Values] = {
 
 PAIRS_ON: Mapping[tuple[str, str], Values] = {
     ("m2", "frame"): {"alpha": 1.0},  # by the NLL of validation data
-    ("vade", "mnist"): {"hidden": (500, 500, 2000)},  # the paper's, with its 10 dimensions
+    ("vade", "digits"): {"views": "digits", "consistency": 5.0},
+    # The paper's layers, with its 10 dimensions.
+    ("vade", "mnist"): {"hidden": (500, 500, 2000), "views": "digits", "consistency": 5.0},
+    ("vade", "images"): {"views": "objects", "consistency": 5.0},
 }
 
 

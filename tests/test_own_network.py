@@ -76,7 +76,7 @@ def test_a_network_of_ones_own_on_colour_images_is_trained_and_read_back(tmp_pat
     run(tmp_path, TRAIN)
     assert run(tmp_path, PREDICT).strip() == "['red', 'green', 'blue']"
     (tmp_path / "networks.py").unlink()
-    with pytest.raises(InputError, match="networks:classifier: expected a module that can be .*") as e:
+    with pytest.raises(InputError, match="networks:classifier: expected a module that can be") as e:
         predictor.load(tmp_path / "run")
     assert "\n" not in str(e.value)
 

@@ -17,6 +17,7 @@ from pyro_ssvae.experiments import record
 from pyro_ssvae.experiments.folder import CHECKPOINT
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import replacing
+from pyro_ssvae.training.average import check_average
 from pyro_ssvae.training.place import Place
 from pyro_ssvae.training.saved import NUMBER, check_tensor, check_types
 
@@ -116,6 +117,8 @@ def _check_training(training: Any) -> None:
         _check_tensors("stopping", stopping["weights"])
     if "aggressive" in training["step"]:
         check_types("aggressive", training["step"]["aggressive"], AGGRESSIVE)
+    if "average" in training["step"]:
+        check_average(training["step"]["average"])
 
 
 def _check_tensors(part: str, content: Any) -> None:

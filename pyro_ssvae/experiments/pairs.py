@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import predictor, regresses
+from pyro_ssvae.contract import classifies, fits_classifier, predictor, regresses
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
 from pyro_ssvae.experiments import suited
@@ -25,7 +25,11 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.docstrings import arguments, paragraph
 from pyro_ssvae.system.places import checked_class, imported, is_place
 from pyro_ssvae.targets import ClassSets
+from pyro_ssvae.training.average import Averaging
 from pyro_ssvae.training.schedule import learning_rate
+
+# Options of what a classifier learns from views, and from unlabelled examples.
+OF_CLASSIFIER = {"views", "pseudolabels", "confidence", "aligned", "consistency", "alignment"}
 
 
 @dataclass(frozen=True)
@@ -87,18 +91,21 @@ class Pair:
     def takes(self, option: str) -> bool:
         """Whether an option is of use to the pair.
 
-        ``alpha`` needs a guide that predicts y, and a real number is not smoothed.
+        ``alpha`` needs a guide that predicts y, and a real number is not smoothed. What the
+        classifier learns from unlabelled examples needs one that learns a single label.
         """
         useless = {"alpha"} if predictor(self.guide) is None else set()
         if regresses(self.guide):
             useless.add("smoothing")
+        if not classifies(self.guide) or fits_classifier(self.guide):
+            useless |= OF_CLASSIFIER
         return option in self.known and option not in useless
 
     @cached_property
     def options(self) -> dict[str, Option]:
         """The keywords of the model, the guide, the objective and the optimizer."""
         result: dict[str, Option] = {}
-        for owner, function in self._owners.items():
+        for owner, function in self._owners:
             described = arguments(function)
             for name, (kind, default) in keywords(function).items():
                 option = result.setdefault(name, Option(name, kind, default, owner))
@@ -113,7 +120,7 @@ class Pair:
         """Options that several take, by the owner and the name: ``"guide.hidden"``."""
         everything = [
             Option(name, kind, default, owner, arguments(function).get(name, ""))
-            for owner, function in self._owners.items()
+            for owner, function in self._owners
             for name, (kind, default) in keywords(function).items()
         ]
         names = [option.name for option in everything]
@@ -194,11 +201,11 @@ class Pair:
         return _call(Objective, {"model": model, "guide": guide} | _of("objective", values))
 
     @property
-    def _owners(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "model": self.model, "guide": self.guide, "objective": Objective,
-            "training": learning_rate,
-        }
+    def _owners(self) -> list[tuple[str, Callable[..., Any]]]:
+        return [
+            ("model", self.model), ("guide", self.guide), ("objective", Objective),
+            ("training", learning_rate), ("training", Averaging),
+        ]
 
     @property
     def _library_name(self) -> str:

@@ -243,11 +243,11 @@ def _fit(run: Prepared, out: Path, *, overwrite: bool, progress: bool) -> None:
     with Signals(wait=True) as signals:
         training = fit(
             run.objective, run.split, epochs=record.epochs, lr=options["lr"],
-            decay=options["decay"], batch_labelled=record.batch_labelled,
-            batch_unlabelled=record.batch_unlabelled, seed=record.seed, optimizer=run.optimizer,
-            stopping=run.stopping, aggressive=run.aggressive,
-            pause=lambda: signals.came is not None, capture=record.capture,
-            precision=record.precision, progress=progress,
+            decay=options["decay"], average=options["average"],
+            batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
+            seed=record.seed, optimizer=run.optimizer, stopping=run.stopping,
+            aggressive=run.aggressive, pause=lambda: signals.came is not None,
+            capture=record.capture, precision=record.precision, progress=progress,
         )
         if run.state is not None:
             with checkpoint.reading(out):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.inference.terms import Scalar
+from pyro_ssvae.inference.terms import Scalar, Term, itself
 
 
 @dataclass(frozen=True)
@@ -19,26 +20,36 @@ class Agreement:
     """The terms ``consistency`` and ``alignment`` of predictions on unlabelled examples.
 
     The first is the :func:`inconsistency` of two views, the second the :func:`misalignment` of all
-    views. A view is a call of ``guide.classify``, of which each may see the examples in another
-    way.
+    views.
 
     Attributes:
-        views: The number of views, 1 or 2. With 1 there is no ``consistency``.
+        view: The function through which the examples are seen, each time in another way.
+        number: The number of views, 1 or 2. With 1 there is no ``consistency``.
     """
 
-    views: int = 2
+    view: Callable[[Tensor], Tensor] = itself
+    number: int = 2
 
     def __post_init__(self) -> None:
-        if self.views not in (1, 2):
-            raise InputError(f"expected views to be 1 or 2, got {self.views}")
+        if self.number not in (1, 2):
+            raise InputError(f"expected the number of views to be 1 or 2, got {self.number}")
 
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> dict[str, Tensor]:
         """Both terms of a batch's unlabelled examples, scalars."""
-        views = [guide.classify(batch.u).logits for _ in range(self.views)]
+        views = [guide.classify(self.view(batch.u)).logits for _ in range(self.number)]
         alignment = misalignment(torch.cat(views))
-        if self.views == 1:
+        if self.number == 1:
             return {"alignment": alignment}
         return {"consistency": inconsistency(*views), "alignment": alignment}
+
+
+def agreement(
+    view: Callable[[Tensor], Tensor], *, consistency: float, alignment: float
+) -> dict[str, Term]:
+    """Both terms with these weights, those that have one, of as few views as they need."""
+    function = Agreement(view, 2 if consistency > 0 else 1)
+    weights = {"consistency": consistency, "alignment": alignment}
+    return {name: Term(function, weight=weight) for name, weight in weights.items() if weight > 0}
 
 
 def inconsistency(one: Tensor, other: Tensor) -> Tensor:

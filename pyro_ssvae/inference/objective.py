@@ -12,17 +12,20 @@ from torch import Tensor, nn
 
 from pyro_ssvae.contract import (
     Batch,
+    classifies,
     fits_classifier,
     predictor,
     regresses,
-    terms_of,
     turns_of,
 )
 from pyro_ssvae.errors import InputError, not_negative, one_of
+from pyro_ssvae.inference.agreement import agreement
 from pyro_ssvae.inference.bounds import KL, elbo_terms
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.inference.pseudolabels import Aligned, PseudoLabels
+from pyro_ssvae.inference.shapes import check_shapes
 from pyro_ssvae.inference.terms import (
     Bound,
     Classification,
@@ -32,10 +35,10 @@ from pyro_ssvae.inference.terms import (
     Scalar,
     Term,
     evaluated,
+    parts,
 )
 from pyro_ssvae.inference.weights import Weights
-
-OWN = ("labelled", "unlabelled", "classification", "beta", "loss")  # names that no part may have
+from pyro_ssvae.nn import augment
 
 
 class Loss(NamedTuple):
@@ -67,6 +70,9 @@ class Objective(nn.Module):
     brings its own in ``guide.terms``. Parts that change what a site contributes to the bounds, as
     those of :mod:`pyro_ssvae.inference.feng`, are given in the same way.
 
+    ``views`` changes what the classifier sees in its losses beside the bounds. The bounds see the
+    examples as they are: log p(x) is about the data, and a changed image is other data.
+
     Args:
         model: A Pyro program ``model(x, y=None)``: a module that owns its parameters, with its data
             in a plate at dimension -1.
@@ -84,6 +90,21 @@ class Objective(nn.Module):
         warmup: The number of epochs over which ``beta`` is approached linearly from 0.
         kl: The way to take KL divergences: ``"analytic"`` in closed form where there is one,
             ``"sampled"`` from the sample that the rest of the bound uses.
+        views: The kind of images by which they are changed at random where the classifier learns
+            from them beside the bounds, or :class:`pyro_ssvae.nn.augment.Views` of one's own: see
+            :func:`pyro_ssvae.nn.augment.views`. The classification loss is of weak views.
+        pseudolabels: The weight of the classification loss of strong views of unlabelled examples,
+            to the class that their weak views are confidently of: see
+            :class:`pyro_ssvae.inference.pseudolabels.PseudoLabels`.
+        confidence: The probability from which on that class is taken for the label.
+        aligned: Whether the probabilities are aligned with p(y) before that: see
+            :class:`pyro_ssvae.inference.pseudolabels.Aligned`. Turn it off for data whose classes
+            are more or less frequent than p(y) says.
+        consistency: The weight of the divergence between the predictions of two weak views of an
+            unlabelled example: see :func:`pyro_ssvae.inference.agreement.inconsistency`.
+        alignment: The weight of the divergence of the mean prediction from equally frequent
+            classes: see :func:`pyro_ssvae.inference.agreement.misalignment`. Keep it at 0 for data
+            whose classes are not.
         terms: The parts of the loss beside these, by name. One of the guide's with the same name
             is replaced.
 
@@ -92,7 +113,8 @@ class Objective(nn.Module):
             ``classification``, which is ``alpha``, and those of ``terms``. One that is changed has
             its effect from the next update on. A part of weight zero is left out, but for
             ``beta``.
-        terms: The parts by name: the ``classification`` loss, the guide's, and those given.
+        terms: The parts by name: the ``classification`` loss, ``pseudolabels``, ``consistency`` and
+            ``alignment`` where they begin with a weight, the guide's, and those given.
 
     Raises:
         InputError: if a weight is negative or not finite, all are zero, or two options contradict
@@ -111,16 +133,31 @@ class Objective(nn.Module):
         beta: float = 1.0,
         warmup: float = 0.0,
         kl: KL = "analytic",
+        views: augment.Kind | augment.Views = "none",
+        pseudolabels: float = 0.0,
+        confidence: float = 0.95,
+        aligned: bool = True,
+        consistency: float = 0.0,
+        alignment: float = 0.0,
         terms: Mapping[str, Part] | None = None,
     ) -> None:
         super().__init__()
-        not_negative(alpha=alpha, warmup=warmup)  # the weights are checked by their names below
+        own = {"pseudolabels": pseudolabels, "consistency": consistency, "alignment": alignment}
+        not_negative(alpha=alpha, warmup=warmup, **own)  # the others are checked by name below
+        _check_classifier(guide, own)
         one_of("kl", kl, ("analytic", "sampled"))
         self.model: Any = model
         self.guide: Any = guide
         self.warmup, self.kl = warmup, kl
-        classification = Term(Classification(smoothing), weight=alpha)
-        self.terms = {"classification": classification, **_parts(guide, terms or {})}
+        self.views = augment.views(views) if isinstance(views, str) else views
+        self.aligned = Aligned.of(model) if aligned and pseudolabels > 0 else None
+        labels = PseudoLabels(self.views, confidence, self.aligned)
+        self.terms = {
+            "classification": Term(Classification(smoothing, self.views.weak), weight=alpha),
+            **({"pseudolabels": Term(labels, weight=pseudolabels)} if pseudolabels > 0 else {}),
+            **agreement(self.views.weak, consistency=consistency, alignment=alignment),
+            **parts(guide, terms or {}),
+        }
         self.weights = Weights({
             "labelled": labelled, "unlabelled": unlabelled, "beta": beta,
             **{name: part.weight for name, part in self.terms.items()},
@@ -132,8 +169,8 @@ class Objective(nn.Module):
         """The loss of a batch.
 
         Args:
-            batch: The labelled images (L, D) with one-hot labels (L, K), and unlabelled images (U,
-                D), with the sets of classes (U, K) that theirs are known to be in, if any.
+            batch: The labelled examples (L, *E) with one-hot labels (L, K), and unlabelled ones
+                (U, *E), with the sets of classes (U, K) that theirs are known to be in, if any.
             epoch: The epochs done so far, a fraction within one, a number or a scalar tensor. It
                 drives warm-up and schedules.
 
@@ -141,7 +178,7 @@ class Objective(nn.Module):
             InputError: if the shapes disagree, a term gives no scalar, or a capacity is set for a
                 site that has no KL divergence in closed form.
         """
-        _check(batch)
+        check_shapes(batch)
         self._check_something_counts()
         losses: dict[str, Tensor] = {}
         if self.counts("labelled"):
@@ -252,32 +289,11 @@ class Objective(nn.Module):
             )
 
 
-def _parts(guide: nn.Module, given: Mapping[str, Part]) -> dict[str, Part]:
-    """The guide's parts, or those given in their place, and the others given."""
-    parts: dict[str, Any] = {**terms_of(guide), **given}
-    for name, part in parts.items():
-        if name in OWN:
-            raise InputError(f"a term named {name!r}: the loss has a part of this name; use another"
-                             " name")
-        if not isinstance(part, Part):
-            raise InputError(f"expected a Term under the name {name!r}, got {part!r}: use"
-                             " Term(function, weight=...)")
-    return parts
-
-
-def _check(batch: Batch) -> None:
-    x, y, u, possible = batch
-    if x.dim() < 2 or x.shape[1:] != u.shape[1:]:
-        raise InputError(
-            f"expected x and u with examples of one shape, got {tuple(x.shape)} and"
-            f" {tuple(u.shape)}"
-        )
-    if y.dim() != 2 or len(y) != len(x):
-        raise InputError(
-            f"expected one-hot labels y of shape ({len(x)}, K), got {tuple(y.shape)}"
-        )
-    if possible is not None and possible.shape != (len(u), y.shape[1]):
-        raise InputError(
-            f"expected sets of classes of shape ({len(u)}, {y.shape[1]}), got"
-            f" {tuple(possible.shape)}"
-        )
+def _check_classifier(guide: Any, weights: Mapping[str, float]) -> None:
+    learns = classifies(guide) and not fits_classifier(guide)
+    for name, weight in weights.items():
+        if weight > 0 and not learns:
+            raise InputError(
+                f"{name}={weight} weighs a loss of a classifier, and {type(guide).__name__}'s guide"
+                f" has none that learns by gradients: use {name}=0"
+            )

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from pyro_ssvae.contract import Batch, regresses
+from pyro_ssvae.contract import Batch, regresses, terms_of
 from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.labels import label_divergence, set_divergence
@@ -21,6 +21,7 @@ Scalar = float | Tensor  # a captured graph takes numbers as scalar tensors
 Schedule = Callable[[Scalar], Scalar]
 Values = Tensor | Mapping[str, Tensor]
 Function = Callable[[Any, Any, Batch, Scalar], Values]
+OWN = ("labelled", "unlabelled", "classification", "beta", "loss")  # names that no part may have
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class Rewriting(Part):
         raise NotImplementedError
 
 
+def itself(x: Tensor) -> Tensor:
+    """Examples as they are."""
+    return x
+
+
 @dataclass(frozen=True)
 class Classification:
     """KL[p(y) || q(y | x)], a mean over the batch: the term of Kingma's eq. 9 that no bound has.
@@ -131,9 +137,11 @@ class Classification:
 
     Attributes:
         smoothing: The share of a given label that is spread evenly over all classes, in [0, 1).
+        view: The function through which the examples are seen.
     """
 
     smoothing: float = 0.0
+    view: Callable[[Tensor], Tensor] = itself
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
@@ -142,11 +150,28 @@ class Classification:
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
         """The loss of a batch, a scalar."""
         if regresses(guide):
-            return -guide.regress(batch.x).log_prob(batch.y).mean()
-        loss = label_divergence(guide.classify(batch.x), batch.y, self.smoothing).mean()
+            return -guide.regress(self.view(batch.x)).log_prob(batch.y).mean()
+        loss = label_divergence(guide.classify(self.view(batch.x)), batch.y, self.smoothing).mean()
         if batch.possible is None:
             return loss
-        return loss + set_divergence(guide.classify(batch.u), batch.possible).mean()
+        return loss + set_divergence(guide.classify(self.view(batch.u)), batch.possible).mean()
+
+
+def parts(guide: Any, given: Mapping[str, Part]) -> dict[str, Part]:
+    """The guide's parts, or those given in their place, and the others given.
+
+    Raises:
+        InputError: If one is no part, or has a name of the objective's own.
+    """
+    result: dict[str, Any] = {**terms_of(guide), **given}
+    for name, part in result.items():
+        if name in OWN:
+            raise InputError(f"a term named {name!r}: the loss has a part of this name; use another"
+                             " name")
+        if not isinstance(part, Part):
+            raise InputError(f"expected a Term under the name {name!r}, got {part!r}: use"
+                             " Term(function, weight=...)")
+    return result
 
 
 def evaluated(

@@ -1,5 +1,6 @@
-"""Networks: bodies, heads that make distributions, flows, and what moves images."""
+"""Networks: bodies, heads that make distributions, flows, and random views of images."""
 
+from pyro_ssvae.nn.augment import Affine, Colour, Crop, Erase, Flip, Views, views
 from pyro_ssvae.nn.columns import Column, Columns
 from pyro_ssvae.nn.conv import Conv
 from pyro_ssvae.nn.fixed import reverse_gradient, standard_normal, uniform_classes
@@ -15,7 +16,6 @@ from pyro_ssvae.nn.heads import (
     Point,
     Tokens,
 )
-from pyro_ssvae.nn.images import Jitter
 from pyro_ssvae.nn.likelihoods import Likelihood
 from pyro_ssvae.nn.logistics import Logistics, MixedLogistics
 from pyro_ssvae.nn.mixed import Mixed, MixedColumns
@@ -25,9 +25,9 @@ from pyro_ssvae.nn.shapes import Shape, as_shape, number
 from pyro_ssvae.nn.wide_resnet import WideResNet
 
 __all__ = [
-    "MIN_SCALE", "MLP", "BatchNorm", "Bernoulli", "Body", "Categorical", "Column", "Columns",
-    "Conv", "Flow", "GreyBernoulli", "Head", "Jitter", "Layers", "Likelihood", "Logistics", "Mixed",
-    "MixedColumns", "MixedLogistics", "Network", "Normal", "OneHots", "Point", "Shape", "Tokens",
-    "WideResNet", "as_shape", "network", "number", "posterior", "reverse_gradient",
-    "standard_normal", "uniform_classes",
+    "MIN_SCALE", "MLP", "Affine", "BatchNorm", "Bernoulli", "Body", "Categorical", "Colour",
+    "Column", "Columns", "Conv", "Crop", "Erase", "Flip", "Flow", "GreyBernoulli", "Head", "Layers",
+    "Likelihood", "Logistics", "Mixed", "MixedColumns", "MixedLogistics", "Network", "Normal",
+    "OneHots", "Point", "Shape", "Tokens", "Views", "WideResNet", "as_shape", "network", "number",
+    "posterior", "reverse_gradient", "standard_normal", "uniform_classes", "views",
 ]

@@ -125,6 +125,10 @@ class Aggressive:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         return self.plain.end()
 
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.plain.tensors()
+
     def state_dict(self) -> dict[str, Any]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         return self.plain.state_dict() | {

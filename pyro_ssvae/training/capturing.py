@@ -85,6 +85,10 @@ class Capturing:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         return self.eager.end()
 
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.eager.tensors()
+
     def state_dict(self) -> dict[str, Any]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         return self.eager.state_dict()

@@ -144,6 +144,14 @@ class Ensemble:
             skipped[i] = guard.end()
         return skipped
 
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`pyro_ssvae.training.steps.Step`; after the first update."""
+        names = [*self.learnt, *(name for name, _ in self.objectives[0].named_buffers())]
+        return [
+            {name: stacked[i] for name, stacked in zip(names, self.state, strict=True)}
+            for i in range(len(self.objectives))
+        ]
+
     def state_dict(self) -> dict[str, Any]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         optimizer = self.saved if self.optimizer is None else self.optimizer.state_dict()

@@ -15,6 +15,7 @@ from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation.validation import check_support, validate
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.aggressive import Aggressive, AggressiveInference, fresh_batches
+from pyro_ssvae.training.average import Averaging
 from pyro_ssvae.training.capturing import Capture, Capturing, worth_capturing
 from pyro_ssvae.training.elementwise import Make
 from pyro_ssvae.training.ensemble import Ensemble
@@ -87,6 +88,8 @@ def fit(
             lambda epoch: fresh_batches(split, *sizes, seed=seed, epoch=epoch),
         )
         measures.append(aggressive.judge)
+    if how["average"]:
+        step = Averaging(step, [objective], set(), how["average"])
     return Training(
         [Learner(objective, split, seed, measures, stopping)], step,
         lambda epoch: batches(split, *sizes, seed=seed, epoch=epoch), how,
@@ -153,12 +156,15 @@ def fit_ensemble(
     dataset = splits[0].dataset.to(device)  # once: the splits are of one
     splits = [replace(split.to(device), dataset=dataset) for split in splits]
     check_support(objectives[0], splits[0])
-    step = Ensemble(
+    together = Ensemble(
         objectives, rates, precision=how["precision"], compile=compile, optimizer=optimizer,
         on_nonfinite=how["on_nonfinite"],
     )
+    step: Step = together
+    if how["average"]:
+        step = Averaging(together, objectives, together.left, how["average"])
     learners = [
-        Learner(objective, split, seed, [validate], stop, partial(step.leave, i))
+        Learner(objective, split, seed, [validate], stop, partial(together.leave, i))
         for i, (objective, split, seed, stop)
         in enumerate(zip(objectives, splits, seeds, stops, strict=True))
     ]
@@ -166,7 +172,7 @@ def fit_ensemble(
     return Training(
         learners, step,
         lambda epoch: side_by_side(splits, *sizes, seeds=seeds, epoch=epoch), how,
-        rates=step.decay if how["decay"] else None, give=lambda epochs: epochs,
+        rates=together.decay if how["decay"] else None, give=lambda epochs: epochs,
     )
 
 

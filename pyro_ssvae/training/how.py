@@ -19,6 +19,9 @@ class How(TypedDict, total=False):
         decay: Whether the learning rates fall to 0, each from where it began, see
             :func:`pyro_ssvae.training.schedule.learning_rate`. With more epochs that is another
             training from its beginning. False by default.
+        average: The share of the past in a moving average of the weights, in [0, 1), which is
+            validated, kept and saved in their place: see
+            :class:`pyro_ssvae.training.average.Averaging`. With 0, the default, none is taken.
         batch_labelled: The number of labelled examples in a batch. 100 by default.
         batch_unlabelled: The number of unlabelled examples in a batch. 100 by default.
         precision: The precision of matrix products in training, ``"fp32"`` by default.
@@ -36,6 +39,7 @@ class How(TypedDict, total=False):
 
     epochs: int
     decay: bool
+    average: float
     batch_labelled: int
     batch_unlabelled: int
     precision: Precision
@@ -45,8 +49,9 @@ class How(TypedDict, total=False):
 
 
 DEFAULTS: How = {
-    "epochs": 50, "decay": False, "batch_labelled": 100, "batch_unlabelled": 100,
-    "precision": "fp32", "on_nonfinite": "stop", "pause": None, "progress": False,
+    "epochs": 50, "decay": False, "average": 0.0, "batch_labelled": 100,
+    "batch_unlabelled": 100, "precision": "fp32", "on_nonfinite": "stop", "pause": None,
+    "progress": False,
 }
 
 

@@ -64,6 +64,9 @@ class Step(Protocol):
             NonFiniteLossError: As :meth:`settle`, and if no update moved anything.
         """
 
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """What updates change, by the names it has in an objective, of each of the replicas."""
+
     def state_dict(self) -> dict[str, Any]:
         """What is to be saved beside the weights, in tensors and plain values."""
 
@@ -141,6 +144,10 @@ class Eager:
     def end(self) -> list[int]:
         """See :class:`Step`."""
         return [self.guard.end()]
+
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`Step`."""
+        return [dict(self.objective.named_parameters()) | dict(self.objective.named_buffers())]
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`Step`."""

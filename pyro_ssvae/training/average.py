@@ -1,0 +1,149 @@
+"""Moving averages of weights, by which what is trained is judged and used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae import private
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.training.moments import Moment
+from pyro_ssvae.training.noise import Noise
+from pyro_ssvae.training.saved import check_tensor, check_types
+from pyro_ssvae.training.steps import Losses, Step
+
+
+class Averaging:
+    """A step that averages the weights over its updates, and puts the average in their place.
+
+    Polyak and Juditsky (1992), with weights that fall exponentially into the past; like those of
+    Adam they sum to 1 from the first update on. Within an epoch the objectives hold the weights
+    that are trained. At its end, and at a pause, they change places with their averages: these are
+    validated, kept by early stopping, saved and loaded. Buffers are averaged as parameters are.
+    Statistics of batch normalisation are moving averages too, of the same updates: averaged, they
+    are those of the averaged weights as nearly as a pass over the data would tell, without one.
+
+    Args:
+        step: The step that trains.
+        objectives: The objectives that it trains.
+        left: The numbers of the replicas that take no further part, whose weights are left alone.
+        average: The share of the past in a moving average of the weights, in [0, 1), which is
+            validated, kept and saved in their place, as 0.999. With 0 none is taken.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        objectives: Sequence[Objective],
+        left: Set[int],
+        average: float = 0.0,
+    ) -> None:
+        if not 0 <= average < 1:
+            raise InputError(f"expected average in [0, 1), got {average}")
+        self.step, self.left, self.average, self.count = step, left, average, 0
+        self.held = [
+            {name: tensor.detach() for name, tensor in changing(objective).items()}
+            for objective in objectives
+        ]
+        # The averages within an epoch, the weights that are trained between epochs.
+        self.others = [
+            {name: tensor.clone() for name, tensor in held.items()} for held in self.held
+        ]
+        self.pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    @contextmanager
+    def epoch(
+        self, seeds: Sequence[int], noise: Mapping[str, Tensor]
+    ) -> Iterator[Callable[[], Noise]]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        if self.count:
+            self._exchange()
+        self.pairs = []
+        with self.step.epoch(seeds, noise) as state:
+            yield state
+
+    def __call__(self, batch: Batch, now: Moment) -> Losses:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        losses = self.step(batch, now)
+        self.count += 1
+        weight = (1 - self.average) / (1 - self.average**self.count)
+        if not self.pairs:  # what is trained is the same throughout an epoch
+            self.pairs = self._by_kind()
+        (averages, trained), (counts, counted) = self.pairs
+        private.lerp(averages, trained, weight)
+        for count, value in zip(counts, counted):
+            count.copy_(value)
+        return losses
+
+    def settle(self) -> None:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        self.step.settle()
+        self._exchange()
+
+    def end(self) -> list[int]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        skipped = self.step.end()
+        self._exchange()
+        return skipped
+
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        return self.step.tensors()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`pyro_ssvae.training.steps.Step`; between epochs, with what is trained."""
+        average = {"count": self.count, "weights": self.others}
+        return self.step.state_dict() | {"average": average}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        self.step.load_state_dict(state)
+        check_average(state["average"])
+        self.count = state["average"]["count"]
+        for others, saved in zip(self.others, state["average"]["weights"], strict=True):
+            if {n: t.shape for n, t in saved.items()} != {n: t.shape for n, t in others.items()}:
+                raise ValueError("the average is of other weights")
+            for name, tensor in others.items():
+                tensor.copy_(saved[name])
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for i, (held, others) in enumerate(zip(self.held, self.others)):
+            for name, tensor in held.items() if i not in self.left else ():
+                before = tensor.clone()
+                tensor.copy_(others[name])
+                others[name].copy_(before)
+
+    def _by_kind(self) -> list[tuple[list[Tensor], list[Tensor]]]:
+        """Averages and what they are of: the numbers to average, and the counts to copy."""
+        pairs = [
+            (others[name], tensor.detach())
+            for others, trained in zip(self.others, self.step.tensors(), strict=True)
+            for name, tensor in trained.items()
+        ]
+        return [
+            ([a for a, b in pairs if b.is_floating_point() == floats],
+             [b for a, b in pairs if b.is_floating_point() == floats])
+            for floats in (True, False)
+        ]
+
+
+def changing(objective: Objective) -> dict[str, Tensor]:
+    """The parameters and the buffers of an objective by name."""
+    return dict(objective.named_parameters()) | dict(objective.named_buffers())
+
+
+def check_average(state: Any) -> None:
+    """Raise ValueError unless this may be what :meth:`Averaging.state_dict` has of its own."""
+    check_types("the average", state, {"count": int, "weights": list})
+    for weights in state["weights"]:
+        if not isinstance(weights, dict):
+            raise ValueError("the average has no named weights")
+        for name, tensor in weights.items():
+            check_tensor(f"the average's {name}", tensor)
