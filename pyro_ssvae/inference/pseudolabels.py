@@ -99,4 +99,5 @@ def class_probs(model: Any, like: Tensor) -> Tensor:
     if prior is None:
         return like.new_full(like.shape[-1:], 1 / like.shape[-1])
     fn: Any = prior(like)
-    return fn.probs.detach()  # type: ignore[no-any-return]
+    probs: Tensor = fn.probs
+    return probs.detach()
