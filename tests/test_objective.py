@@ -178,8 +178,8 @@ def test_plain_modules_that_call_pyro_module_are_pairs_too(batch) -> None:
 @pytest.mark.parametrize("wrong, message", [
     ({"y": torch.arange(6)}, r"one-hot labels y of shape \(6, K\), got \(6,\)"),
     ({"y": torch.eye(3)}, r"one-hot labels y of shape \(6, K\), got \(3, 3\)"),
-    ({"u": torch.rand(8, 5)}, r"x of shape \(L, D\) and u of shape \(U, D\), got .*\(8, 5\)"),
-    ({"x": torch.rand(6, 2, 2)}, r"x of shape \(L, D\) .*, got \(6, 2, 2\)"),
+    ({"u": torch.rand(8, 5)}, r"x and u with examples of one shape, got .*\(8, 5\)"),
+    ({"x": torch.rand(6, 2, 2)}, r"x and u with examples of one shape, got \(6, 2, 2\)"),
 ])
 def test_shapes_that_disagree_are_named(pair, batch, wrong, message) -> None:
     with pytest.raises(InputError, match=message):

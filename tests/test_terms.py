@@ -162,10 +162,10 @@ def test_agreement_is_a_term_for_any_guide_that_classifies(pair) -> None:
     )
 
 
-@pytest.mark.parametrize("views", [0, 3])
-def test_agreement_is_of_one_view_or_two(views) -> None:
-    with pytest.raises(InputError, match=f"expected views to be 1 or 2, got {views}"):
-        Agreement(views)
+@pytest.mark.parametrize("number", [0, 3])
+def test_agreement_is_of_one_view_or_two(number) -> None:
+    with pytest.raises(InputError, match=f"number of views to be 1 or 2, got {number}"):
+        Agreement(number=number)
 
 
 @pytest.mark.parametrize("function, message", [

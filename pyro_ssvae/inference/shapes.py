@@ -11,8 +11,8 @@ def check_shapes(batch: Batch) -> None:
     x, y, u, possible = batch
     if x.dim() < 2 or x.shape[1:] != u.shape[1:]:
         raise InputError(
-            "expected labelled and unlabelled examples of one shape, (L, D) and (U, D) or"
-            f" (L, C, H, W) and (U, C, H, W), got {tuple(x.shape)} and {tuple(u.shape)}"
+            f"expected x and u with examples of one shape, got {tuple(x.shape)} and"
+            f" {tuple(u.shape)}"
         )
     if y.dim() != 2 or len(y) != len(x):
         raise InputError(
