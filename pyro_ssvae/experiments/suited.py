@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pyro_ssvae.contract import classifies, regresses
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError
@@ -51,7 +53,7 @@ def check_columns(pair: Pair, dataset: Dataset, model: Any) -> None:
     if dataset.columns is None or "likelihood" in pair.options:
         return
     with evaluating(model):
-        has = query.sites(model, dataset.x.new_zeros(1, dataset.x.shape[1], device="cpu"))
+        has = query.sites(model, torch.zeros(1, *dataset.shape))
     if "x" in has:
         raise InputError(
             f"{pair.name} has no likelihood of columns of several types, got {dataset.name}, a data"

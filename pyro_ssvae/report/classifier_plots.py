@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
-from pyro_ssvae.data import Dataset
+from pyro_ssvae.data import Dataset, Part
 from pyro_ssvae.report.drawing import PLAIN, SHOWN, color, in_plane, label_names, plane_axes
 from pyro_ssvae.targets.metrics import accuracy, calibration, ece, macro_f1
 
@@ -18,7 +18,7 @@ MISTAKES = 16  # images of mistakes
 BINS = 15  # of confidence, as in :func:`pyro_ssvae.targets.metrics.ece`
 
 
-def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, Figure]:
+def figures(probs: Tensor, x: Part, y: Tensor, dataset: Dataset) -> dict[str, Figure]:
     """Every figure of a classifier that the data allow, by name.
 
     Args:
@@ -127,7 +127,7 @@ def reliability(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) ->
 
 
 def mistaken_images(
-    probs: Tensor, x: Tensor, y: Tensor, shape: tuple[int, int], names: Sequence[str]
+    probs: Tensor, x: Part, y: Tensor, shape: tuple[int, int], names: Sequence[str]
 ) -> Figure:
     """The images that are mistaken with the highest probability, the most confident first.
 
@@ -157,7 +157,7 @@ def mistaken_images(
     return figure
 
 
-def mistaken_points(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
+def mistaken_points(probs: Tensor, x: Part, y: Tensor, names: Sequence[str]) -> Figure:
     """The points of the plane that are mistaken, over all points by their class.
 
     Args:
