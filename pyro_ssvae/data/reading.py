@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pickle import PicklingError
@@ -79,18 +80,22 @@ class Reader:
         )
         with _dying(self.rows):
             came = self._begun(loader)
-        while True:
-            with _dying(self.rows):
-                pixels = next(came, None)
-            if pixels is None:
-                return
-            if isinstance(pixels, str):
-                raise InputError(pixels)
-            yield self._placed(pixels)
+        try:
+            while True:
+                with _dying(self.rows):
+                    pixels = next(came, None)
+                if pixels is None:
+                    return
+                if isinstance(pixels, str):
+                    raise InputError(pixels)
+                yield self._placed(pixels)
+        finally:
+            del came  # ends the workers, which an error's traceback would keep
 
     def _begun(self, loader: DataLoader[Any]) -> Iterator[Any]:
         try:
-            with _main_apart(self.rows):
+            with _main_apart(self.rows), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Got pickle error")  # an error follows
                 return iter(loader)
         except (PicklingError, AttributeError, TypeError) as error:
             raise InputError(
