@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae import models, nn
+from pyro_ssvae.data import Part
+from pyro_ssvae.data.view import pieces
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.guides.vae import VAE
 from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots
+
+CHUNK = 250  # examples at a time that are not in memory
 
 
 class M1(VAE):
@@ -51,12 +55,12 @@ class M1(VAE):
         self._fitted: list[tuple[Any, int]] = []  # of each label, and its number of classes
 
     def fit_classifier(
-        self, x: Tensor, y: Tensor, classifier: Any = None, sizes: Sequence[int] | None = None
+        self, x: Part, y: Tensor, classifier: Any = None, sizes: Sequence[int] | None = None
     ) -> None:
         """Fit classifiers on the features of labelled examples; training and evaluation do so.
 
         Args:
-            x: The labelled examples, (L, D).
+            x: The labelled examples, (L, D), which need not be in memory.
             y: Their one-hot labels, (L, K): of several labels one-hot blocks side by side, NaN
                 where a label is unknown.
             classifier: Any of scikit-learn's that has ``predict_proba``, in place of the guide's;
@@ -103,5 +107,6 @@ class M1(VAE):
             block[:, classifier.classes_] = predicted  # a class without a label has probability 0
         return OneHots(probs.log(), sizes)
 
-    def _features(self, x: Tensor) -> Any:
-        return query.posterior_mean(self, x).cpu().numpy()
+    def _features(self, x: Part) -> Any:
+        means = [query.posterior_mean(self, rows) for rows in pieces(x, CHUNK)]
+        return torch.cat(means).cpu().numpy()

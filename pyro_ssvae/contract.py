@@ -97,8 +97,12 @@ class Regresses(Protocol):
 class FitsClassifier(Classifies, Protocol):
     """A guide whose classifier has no gradients, and is fitted before each evaluation."""
 
-    def fit_classifier(self, x: Tensor, y: Tensor, *, sizes: Sequence[int]) -> None:
-        """Fit it to labelled examples (L, D), their labels (L, K) in blocks of these sizes."""
+    def fit_classifier(self, x: Any, y: Tensor, *, sizes: Sequence[int]) -> None:
+        """Fit it to labelled examples (L, D), their labels (L, K) in blocks of these sizes.
+
+        The examples are a tensor, or a :class:`pyro_ssvae.data.view.View` where they are not in
+        memory.
+        """
 
 
 class Weighted(Protocol):

@@ -1,4 +1,4 @@
-"""The moving average of the weights: what it is, where it goes, and that training goes on exactly."""
+"""A moving average of the weights: its formula, what it is of, and what becomes of it."""
 
 import copy
 import io

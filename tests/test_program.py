@@ -261,7 +261,7 @@ def test_gradients_are_laid_out_as_their_parameters_which_fused_adam_takes_for_g
     x, u = torch.rand(2, 6, 2, 8, 8)
     batch = Batch(x, torch.eye(3)[torch.arange(6) % 3], u)
     found = []
-    for capture in (True, False):
+    for captured in (True, False):
         torch.manual_seed(0)
         model = models.M2((2, 8, 8), 3, z_dim=2, hidden=(5,))
         guide = guides.M2(model, classifier=partial(nn.Conv, width=2), hidden=(5,))

@@ -90,13 +90,12 @@ def test_evaluation_mode_puts_every_module_back(pair) -> None:
     assert not any(m.training for m in guide.encoder.modules())
 
 
-def test_some_rows_are_the_same_ones_of_every_tensor_and_in_order() -> None:
-    rows = torch.arange(100)
-    chosen = query.sample_of(rows, 30)
+def test_some_rows_are_always_the_same_ones_and_in_order() -> None:
+    chosen = query.some(100, 30)
     assert len(chosen.unique()) == 30 and torch.equal(chosen, chosen.sort().values)
-    assert torch.equal(query.sample_of(rows.double(), 30).long(), chosen)
+    assert torch.equal(query.some(100, 30), chosen)
     assert chosen.max() > 80 and chosen.min() < 20
-    assert torch.equal(query.sample_of(rows, 200), rows)
+    assert torch.equal(query.some(100, 200), torch.arange(100))
 
 
 def test_likelihood_takes_given_sites_and_samples_the_others(pair) -> None:

@@ -163,6 +163,8 @@ def _training_options(command: Command) -> Command:
         click.option("--precision", default=DEFAULTS["precision"], show_default=True,
                      help="Of matrix products in training: fp32 or bf16."),
         _device,
+        click.option("--workers", default=DEFAULTS["workers"], show_default=True,
+                     help="Processes that read images which are not in memory."),
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
                      help="Option of a pair, as `list MODEL` shows them; may be repeated."),
         click.option("--out", type=click.Path(), required=True, help="Folder to write to."),

@@ -1,4 +1,4 @@
-"""A data set in memory."""
+"""A data set."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pyro_ssvae.data import draws, indices
 from pyro_ssvae.data.examples import Examples, further
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.images import Channels
+from pyro_ssvae.data.reading import WORKERS, Reader
+from pyro_ssvae.data.rows import Rows
 from pyro_ssvae.data.split import Split
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.nn import Columns
@@ -28,7 +30,8 @@ class Dataset:
 
     Attributes:
         name: The name of the data set.
-        x: The examples, (N, D), floating point and finite; of images (N, C, H, W).
+        x: The examples, (N, D), floating point and finite; of images (N, C, H, W). Rows that do
+            not fit in memory are read for the device of the labels, when they are wanted.
         y: The labels, a row for each example, as the target keeps them.
         target: What the labels are.
         test: The indices of the examples set aside for testing, (T,) int64. There may be none.
@@ -49,7 +52,7 @@ class Dataset:
     """
 
     name: str
-    x: Tensor
+    x: Tensor | Rows
     y: Tensor
     target: Target
     test: Tensor
@@ -62,6 +65,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.x, (Tensor, Reader)):
+            object.__setattr__(self, "x", Reader(self.x, self.y.device))
         x, y = self.x, self.y
         try:
             if len(x.shape) not in (2, 4) or y.dim() == 0 or len(y) != len(x):
@@ -69,12 +74,9 @@ class Dataset:
                     "expected x of shape (N, D) or (N, C, H, W) and y with a row for each example,"
                     f" got {tuple(x.shape)} and {tuple(y.shape)}"
                 )
-            in_memory = torch.is_tensor(x)
-            if in_memory and not x.is_floating_point():
-                raise InputError(f"expected floating point x, got {x.dtype}")
+            if isinstance(x, Tensor):
+                _check_numbers(x)
             self.target.check(y)
-            if in_memory:
-                _check_finite(x)
             indices.check("test indices", self.test, len(x))
             unlabelled = self.test[~self.target.known(y[self.test])]
             if len(unlabelled):
@@ -94,12 +96,12 @@ class Dataset:
                  f" {len(self.test):,} for testing", *self.target.summary(self.y)]
         if self.foreign is not None:
             lines.append(f"{len(self.foreign):,} examples of other classes, unlabelled")
-        if not torch.is_tensor(self.x):
-            lines.append(f"{self._about_one()}, in files")
-        elif self.columns is None and len(self.x):
-            lines.append(f"{self._about_one()}, from {self.x.min():.4g} to {self.x.max():.4g}")
+        if not isinstance(self.x, Tensor):
+            lines.append(f"{self._about_one()}, read when they are wanted")
         elif self.columns is not None:
             lines += self.columns.summary(self.x)
+        elif len(self.x):
+            lines.append(f"{self._about_one()}, from {self.x.min():.4g} to {self.x.max():.4g}")
         return "\n  ".join([f"{self.name}:", *lines, *self.notes])
 
     def _about_one(self) -> str:
@@ -122,14 +124,14 @@ class Dataset:
     def fingerprint(self) -> str:
         """The SHA-256 sum of all that pairs see: x, y, the target, the columns."""
         about = f"{self.target} {self.columns};"
-        if not torch.is_tensor(self.x):
-            return fingerprint(self.y, about=about + self.x.fingerprint)
-        return fingerprint(self.x, self.y, about=about)
+        if isinstance(self.x, Tensor):
+            return fingerprint(self.x, self.y, about=about)
+        return fingerprint(self.y, about=f"{self.x.fingerprint} {about}")
 
     @cached_property
     def within_unit(self) -> bool:
         """Whether every x lies in [0, 1]."""
-        if not torch.is_tensor(self.x):
+        if not isinstance(self.x, Tensor):
             return True
         return len(self.x) == 0 or bool(self.x.min() >= 0 and self.x.max() <= 1)
 
@@ -138,11 +140,23 @@ class Dataset:
         """Whether every example has a known label."""
         return bool(self.target.known(self.y).all())
 
-    def to(self, device: torch.device | str) -> Dataset:
-        """The same data on another device."""
+    def to(self, device: torch.device | str, workers: int = WORKERS) -> Dataset:
+        """The same data on another device.
+
+        Args:
+            device: The device.
+            workers: The number of processes that read examples which are not in memory, ahead of
+                time. With 0 this process reads them.
+        """
         moved = copy.copy(self)  # not replace(): what was checked once is not checked again
-        for name in ("x", "y", "test") if torch.is_tensor(self.x) else ("y", "test"):
+        for name in ("y", "test"):
             object.__setattr__(moved, name, getattr(self, name).to(device))
+        x = self.x
+        if isinstance(x, Tensor):
+            x = x.to(device)
+        elif isinstance(x, Reader):
+            x = x.to(device, workers)
+        object.__setattr__(moved, "x", x)
         return moved
 
     def encoded(self, x: Any) -> Tensor:
@@ -151,7 +165,8 @@ class Dataset:
         Raises:
             InputError: If they are of another form, or have other columns.
         """
-        return further(x, Examples(self.x, self.columns, self.divisor, self.channels))
+        like = torch.empty(0, *self.shape)
+        return further(x, Examples(like, self.columns, self.divisor, self.channels))
 
     def only(self, *classes: str) -> Dataset:
         """The data with these classes alone to tell apart; examples of all others are foreign.
@@ -252,7 +267,9 @@ def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
     return {name: max(1, round(most * ratio ** (-k / last))) for k, name in enumerate(names)}
 
 
-def _check_finite(x: Tensor) -> None:
+def _check_numbers(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise InputError(f"expected floating point x, got {x.dtype}")
     # In parts: the temporaries would take twice the memory of x.
     finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(10_000)])
     if not finite.all():

@@ -14,6 +14,8 @@ from torch import Tensor
 
 from pyro_ssvae.data import indices
 from pyro_ssvae.data.fingerprint import fingerprint
+from pyro_ssvae.data.reading import WORKERS, Reader
+from pyro_ssvae.data.view import Part, View
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.system.files import write_text
 from pyro_ssvae.targets import Number, SeveralLabels, Target
@@ -102,9 +104,20 @@ class Split:
             target = target.standardised(self.dataset.y[self.labelled])
         return target
 
-    def part(self, name: str) -> tuple[Tensor, Tensor]:
-        """The x (n, D) and y (n, S) of one of :data:`PARTS`, as :meth:`examples` gives them."""
-        return self.examples(getattr(self, name))
+    def part(self, name: str) -> tuple[Part, Tensor]:
+        """The x (n, D) and y (n, S) of one of :data:`PARTS`, as :meth:`view` gives them."""
+        return self.view(getattr(self, name))
+
+    def view(self, index: Tensor) -> tuple[Part, Tensor]:
+        """As :meth:`examples`, at indices (n,), but for x that is not in memory.
+
+        That is a :class:`pyro_ssvae.data.view.View`, which reads no example until it is split or
+        indexed.
+        """
+        x = self.dataset.x
+        if isinstance(x, Reader):
+            return View(x, index), self.labels(index)
+        return self.examples(index)
 
     def examples(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """The x (n, D) and encoded y (n, S) at int64 indices (n,), or (..., n) throughout.
@@ -112,22 +125,32 @@ class Split:
         A class is one-hot (n, K). Several labels are (n, 2 L): a block (absent, present) for each,
         side by side. A real number is standardised, (n, 1). What is unknown or hidden is NaN.
         """
-        x, y = self.dataset.x[index], self.dataset.y[index]
+        return self.dataset.x[index], self.labels(index)
+
+    def labels(self, index: Tensor) -> Tensor:
+        """The encoded y (n, S) of :meth:`examples`."""
+        y = self.dataset.y[index]
         if self.hidden is not None:
             y = y.masked_fill(self.hidden[index], -1)
-        return x, self.target.encode(y, x.dtype)
+        return self.target.encode(y, self._dtype)
 
     def possible(self, index: Tensor) -> Tensor | None:
         """What is known of the classes of examples, (..., n, K), 1 where it may be the class.
 
         None unless the labels are sets of classes.
         """
-        return self.target.possible(self.dataset.y[index], self.dataset.x.dtype)
+        return self.target.possible(self.dataset.y[index], self._dtype)
 
-    def to(self, device: torch.device | str) -> Split:
-        """The same split with its data on another device."""
+    @property
+    def _dtype(self) -> torch.dtype:
+        x = self.dataset.x
+        return x.dtype if isinstance(x, (Tensor, Reader)) else torch.float32
+
+    def to(self, device: torch.device | str, workers: int = WORKERS) -> Split:
+        """The same split with its data on another device, see :meth:`Dataset.to`."""
         moved = copy.copy(self)
-        for name in ("dataset", "labelled", "unlabelled", "validation"):
+        object.__setattr__(moved, "dataset", self.dataset.to(device, workers))
+        for name in ("labelled", "unlabelled", "validation"):
             object.__setattr__(moved, name, getattr(self, name).to(device))
         if self.hidden is not None:
             object.__setattr__(moved, "hidden", self.hidden.to(device))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from pyro_ssvae.contract import fits_classifier, predictor
-from pyro_ssvae.data import Split
+from pyro_ssvae.data import Part, Split
+from pyro_ssvae.data.view import taken
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
@@ -88,8 +90,10 @@ def evaluate(
                 points = query.point_masses(guide, x[:1])
                 result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
             if classes:
-                examples = query.sample_of(x, CLASSIFIED), query.sample_of(y, CLASSIFIED)
-                result |= _generative_accuracies(model, guide, *examples, bar)
+                chosen = query.some(len(x), CLASSIFIED).to(x.device)
+                result |= _generative_accuracies(
+                    model, guide, taken(x, chosen), y[chosen], bar
+                )
                 result["class_samples"] = CLASS_SAMPLES
             if "z" in has:
                 result["mutual_information"] = mutual_information(guide, x)
@@ -105,7 +109,7 @@ def _steps(examples: int) -> int:
     return -(-examples // STEP)
 
 
-def _iwae(model: nn.Module, guide: nn.Module, x: Tensor, bar: Progress) -> float:
+def _iwae(model: nn.Module, guide: nn.Module, x: Part, bar: Progress) -> float:
     total = 0.0
     for rows in x.split(STEP):
         total += iwae(model, guide, rows) * len(rows)
@@ -114,7 +118,7 @@ def _iwae(model: nn.Module, guide: nn.Module, x: Tensor, bar: Progress) -> float
 
 
 def _generative_accuracies(
-    model: nn.Module, guide: nn.Module, x: Tensor, y: Tensor, bar: Progress
+    model: nn.Module, guide: nn.Module, x: Part, y: Tensor, bar: Progress
 ) -> dict[str, float]:
     probs: dict[str, list[Tensor]] = {}
     for rows in x.split(STEP):
@@ -124,7 +128,7 @@ def _generative_accuracies(
     return {f"accuracy_{name}": accuracy(torch.cat(parts), y) for name, parts in probs.items()}
 
 
-def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Tensor) -> bool:
+def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Part) -> bool:
     """Whether the pair's ELBO bounds log p(x), x (N, D): it has a model of x and no point mass.
 
     The entropy of a point mass is minus infinity: what is optimised leaves it out.
@@ -139,7 +143,7 @@ def fit_classifier(guide: Any, split: Split) -> None:
             guide.fit_classifier(*split.part("labelled"), sizes=split.target.sizes)
 
 
-def predictions(guide: Any, target: Target, x: Tensor) -> Tensor:
+def predictions(guide: Any, target: Target, x: Part) -> Tensor:
     """What q(y | x) says of each of x (N, D), as the target has it, (N, P): probabilities.
 
     Raises:
@@ -153,14 +157,14 @@ def predictions(guide: Any, target: Target, x: Tensor) -> Tensor:
 
 
 def elbo(
-    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+    model: Callable[..., Any], guide: Callable[..., Any], x: Part, y: Tensor | None = None
 ) -> float:
     """The mean ELBO of x (N, D), with one-hot labels y (N, K) or without, in nats per example."""
     return elbo_parts(model, guide, x, y)["elbo"]
 
 
 def elbo_parts(
-    model: Callable[..., Any], guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
+    model: Callable[..., Any], guide: Callable[..., Any], x: Part, y: Tensor | None = None
 ) -> dict[str, float]:
     """The mean ELBO and the parts it is the sum of, in nats per example.
 
@@ -170,11 +174,10 @@ def elbo_parts(
         model, such as the y of a mixture, is part of the reconstruction.
     """
     totals: dict[str, list[float]] = {}
-    for start in range(0, len(x), CHUNK):
-        rows = slice(start, start + CHUNK)
-        part = x[rows]
-        for name, term in elbo_terms(model, guide, part, None if y is None else y[rows]).items():
-            totals.setdefault(name, []).append(term.value.item() * len(part) / len(x))
+    labels = repeat(None) if y is None else y.split(CHUNK)
+    for rows, own in zip(x.split(CHUNK), labels):
+        for name, term in elbo_terms(model, guide, rows, own).items():
+            totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))
     terms = {name: math.fsum(values) for name, values in totals.items()}
     image = [name for name in terms if "x" in name.split("+")]
     result = {

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Normal, TransformedDistribution
 from torch.nn import functional as F
 
-from pyro_ssvae.data import Split
+from pyro_ssvae.data import Part, Split
+from pyro_ssvae.data.view import pieces, taken
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import evaluation_mode
-from pyro_ssvae.inference.query import sample_of
 
 CHUNK = 250  # examples looked at at a time
 EXAMPLES = 5_000  # at most, of each probe
@@ -24,7 +24,7 @@ AT_ONCE = 10**6  # of them
 ACTIVE = 0.01  # variance of a posterior mean above which its unit counts as active
 
 
-def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
+def mutual_information(guide: Callable[..., Any], x: Part) -> float | None:
     """I_q(x; z) = E log q(z | x) - E log q(z) in nats, for x (N, D); None for a point mass.
 
     Hoffman and Johnson (2016), ELBO surgery. q(z | x) is that of
@@ -41,23 +41,21 @@ def mutual_information(guide: Callable[..., Any], x: Tensor) -> float | None:
         if "z" in query.point_masses(guide, x[:1]):
             return None
         components = query.posterior(guide, x[:1]).log_weights.numel()
-        x = sample_of(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
-        log_weights, fn = query.posterior(guide, x)
-        fn = _without_common_maps(fn, x)
-        log_weights = log_weights.flatten(0, -2)  # (C, n)
-        which = Categorical(logits=log_weights.T).sample()
+        x = _sample_of(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
+        mixtures = [_Mixture.of(guide, rows) for rows in pieces(x, CHUNK)]
+        log_weights = torch.cat([mixture.log_weights for mixture in mixtures], 1)  # (C, n)
+        z = torch.cat([mixture.sample() for mixture in mixtures])  # (n, J)
         own = torch.arange(len(x), device=x.device)
-        z = fn.sample().flatten(0, -3)[which, own]  # (n, J), one of each example's mixture
-        log_densities = _log_densities(fn)
         total = 0.0
         for rows in own.split(max(1, AT_ONCE // log_weights.numel())):
-            log_q = (log_densities(z[rows]) + log_weights).logsumexp(1)  # log q(z_i | x_j)
+            densities = torch.cat([mixture.log_densities(z[rows]) for mixture in mixtures], 2)
+            log_q = (densities + log_weights).logsumexp(1)  # log q(z_i | x_j)
             mixture = log_q.logsumexp(1) - math.log(len(x))
             total += (log_q[range(len(rows)), rows] - mixture).sum().item()
         return total / len(x)
 
 
-def active_units(guide: Callable[..., Any], x: Tensor) -> float:
+def active_units(guide: Callable[..., Any], x: Part) -> float:
     """The number of dimensions of z whose posterior mean varies over x (N, D) by more than 0.01.
 
     Burda et al. (2016), Importance Weighted Autoencoders, section 5.2. The mean is that of
@@ -65,9 +63,12 @@ def active_units(guide: Callable[..., Any], x: Tensor) -> float:
     the covariance of two estimates of it: where they are means of samples, the variance of one
     would be that of the samples too.
     """
-    parts = sample_of(x, EXAMPLES).split(CHUNK)
+    some = _sample_of(x, EXAMPLES)
     with evaluation_mode(guide):
-        means = [torch.cat([query.posterior_mean(guide, rows) for rows in parts]) for _ in "12"]
+        means = [
+            torch.cat([query.posterior_mean(guide, rows) for rows in some.split(CHUNK)])
+            for _ in "12"
+        ]
     first, second = (mean - mean.mean(0) for mean in means)
     return float(((first * second).mean(0) > ACTIVE).sum())
 
@@ -89,7 +90,8 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    x_train, y_train = split.examples(sample_of(split.unlabelled, EXAMPLES))
+    chosen = query.some(len(split.unlabelled), EXAMPLES).to(split.unlabelled.device)
+    x_train, y_train = split.view(split.unlabelled[chosen])
     x, y = split.part(part)
     if len(y_train.argmax(-1).unique()) < 2:
         return None
@@ -100,13 +102,44 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     return float(probe.score(test, y.argmax(-1).cpu()))
 
 
-def _probe_features(guide: Callable[..., Any], x: Tensor, classes: int) -> Any:
+def _sample_of(x: Part, number: int) -> Part:
+    return taken(x, query.some(len(x), number).to(x.device))
+
+
+def _probe_features(guide: Callable[..., Any], x: Part, classes: int) -> Any:
     anything = torch.randint(classes, (len(x),)).to(x.device)
     y = F.one_hot(anything, classes).to(x.dtype)
     return torch.cat([
-        query.posterior_mean(guide, x[rows], y[rows])
-        for rows in (slice(i, i + CHUNK) for i in range(0, len(x), CHUNK))
+        query.posterior_mean(guide, rows, own)
+        for rows, own in zip(x.split(CHUNK), y.split(CHUNK))
     ]).cpu().numpy()
+
+
+class _Mixture(NamedTuple):
+    """The mixtures q(z | x) of some examples.
+
+    Attributes:
+        log_weights: The logarithms of their weights, (C, n).
+        components: Their components.
+        log_densities: A function from z (M, J) to the log-densities of all components, (M, C, n).
+    """
+
+    log_weights: Tensor
+    components: Any
+    log_densities: Callable[[Tensor], Tensor]
+
+    @classmethod
+    def of(cls, guide: Callable[..., Any], x: Tensor) -> _Mixture:
+        """Those of x (n, D)."""
+        log_weights, fn = query.posterior(guide, x)
+        fn = _without_common_maps(fn, x)
+        return cls(log_weights.flatten(0, -2), fn, _log_densities(fn))
+
+    def sample(self) -> Tensor:
+        """A z of each example's mixture, (n, J)."""
+        which = Categorical(logits=self.log_weights.T).sample()
+        own = torch.arange(len(which), device=which.device)
+        return self.components.sample().flatten(0, -3)[which, own]
 
 
 def _without_common_maps(fn: Any, like: Tensor) -> Any:

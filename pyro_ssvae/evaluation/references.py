@@ -17,6 +17,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation import regressors
 from pyro_ssvae.targets import Number, SeveralLabels
 from pyro_ssvae.targets.metrics import accuracy, nll
@@ -33,8 +34,11 @@ def references(dataset: Dataset) -> tuple[str, ...]:
     Of classes they are semi-supervised, and beside them, of frames, is gradient boosting on the
     labelled examples. Several labels have a logistic regression each, and a semi-supervised
     classifier each only up to :data:`ONE_BY_ONE` examples times labels: beyond, these take minutes.
-    Real numbers have the regressors of :mod:`pyro_ssvae.evaluation.regressors`.
+    Real numbers have the regressors of :mod:`pyro_ssvae.evaluation.regressors`. There are none
+    where the examples are not in memory.
     """
+    if not isinstance(dataset.x, Tensor):
+        return ()
     if isinstance(dataset.target, Number):
         return regressors.NAMES
     if isinstance(dataset.target, SeveralLabels):
@@ -61,15 +65,23 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
         ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, ``test`` with
         the scores of the target, and of classifiers ``clipped``, the share of the test part's known
         labels that have a probability under :data:`FLOOR`.
+
+    Raises:
+        InputError: If the examples are not in memory, as scikit-learn needs them.
     """
+    if not isinstance(split.dataset.x, Tensor):
+        raise InputError(
+            f"{name}: expected examples in memory, got those of {split.dataset.name}, which are"
+            " read when they are wanted"
+        )
     if isinstance(split.target, Number):
         return regressors.evaluate(name, split)
     sizes = split.target.sizes
-    (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
+    (x, y), (u, _) = split.examples(split.labelled), split.examples(split.unlabelled)
     features = torch.cat([x, u]).cpu().numpy()
     # -1 is scikit-learn's mark of an unlabelled example.
     labels = np.pad(_labels(y, sizes), ((0, len(u)), (0, 0)), constant_values=-1)
-    held_x, held_y = split.part("validation")
+    held_x, held_y = split.examples(split.validation)
     candidates = _candidates(name, len(features))
     began = time.perf_counter()
     with warnings.catch_warnings():
@@ -83,7 +95,7 @@ def evaluate_reference(name: str, split: Split) -> dict[str, Any]:
         ]
         best = int(np.argmax(accuracies))
         seconds = time.perf_counter() - began
-        test_x, test_y = split.part("test")
+        test_x, test_y = split.examples(split.test)
         probs = _probabilities(fitted[best], test_x, sizes)
     y = test_y.cpu().double()
     return {

@@ -37,7 +37,7 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
         ``seed`` of the split, ``seconds`` that all fitting took, ``options`` chosen, ``test`` with
         the scores of the target, and ``deviation``, that of the normal, standardised.
     """
-    (x, y), (u, _) = split.part("labelled"), split.part("unlabelled")
+    (x, y), (u, _) = split.examples(split.labelled), split.examples(split.unlabelled)
     scaler = StandardScaler().fit(torch.cat([x, u]).flatten(1).cpu().numpy())
     candidates = _candidates(name, x.shape[1], split.dataset.kind)
     numbers = y.squeeze(1).cpu().numpy()
@@ -49,7 +49,7 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
     errors = [_errors(each, scaler, split) for each in fitted]
     best = int(np.argmin(errors))
     seconds = time.perf_counter() - began
-    test_x, test_y = split.part("test")
+    test_x, test_y = split.examples(split.test)
     mean = torch.from_numpy(_means(fitted[best], scaler, test_x)).double()
     deviation = max(errors[best], LEAST)
     predicted = torch.stack([mean, torch.full_like(mean, deviation)], dim=1)
@@ -79,6 +79,6 @@ def _means(regressor: Any, scaler: Any, x: torch.Tensor) -> Any:
 
 def _errors(regressor: Any, scaler: Any, split: Split) -> float:
     """The RMSE on the validation part, in standard deviations of the labelled numbers."""
-    x, y = split.part("validation")
+    x, y = split.examples(split.validation)
     residuals = _means(regressor, scaler, x) - y.squeeze(1).cpu().numpy()
     return float(np.sqrt(np.square(residuals, dtype=np.float64).mean()))

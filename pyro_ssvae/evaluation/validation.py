@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyro_ssvae.contract import predictor
 from pyro_ssvae.data import Split
@@ -43,9 +44,12 @@ def check_support(objective: Objective, split: Split) -> None:
         fn = query.site(objective.model, "x", x, y)
     if fn is None:
         return
-    inside = torch.cat([fn.support.check(rows) for rows in split.dataset.x.split(10_000)])
+    values = split.dataset.x
+    if not isinstance(values, Tensor):  # rows have pixels 0..255, divided by 255
+        levels = torch.arange(256, device=x.device) / 255
+        values = levels.to(x.dtype).view(-1, *[1] * (x.dim() - 1)).expand(-1, *x.shape[1:])
+    inside = torch.cat([fn.support.check(rows) for rows in values.split(10_000)])
     if not inside.all():
-        values = split.dataset.x
         raise InputError(
             f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
             f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"

@@ -30,6 +30,8 @@ class Plan(TypedDict, total=False):
         precision: The precision of matrix products in training, as in :func:`pyro_ssvae.fit`.
         device: The device to train on, ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there
             is one.
+        workers: The number of processes that read examples which are not in memory, as in
+            :func:`pyro_ssvae.fit`. It is no part of the run's record.
         resume: Whether to go on with what is in the folder, if there is anything.
         overwrite: Whether to replace what is in the folder, if there is anything.
         progress: Whether to show the progress and the time left.
@@ -45,6 +47,7 @@ class Plan(TypedDict, total=False):
     capture: Capture
     precision: Precision
     device: str
+    workers: int
     resume: bool
     overwrite: bool
     progress: bool
@@ -58,7 +61,7 @@ def _silent(line: str) -> None:
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
     "aggressive": False, "capture": "auto", "precision": "fp32", "device": "auto",
-    "resume": False, "overwrite": False, "progress": False, "log": _silent,
+    "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": _silent,
 }
 
 

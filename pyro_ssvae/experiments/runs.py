@@ -90,7 +90,7 @@ def train(
                 f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
                 f" {record.epochs}"
             )
-        _fit(run, out, overwrite=whole["overwrite"], progress=whole["progress"])
+        _fit(run, out, whole)
         metrics = _metrics(run, whole["progress"])
         folders.write_figures(out, run.objective, run.split, run.history)
         folders.write_metrics(out, metrics)
@@ -140,7 +140,7 @@ def prepare(
     values = which.resolve(split.dataset, options or {})
     seed = split.seed if whole["seed"] is None else whole["seed"]
     check_seed(seed)
-    moved = split.to(where)
+    moved = split.to(where, whole["workers"])
     captured = _decided(whole, moved, saved)
     # Of the data as they came, which keep their fingerprint for the next run.
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
@@ -209,6 +209,7 @@ def _checked(plan: Plan) -> torch.device:
     settled({
         "epochs": plan["epochs"], "batch_labelled": plan["batch_labelled"],
         "batch_unlabelled": plan["batch_unlabelled"], "precision": plan["precision"],
+        "workers": plan["workers"],
     }, fit)
     return machine.choose_device(plan["device"])
 
@@ -229,7 +230,7 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
         "best_epoch": None if run.stopping is None else run.stopping.best_epoch,
         "updates": run.history[-1]["updates"],
         "seconds": round(sum(row["seconds"] for row in run.history), 3),
-        "device": machine.device_name(split.dataset.x.device),
+        "device": machine.device_name(split.dataset.y.device),
         "versions": machine.versions(),
         "validation": evaluate(model, guide, split, "validation", progress=progress),
         # Data may have no test part.
@@ -237,7 +238,7 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
     }
 
 
-def _fit(run: Prepared, out: Path, *, overwrite: bool, progress: bool) -> None:
+def _fit(run: Prepared, out: Path, plan: Plan) -> None:
     """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then."""
     record, options = run.record, run.record.options
     with Signals(wait=True) as signals:
@@ -247,16 +248,17 @@ def _fit(run: Prepared, out: Path, *, overwrite: bool, progress: bool) -> None:
             batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
             seed=record.seed, optimizer=run.optimizer, stopping=run.stopping,
             aggressive=run.aggressive, pause=lambda: signals.came is not None,
-            capture=record.capture, precision=record.precision, progress=progress,
+            capture=record.capture, precision=record.precision, workers=plan["workers"],
+            progress=plan["progress"],
         )
         if run.state is not None:
             with checkpoint.reading(out):
                 training.load_state_dict(run.state)
         for epoch in training:
             run.history.append(epoch.row())
-            _save(run, training, out, first=epoch.epoch == 1, overwrite=overwrite)
+            _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
         if training.paused:
-            _save(run, training, out, first=not run.history, overwrite=overwrite)
+            _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
         if signals.came is not None:
             raise Interrupted(f"{_place(training)}; saved in {out}", signals.came)
 

@@ -127,10 +127,10 @@ def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
         return (log_weights.exp().unsqueeze(-1) * means).flatten(0, -3).sum(0)
 
 
-def sample_of(rows: Tensor, number: int) -> Tensor:
-    """At most so many of the rows, chosen at random, always the same ones, in their order."""
-    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))[:number]
-    return rows[chosen.sort().values.to(rows.device)]
+def some(rows: int, number: int) -> Tensor:
+    """The indices of at most so many rows, chosen at random, always the same ones, in order."""
+    chosen = torch.randperm(rows, generator=torch.Generator().manual_seed(SEED))[:number]
+    return chosen.sort().values
 
 
 def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distribution:

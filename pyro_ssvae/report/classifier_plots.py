@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
-from pyro_ssvae.data import Dataset
+from pyro_ssvae.data import Dataset, Part
 from pyro_ssvae.report.drawing import (
     PLAIN,
     SHOWN,
@@ -26,7 +26,7 @@ MISTAKES = 16  # images of mistakes
 BINS = 15  # of confidence, as in :func:`pyro_ssvae.targets.metrics.ece`
 
 
-def figures(probs: Tensor, x: Tensor, y: Tensor, dataset: Dataset) -> dict[str, Figure]:
+def figures(probs: Tensor, x: Part, y: Tensor, dataset: Dataset) -> dict[str, Figure]:
     """Every figure of a classifier that the data allow, by name.
 
     Args:
@@ -134,7 +134,7 @@ def reliability(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) ->
     return figure
 
 
-def mistaken_images(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
+def mistaken_images(probs: Tensor, x: Part, y: Tensor, names: Sequence[str]) -> Figure:
     """The images that are mistaken with the highest probability, the most confident first.
 
     Args:
@@ -163,7 +163,7 @@ def mistaken_images(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -
     return figure
 
 
-def mistaken_points(probs: Tensor, x: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
+def mistaken_points(probs: Tensor, x: Part, y: Tensor, names: Sequence[str]) -> Figure:
     """The points of the plane that are mistaken, over all points by their class.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, repeat
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_ssvae.contract import classifies, predictor, regresses
-from pyro_ssvae.data import Split
-from pyro_ssvae.evaluation.evaluate import fit_classifier, predictions
+from pyro_ssvae.data import Part, Split
+from pyro_ssvae.data.view import taken
+from pyro_ssvae.evaluation.evaluate import CHUNK, fit_classifier, predictions
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
@@ -51,11 +52,11 @@ def figures(
     Args:
         objective: The trained pair.
         split: The data of the pair, whose test part the figures show, or, where there is none, its
-            validation part. Of examples that are read from files they show some alone.
+            validation part.
         history: The rows of the epochs, see :meth:`pyro_ssvae.Epoch.row`.
     """
     model, guide = objective.model, objective.guide
-    x, y = _examples(split)
+    x, y = split.part("test" if len(split.test) else "validation")
     target = split.target
     images = split.dataset.images and target.exclusive
     result = {"learning_curves": learning_curves(history)}
@@ -67,7 +68,8 @@ def figures(
         if {"x", "y", "z"} <= has and images and _decodes_y(model, guide, x[:1], y[:1]):
             result["analogies"] = analogies(model, guide, x[:8], split)
         if "z" in has:
-            result["latent"] = latent(guide, x[:SHOWN], y[:SHOWN], target)
+            first = torch.arange(min(SHOWN, len(x)), device=x.device)
+            result["latent"] = latent(guide, taken(x, first), y[:SHOWN], target)
         if classifies(guide):
             probs = predictions(guide, target, x)
             result |= classifier_plots.figures(probs, x, y, split.dataset)
@@ -155,7 +157,7 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     return _grid(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.dataset)])
 
 
-def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
+def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
     """Posterior means of z, given the likeliest class, by the true class.
 
     More than two dimensions are shown by their first two principal components, one by a
@@ -168,8 +170,7 @@ def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
         y: Their encoded labels, (N, S).
         target: What the labels are.
     """
-    z = query.posterior_mean(guide, x, _likeliest(guide, x, target)).cpu().numpy()
-    z, labels = _in_the_plane(z)
+    z, labels = _in_the_plane(_means(guide, x, _likeliest(guide, x, target)))
     if isinstance(target, Number):
         return number_plots.latent(z, labels, y, target)
     by, groups, names = _grouped(y, target)
@@ -186,12 +187,13 @@ def latent(guide: Any, x: Tensor, y: Tensor, target: Target) -> Figure:
     return figure
 
 
-def _examples(split: Split) -> tuple[Tensor, Tensor]:
-    """The x and y that figures show: all of a part, or, where they are in files, some of it."""
-    index = split.test if len(split.test) else split.validation
-    if not torch.is_tensor(split.dataset.x):
-        index = query.sample_of(index, SHOWN)
-    return split.examples(index)
+def _means(guide: Any, x: Part, y: Tensor | None) -> np.ndarray[Any, Any]:
+    """The posterior means of z, (N, J), given x (N, D) and labels (N, S) or None."""
+    if isinstance(x, Tensor):
+        return query.posterior_mean(guide, x, y).cpu().numpy()
+    labels = repeat(None) if y is None else y.split(CHUNK)
+    means = [query.posterior_mean(guide, *rows) for rows in zip(x.split(CHUNK), labels)]
+    return torch.cat(means).cpu().numpy()
 
 
 def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -212,7 +214,7 @@ def _grouped(y: Tensor, target: Target) -> tuple[str, np.ndarray[Any, Any], list
     return "number of labels", groups, [str(k) for k in range(groups.max() + 1)]
 
 
-def _likeliest(guide: Any, x: Tensor, target: Target) -> Tensor | None:
+def _likeliest(guide: Any, x: Part, target: Target) -> Tensor | None:
     """The encoding (N, S) of the likeliest label of x (N, D); None where the guide predicts none.
     """
     return None if predictor(guide) is None else target.likeliest(predictions(guide, target, x))
@@ -249,7 +251,7 @@ def _every_class(classes: int, times: int, like: Tensor) -> Tensor:
 
 
 def _sampled_points(model: Any, split: Split) -> Figure:
-    unlabelled = split.dataset.x[split.unlabelled[:SHOWN]]
+    unlabelled, _ = split.examples(split.unlabelled[:SHOWN])
     fn, y = query.draw(model, unlabelled)
     x = fn.sample().cpu().numpy()
     groups = {"model": x} if y is None else {

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import Split, batches
+from pyro_ssvae.data import Split, feed
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.inference import query
@@ -51,7 +51,7 @@ class AggressiveInference:
 
     def check(self, objective: Objective, split: Split) -> None:
         """Raise :class:`InputError` unless the pair has a z with a density to go by."""
-        x = split.part("validation")[0][:1]
+        x, _ = split.examples(split.validation[:1])
         with evaluating(objective):
             has = query.sites(objective.guide, x) - query.point_masses(objective.guide, x)
         if "z" not in has:
@@ -89,7 +89,8 @@ class Aggressive:
         eager: The step that moves either.
         plain: The step to take when aggressive training has ended.
         inference: The rule that says when that is.
-        fresh: A function of an epoch's number that gives the batches to train the guide on.
+        fresh: A function of an epoch's number that gives the batches to train the guide on, from
+            the one on whose number is its second argument.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Aggressive:
         eager: Eager,
         plain: Step,
         inference: AggressiveInference,
-        fresh: Callable[[int], Iterator[Batch]],
+        fresh: Callable[[int, int], Iterator[Batch]],
     ) -> None:
         self.eager, self.plain, self.inference, self.fresh = eager, plain, inference, fresh
         self.number, self.taken = -1, 0  # of the epoch, and of the fresh batches taken in it
@@ -148,7 +149,7 @@ class Aggressive:
         if epoch != self.number:
             self.number, self.taken, self.batches = epoch, 0, None
         if self.batches is None:
-            self.batches = islice(self.fresh(epoch), self.taken, None)
+            self.batches = self.fresh(epoch, self.taken)
         return self.batches
 
 
@@ -176,9 +177,14 @@ def train_guide(eager: Eager, batch: Batch, fresh: Iterator[Batch], now: Moment)
 
 
 def fresh_batches(
-    split: Split, labelled: int, unlabelled: int, *, seed: int, epoch: int
+    split: Split, labelled: int, unlabelled: int, *, seed: int, epoch: int, start: int = 0
 ) -> Iterator[Batch]:
-    """Batches without end, others than those of :func:`pyro_ssvae.data.batches`, by epoch."""
-    for again in count():
-        number = FRESH * (epoch + 1) + again
-        yield from batches(split, labelled, unlabelled, seed=seed, epoch=number)
+    """Batches without end, others than those of :func:`pyro_ssvae.data.batches`, by epoch.
+
+    The first is that of number ``start``.
+    """
+    source = feed(split, labelled, unlabelled)
+    passes, start = divmod(start, source.steps)
+    for again in count(passes):
+        yield from source.epoch(seed, FRESH * (epoch + 1) + again, start)
+        start = 0

@@ -33,7 +33,7 @@ def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
         return capture
     one_of("capture", capture, ("auto", "on", "off"))
     if capture == "auto":
-        return split.dataset.x.is_cuda or updates >= WORTH_UPDATES
+        return split.dataset.y.is_cuda or updates >= WORTH_UPDATES
     return capture == "on"
 
 

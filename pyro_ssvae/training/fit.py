@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import torch
 
-from pyro_ssvae.data import Split, batches, steps_per_epoch
+from pyro_ssvae.data import Split, feed, steps_per_epoch
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation.validation import check_support, validate
 from pyro_ssvae.inference.objective import Objective
@@ -71,7 +71,7 @@ def fit(
             ``on_nonfinite="skip"``, at the end of an epoch of which every update was skipped.
     """
     how = settled(how, fit)
-    split = split.to(next(objective.parameters()).device)
+    split = split.to(next(objective.parameters()).device, how["workers"])
     check_support(objective, split)
     sizes = how["batch_labelled"], how["batch_unlabelled"]
     updates = how["epochs"] * steps_per_epoch(split, how["batch_unlabelled"])
@@ -85,14 +85,16 @@ def fit(
         aggressive.check(objective, split)
         step = Aggressive(
             eager, step, aggressive,
-            lambda epoch: fresh_batches(split, *sizes, seed=seed, epoch=epoch),
+            lambda epoch, start: fresh_batches(
+                split, *sizes, seed=seed, epoch=epoch, start=start
+            ),
         )
         measures.append(aggressive.judge)
     if how["average"]:
         step = Averaging(step, [objective], set(), how["average"])
     return Training(
         [Learner(objective, split, seed, measures, stopping)], step,
-        lambda epoch: batches(split, *sizes, seed=seed, epoch=epoch), how,
+        partial(feed(split, *sizes).epoch, seed), how,
         rates=Decay(optimizer) if how["decay"] else None, give=_only,
     )
 
@@ -153,7 +155,7 @@ def fit_ensemble(
     positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
     check_replicas(objectives, splits)
     device = next(objectives[0].parameters()).device
-    dataset = splits[0].dataset.to(device)  # once: the splits are of one
+    dataset = splits[0].dataset.to(device, how["workers"])  # once: the splits are of one
     splits = [replace(split.to(device), dataset=dataset) for split in splits]
     check_support(objectives[0], splits[0])
     together = Ensemble(
@@ -171,7 +173,7 @@ def fit_ensemble(
     sizes = how["batch_labelled"], how["batch_unlabelled"]
     return Training(
         learners, step,
-        lambda epoch: side_by_side(splits, *sizes, seeds=seeds, epoch=epoch), how,
+        partial(side_by_side, splits, *sizes, seeds), how,
         rates=together.decay if how["decay"] else None, give=lambda epochs: epochs,
     )
 

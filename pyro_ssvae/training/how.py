@@ -6,8 +6,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypedDict, get_args
 
+from pyro_ssvae.data.reading import WORKERS
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.errors import one_of, positive
+from pyro_ssvae.errors import not_negative, one_of, positive
 from pyro_ssvae.training.finite import OnNonFinite
 
 
@@ -30,6 +31,9 @@ class How(TypedDict, total=False):
         on_nonfinite: What to do about an update whose loss or gradient is NaN or infinite. It moves
             neither weights nor the optimizer's averages. ``"stop"``, the default, raises;
             ``"skip"`` goes on and counts it in :attr:`Epoch.skipped`.
+        workers: The number of processes that read examples which are not in memory, ahead of time;
+            0 has the process that trains read them. What is trained does not depend on it. 2 by
+            default. See :mod:`pyro_ssvae.data.reading`.
         pause: A function that is asked after every update whether to pause there. Then the
             iterator ends, :attr:`Training.paused` is True, and :meth:`Training.state_dict` holds
             the place within the epoch.
@@ -44,13 +48,14 @@ class How(TypedDict, total=False):
     batch_unlabelled: int
     precision: Precision
     on_nonfinite: OnNonFinite
+    workers: int
     pause: Callable[[], bool] | None
     progress: bool
 
 
 DEFAULTS: How = {
-    "epochs": 50, "decay": False, "average": 0.0, "batch_labelled": 100,
-    "batch_unlabelled": 100, "precision": "fp32", "on_nonfinite": "stop", "pause": None,
+    "epochs": 50, "decay": False, "average": 0.0, "batch_labelled": 100, "batch_unlabelled": 100,
+    "precision": "fp32", "on_nonfinite": "stop", "workers": WORKERS, "pause": None,
     "progress": False,
 }
 
@@ -73,6 +78,7 @@ def settled(how: How, function: Callable[..., Any]) -> How:
         epochs=result["epochs"], batch_labelled=result["batch_labelled"],
         batch_unlabelled=result["batch_unlabelled"],
     )
+    not_negative(workers=result["workers"])
     one_of("precision", result["precision"], get_args(Precision))
     one_of("on_nonfinite", result["on_nonfinite"], get_args(OnNonFinite))
     return result

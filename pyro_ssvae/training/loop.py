@@ -6,7 +6,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
 import pyro
@@ -35,7 +34,8 @@ class Training(Iterator[Given], Generic[Given]):
     Args:
         learners: What is trained, one objective or several replicas.
         step: The step that trains them.
-        batches: A function of an epoch's number that gives its batches.
+        batches: A function of an epoch's number and that of an update in it, which gives the
+            batches of the epoch from this update on.
         how: How to train, with no argument left out.
         rates: A function that sets the learning rates for a share of the training, 0 to 1.
         give: A function of the epochs of all learners, None for those that have stopped, that
@@ -51,7 +51,7 @@ class Training(Iterator[Given], Generic[Given]):
         self,
         learners: Sequence[Learner],
         step: Step,
-        batches: Callable[[int], Iterator[Batch]],
+        batches: Callable[[int, int], Iterator[Batch]],
         how: How,
         *,
         rates: Callable[[float], None] | None,
@@ -119,7 +119,7 @@ class Training(Iterator[Given], Generic[Given]):
         seeds = [noise_seed(learner.seed, place.epoch) for learner in self.learners]
         losses = place.updates()
         with _quiet(), self.step.epoch(seeds, place.noise) as noise:
-            left = islice(self.batches(place.epoch), place.step, None)
+            left = self.batches(place.epoch, place.step)
             for step, batch in enumerate(left, place.step):
                 now = Moment(place.epoch, step, self.steps)
                 if self.rates is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
+from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.data.batches import order
+from pyro_ssvae.data.order import order
+from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.engine.program import constants
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.objective import Objective
@@ -49,7 +52,12 @@ def check_programs(objectives: Sequence[Objective]) -> None:
 
 
 def side_by_side(
-    splits: Sequence[Split], labelled: int, unlabelled: int, *, seeds: Sequence[int], epoch: int
+    splits: Sequence[Split],
+    labelled: int,
+    unlabelled: int,
+    seeds: Sequence[int],
+    epoch: int,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """The replicas' batches of :func:`pyro_ssvae.data.batches`, stacked."""
     orders = [
@@ -57,18 +65,33 @@ def side_by_side(
         for split, seed in zip(splits, seeds)
     ]
     seen, unseen = (torch.stack(parts) for parts in zip(*orders))
-    alike = all(split.hidden is None and split.target == splits[0].target for split in splits)
     parts = zip(seen.split(labelled, dim=1), unseen.split(unlabelled, dim=1))
-    for with_labels, without in parts:
+    indices = list(islice(parts, start, None))
+    alike = all(split.hidden is None and split.target == splits[0].target for split in splits)
+    for (with_labels, without), (x, u) in zip(indices, _examples(splits[0].dataset, indices)):
         if alike:
-            x, y = splits[0].examples(with_labels)
+            y = splits[0].labels(with_labels)
         else:
-            examples = [split.examples(index) for split, index in zip(splits, with_labels)]
-            x, y = (torch.stack(tensors) for tensors in zip(*examples))
-        yield Batch(x, y, splits[0].dataset.x[without], splits[0].possible(without))
+            y = torch.stack([split.labels(own) for split, own in zip(splits, with_labels)])
+        yield Batch(x, y, u, splits[0].possible(without))
+
+
+def _examples(
+    dataset: Dataset, indices: Sequence[tuple[Tensor, Tensor]]
+) -> Iterable[Sequence[Tensor]]:
+    """The labelled and the unlabelled examples (R, ...) of every batch."""
+    x = dataset.x
+    if not isinstance(x, Reader):
+        return ((x[seen], x[unseen]) for seen, unseen in indices)
+    images = x.stream([torch.cat(pair, dim=1) for pair in indices])
+    return (
+        both.tensor_split([seen.shape[1]], dim=1) for both, (seen, _) in zip(images, indices)
+    )
 
 
 def _same(dataset: Dataset, other: Dataset) -> bool:
     if dataset is other:
         return True
-    return torch.equal(dataset.x, other.x) and torch.equal(dataset.y, other.y)
+    if isinstance(dataset.x, Tensor) and isinstance(other.x, Tensor):
+        return torch.equal(dataset.x, other.x) and torch.equal(dataset.y, other.y)
+    return dataset.fingerprint == other.fingerprint
