@@ -267,7 +267,7 @@ def test_gradients_are_laid_out_as_their_parameters_which_fused_adam_takes_for_g
         guide = guides.M2(model, classifier=partial(nn.Conv, width=2), hidden=(5,))
         objective = Objective(model, guide, alpha=1.0)
         optimizer = adam(objective)
-        step = Captured(objective, optimizer, batch, compile=False) if capture else (
+        step = Captured(objective, optimizer, batch, compile=False) if captured else (
             lambda batch, epoch: Eager(objective, optimizer)(batch, Moment(0, 0, 1))
         )
         torch.manual_seed(2)
