@@ -1,6 +1,10 @@
 """Rows that are read for a device, in this process or by workers."""
 
+import os
 import runpy
+import subprocess
+import sys
+import time
 from itertools import islice
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 import torch
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
+import pyro_ssvae
 from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.errors import InputError
 
@@ -132,3 +137,32 @@ def test_a_script_without_a_guard_is_not_run_again_by_its_workers(tmp_path: Path
     )
     runpy.run_path(str(script), run_name="__main__")
     assert notes.read_text() == "once 5"
+
+
+def test_workers_end_with_a_process_that_is_killed() -> None:
+    code = (
+        "import made, multiprocessing, os, signal, torch\n"
+        "from pyro_ssvae.data.reading import Reader\n"
+        "stream = Reader(made.Rows(40, 1, 2, 2), workers=2).stream(torch.arange(40).split(9))\n"
+        "next(stream)\n"
+        "print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(pyro_ssvae.__file__).parents[1])},
+    )
+    workers = [Path("/proc", pid) for pid in result.stdout.split()]
+    assert len(workers) == 2
+    began = time.monotonic()
+    while any(map(alive, workers)) and time.monotonic() < began + 30:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+
+
+def alive(process: Path) -> bool:
+    """Whether a process, by its folder in /proc, has not ended; a zombie has."""
+    try:
+        return process.joinpath("stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

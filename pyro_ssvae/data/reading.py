@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import re
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +76,7 @@ class Reader:
         loader: DataLoader[Any] = DataLoader(
             _Bytes(self.rows), batch_size=None, collate_fn=_as_they_are,
             sampler=[batch.cpu().numpy() for batch in batches], generator=torch.Generator(),
-            num_workers=workers, worker_init_fn=_leave_interrupts,
+            num_workers=workers, worker_init_fn=_begun_worker,
             multiprocessing_context=_context() if workers else None,
             pin_memory=self.device.type == "cuda",
         )
@@ -141,9 +143,18 @@ def _as_they_are(pixels: Any) -> Any:
     return pixels
 
 
-def _leave_interrupts(worker: int) -> None:
-    """Leave Ctrl-C, which all processes get, to the one that trains: it ends an update first."""
+def _begun_worker(worker: int) -> None:
+    """Leave Ctrl-C, which all processes get, to the one that trains, and end where that one ends.
+
+    It finishes an update first. Where it is killed nothing would be left to end a worker.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _context() -> Any:
