@@ -166,6 +166,21 @@ def test_missing_images_are_left_out_with_their_labels_and_counted(root: Path) -
     )
 
 
+def test_broken_images_are_an_error_when_read_or_left_out_with_their_labels_and_counted(
+    root: Path
+) -> None:
+    path = root / NAME / paths("train", 2)[1]
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match="patient00001/.*expected an image, got a broken file"):
+        made(root).x[torch.tensor([1])]
+    data = read_chexpert(root, view="both", corrupt="skip")
+    assert data.broken == [paths("train", 2)[1]] and data.test.tolist() == [5, 6]
+    assert data.labels[1, 1] == 0  # the third row of the table
+    assert data.x[torch.arange(7)].shape == (7, 1, 64, 64)
+    note = f"1 broken images are left out: {paths('train', 2)[1]}"
+    assert note in made(root, view="both", corrupt="skip").notes
+
+
 # Refused
 
 

@@ -23,13 +23,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import image_sources
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from pyro_ssvae import InputError, data
-from pyro_ssvae.data import Dataset, Split, adult, elpv, idx, mediamill, mulan
+from pyro_ssvae.data import Dataset, Split, adult, elpv, idx, mediamill, mulan, svhn
 from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
@@ -194,6 +196,38 @@ def test_pickle_of_mediamill(frames_of_news: Path) -> None:
         path, lambda _: data.load("mediamill", frames_of_news),
         lambda rng: bz2.compress(mutated(pickled, rng)), "mediamill's pickle",
     )
+
+
+@pytest.mark.parametrize("file", ["cifar-100-binary/test.bin", "cifar-100-python/test"])
+def test_cifar(file: str, tmp_path: Path) -> None:
+    folder = tmp_path / Path(file).parent
+    folder.mkdir()
+    names, pixels = [f"class {k}" for k in range(100)], image_sources.bytes_of(2, 3072)
+    for part in ("train", "test"):
+        content = {"data": pixels, "fine_labels": [7, 99]}
+        (folder / part).write_bytes(image_sources.python_2(content))
+        (folder / f"{part}.bin").write_bytes(b"".join(b"\0\7" + row.tobytes() for row in pixels))
+    (folder / "meta").write_bytes(image_sources.python_2({"fine_label_names": names}))
+    (folder / "fine_label_names.txt").write_text("\n".join(names))
+    path = tmp_path / file
+    check(path, lambda _: data.load("cifar100", tmp_path), mutations(path), times=MUTATIONS // 4)
+
+
+def test_svhn(tmp_path: Path) -> None:
+    for name in svhn.FILES:
+        savemat(tmp_path / name, {
+            "X": image_sources.bytes_of(32, 32, 3, 2), "y": np.array([[1], [10]], np.uint8),
+        })
+    path = tmp_path / svhn.FILES[0]
+    check(path, lambda _: data.load("svhn", tmp_path), mutations(path), times=MUTATIONS // 4)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_images_of_a_folder(suffix: str, tmp_path: Path) -> None:
+    for label in ("train/cat", "train/dog", "test/cat"):
+        image_sources.image(tmp_path / label / f"0.{suffix}", image_sources.bytes_of(12, 8, 3))
+    path = tmp_path / "train" / "cat" / f"0.{suffix}"
+    check(path, lambda _: data.load(str(tmp_path)), mutations(path), times=MUTATIONS // 4)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.data.image_files import ImageFiles
+from pyro_ssvae.data.image_files import Corrupt, ImageFiles, left_out
 from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.recipes import KIND_OF
@@ -43,12 +43,14 @@ class CheXpert(NamedTuple):
             :data:`UNCERTAIN`, -1, and :data:`BLANK`, -2, where the report does not mention it.
         test: The indices (T,) of the images in ``valid.csv``.
         missing: The paths of the images that the tables name and that are not there.
+        broken: The paths of the images that are left out because they are broken.
     """
 
     x: ImageFiles
     labels: Array
     test: Tensor
     missing: list[str]
+    broken: list[str]
 
 
 def load(
@@ -59,6 +61,7 @@ def load(
     view: View = "frontal",
     uncertain: Uncertain = "unknown",
     blank: Blank = "unknown",
+    corrupt: Corrupt = "error",
 ) -> Dataset:
     """The radiographs in grey, of which those of ``valid.csv`` are for testing.
 
@@ -75,13 +78,16 @@ def load(
             ``"negative"`` (U-Zeroes).
         blank: What to make of labels that the reports do not mention: ``"unknown"`` or, as Irvin
             et al. do, ``"negative"`` ones.
+        corrupt: What to do about broken images. ``"error"`` raises an error that names the file
+            when it is read. ``"skip"`` reads every image once on loading, and leaves those out that
+            are broken; the data set's notes say how many.
 
     Raises:
         InputError: If a table is missing or broken, or none of its images is there.
     """
     one_of("policy for uncertain labels", uncertain, ("unknown", "positive", "negative"))
     one_of("policy for labels not mentioned", blank, ("unknown", "negative"))
-    data = read_chexpert(root, size, view)
+    data = read_chexpert(root, size, view, corrupt)
     made = {"unknown": -1, "positive": 1, "negative": 0}
     y = data.labels.astype(np.int64)
     y[data.labels == UNCERTAIN] = made[uncertain]
@@ -101,6 +107,7 @@ def load(
             f"{'all' if view == 'both' else view} images, resized to {size} x {size} pixels when"
             " they are read",
             *_missing(data),
+            *left_out(data.broken),
             f"uncertain labels are {_words(uncertain)}, labels not mentioned are {_words(blank)}:",
             *(f"  {label}: {_counts(data.labels[:, place])}" for place, label in enumerate(LABELS)),
         ),
@@ -108,31 +115,42 @@ def load(
 
 
 def read_chexpert(
-    root: str | Path | None = None, size: int = 64, view: View = "frontal"
+    root: str | Path | None = None,
+    size: int = 64,
+    view: View = "frontal",
+    corrupt: Corrupt = "error",
 ) -> CheXpert:
     """The images and labels of Irvin et al. (2019), as the files have them.
 
     The tables ``train.csv`` and ``valid.csv`` are looked for in ``root/CheXpert-v1.0-small``,
     ``root/CheXpert-v1.0``, ``root/chexpert`` and ``root`` itself. Their column ``Path`` has the
     paths of images below this folder or beside it. The names of labels may have spaces or
-    underscores. Images that are not there are left out.
+    underscores. Images that are not there are left out. The arguments are those of :func:`load`.
 
     Raises:
         InputError: If a table is missing or broken, or none of its images is there.
     """
     one_of("view", view, ("frontal", "lateral", "both"))
+    one_of("way with corrupt images", corrupt, ("error", "skip"))
     positive(size=size)
     base = data_root(root)
     place = next((name for name in FOLDERS if (base / name).is_dir()), FOLDERS[0])
     folder = find(base, place, FILES, SOURCE)
     parts = [_part(folder, file, view) for file in FILES]
-    (train, _, _, _), (test, _, _, _) = parts
+    in_test = np.repeat([False, True], [len(part[0]) for part in parts])
     names = [name for part in parts for name in part[0]]
     sizes = [number for part in parts for number in part[1]]
     labels = np.concatenate([part[2] for part in parts])
     missing = [name for part in parts for name in part[3]]
     x = ImageFiles(folder, names, sizes, (1, size, size), size)
-    return CheXpert(x, labels, torch.arange(len(train), len(train) + len(test)), missing)
+    fails = x.broken() if corrupt == "skip" else []
+    broken = [names[index] for index in fails]
+    if fails:
+        good = np.delete(np.arange(len(x)), fails)
+        names, sizes = [names[index] for index in good], [sizes[index] for index in good]
+        x = ImageFiles(folder, names, sizes, (1, size, size), size)
+        labels, in_test = labels[good], in_test[good]
+    return CheXpert(x, labels, torch.from_numpy(in_test.nonzero()[0]), missing, broken)
 
 
 def _part(folder: Path, file: str, view: View) -> tuple[list[str], list[int], Array, list[str]]:
@@ -208,7 +226,7 @@ def _size(path: str) -> int | None:
 def _missing(data: CheXpert) -> list[str]:
     if not data.missing:
         return []
-    number = len(data.missing) + len(data.x)
+    number = len(data.missing) + len(data.broken) + len(data.x)
     return [f"{len(data.missing):,} of {number:,} images are missing and left out, the first"
             f" {data.missing[0]}"]
 

@@ -270,8 +270,10 @@ def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
 def _check_numbers(x: Tensor) -> None:
     if not x.is_floating_point():
         raise InputError(f"expected floating point x, got {x.dtype}")
+    if not x.numel() or torch.stack(x.aminmax()).isfinite().all():  # NaN would be either
+        return
     # In parts: the temporaries would take twice the memory of x.
-    finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(10_000)])
+    finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(1_000)])
     if not finite.all():
         row = int((~finite).nonzero()[0])
         raise InputError(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,17 +14,23 @@ from torch import Tensor
 from pyro_ssvae.data import images
 from pyro_ssvae.data.arrays import test_part
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.data.image_files import SUFFIXES, Header, ImageFiles, header, pixels
+from pyro_ssvae.data.image_files import (
+    SUFFIXES,
+    Corrupt,
+    Header,
+    ImageFiles,
+    each,
+    header,
+    left_out,
+    pixels,
+)
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.targets import Classes
 
 UNLABELLED = "unlabelled"
 TRAIN, TEST = "train", "test"
 IN_MEMORY = 2**28  # numbers: a gigabyte
-CHUNK = 100  # files that a thread reads before it takes others
-SHOWN = 3  # files that a note names
 
-Corrupt = Literal["error", "skip"]
 T = TypeVar("T")
 
 
@@ -90,22 +95,22 @@ def load(
     if not headers:
         raise InputError(f"{folder}: expected images, got {len(broken)} broken files alone")
     shape = _shape(folder, files, headers, size, notes)
-    few = len(files) * int(np.prod(shape)) <= in_memory
-    x: Any = None
-    if few or corrupt == "skip":
-        read = _each(lambda file: _try(
-            lambda: _read(folder / file.name, shape, size, keep=few), corrupt), files)
-        arrays, files, later = _good(files, read)
-        broken += later
-        x = images.joined([np.stack(arrays)]) if few and arrays else None
+    x: Any
+    if len(files) * int(np.prod(shape)) <= in_memory:
+        arrays, files, later = _good(files, each(lambda file: _try(
+            lambda: pixels(folder / file.name, shape[0], size), corrupt), files))
+        x = images.joined([np.stack(arrays)]) if arrays else None
+    else:
+        x = _in_files(folder, files, shape, size)
+        fails = set(x.broken()) if corrupt == "skip" else set()
+        later = [file.name for index, file in enumerate(files) if index in fails]
+        files = [file for index, file in enumerate(files) if index not in fails]
+        x = _in_files(folder, files, shape, size) if fails else x
+        notes.append("the images are read from their files when they are wanted")
+    broken += later
     if not files:
         raise InputError(f"{folder}: expected images, got {len(broken)} broken files alone")
-    if x is None:
-        names = [file.name for file in files]
-        x = ImageFiles(folder, names, _sizes(folder, names), shape, size)
-        notes.append("the images are read from their files when they are wanted")
-    if broken:
-        notes.append(f"{len(broken):,} broken images are left out: {_some(broken)}")
+    notes += left_out(broken)
     return _dataset(folder, files, cast(Tensor, x), notes)
 
 
@@ -186,11 +191,11 @@ def _shape(
     folder: Path, files: list[File], headers: list[Header], size: int | None, notes: list[str]
 ) -> tuple[int, int, int]:
     """The shape (C, H, W) that all images have, or are brought to."""
-    grey = sum(each.grey for each in headers)
+    grey = sum(one.grey for one in headers)
     channels = 1 if grey == len(headers) else 3
     if 0 < grey < len(headers):
         notes.append(f"{grey:,} grey images of {len(headers):,} are read in colour, as the others")
-    transparent = sum(each.transparent for each in headers)
+    transparent = sum(one.transparent for one in headers)
     if transparent:
         notes.append(f"the transparency of {transparent:,} images is left out")
     if size is not None:
@@ -198,19 +203,14 @@ def _shape(
                      " pixels")
         return channels, size, size
     first = headers[0]
-    for file, each in zip(files, headers):
-        if each[:2] != first[:2]:
+    for file, one in zip(files, headers):
+        if one[:2] != first[:2]:
             raise InputError(
                 f"{folder}: expected images of one size, got {first.height} x {first.width} pixels"
-                f" in {files[0].name} and {each.height} x {each.width} in {file.name}; have them"
+                f" in {files[0].name} and {one.height} x {one.width} in {file.name}; have them"
                 " resized: data.folder.load(FOLDER, size=32)"
             )
     return channels, first.height, first.width
-
-
-def _read(path: Path, shape: tuple[int, int, int], size: int | None, keep: bool) -> Any:
-    image = pixels(path, shape[0], size)
-    return image if keep else True
 
 
 def _try(function: Callable[[], T], corrupt: Corrupt) -> T | None:
@@ -223,16 +223,6 @@ def _try(function: Callable[[], T], corrupt: Corrupt) -> T | None:
         return None
 
 
-def _each(function: Callable[[File], T], files: list[File]) -> list[T]:
-    """What a function gives of each file; decoding images leaves Python's lock to others."""
-    def of(start: int) -> list[T]:
-        return [function(file) for file in files[start:start + CHUNK]]
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [result for results in pool.map(of, range(0, len(files), CHUNK))
-                for result in results]
-
-
 def _good(files: list[File], results: list[T | None]) -> tuple[list[T], list[File], list[str]]:
     """The results that there are, their files, and the names of the others."""
     pairs = list(zip(files, results))
@@ -243,9 +233,9 @@ def _good(files: list[File], results: list[T | None]) -> tuple[list[T], list[Fil
     )
 
 
-def _sizes(folder: Path, names: list[str]) -> list[int]:
-    return [os.stat(os.path.join(folder, name)).st_size for name in names]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+def _in_files(
+    folder: Path, files: list[File], shape: tuple[int, int, int], size: int | None
+) -> ImageFiles:
+    names = [file.name for file in files]
+    sizes = [os.stat(os.path.join(folder, name)).st_size for name in names]
+    return ImageFiles(folder, names, sizes, shape, size)

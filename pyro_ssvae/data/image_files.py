@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +24,13 @@ SUFFIXES = (
 )
 MODES = {1: "L", 3: "RGB"}  # by the number of channels
 GREY = ("1", "L", "LA")  # modes of images without colour
+CHUNK = 100  # images that a thread reads before it takes others
+SHOWN = 3  # files that a note names
 
 Array = np.ndarray[Any, Any]
+Corrupt = Literal["error", "skip"]
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Header(NamedTuple):
@@ -103,12 +111,32 @@ class ImageFiles:
             )
         return torch.from_numpy(image)
 
+    def broken(self) -> list[int]:
+        """The indices of images that cannot be read. All are tried, which takes a while."""
+        def fails(index: int) -> bool:
+            try:
+                self.read(index)
+            except InputError:
+                return True
+            return False
+
+        return [index for index, fail in enumerate(each(fails, range(len(self)))) if fail]
+
     def __getitem__(self, index: Tensor) -> Tensor:
         """The images at int64 indices (n,), (n, C, H, W) float32 in [0, 1], read now."""
         images = torch.empty(len(index), *self.shape[1:])
         for image, place in zip(images, index.tolist()):
             image.copy_(self.read(place))
         return images.div_(LARGEST_BYTE)
+
+
+def each(function: Callable[[S], T], items: Sequence[S]) -> list[T]:
+    """What a function gives of each item, in threads; decoding leaves Python's lock to others."""
+    def of(start: int) -> list[T]:
+        return [function(item) for item in items[start:start + CHUNK]]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(chain.from_iterable(pool.map(of, range(0, len(items), CHUNK))))
 
 
 def header(path: Path | str) -> Header:
@@ -154,6 +182,12 @@ def pixels(path: Path | str, channels: int, size: int | None = None) -> Array:
         result = result.resize((size, size), Image.Resampling.BILINEAR, box=square)
     array = np.array(result)
     return array[None] if channels == 1 else np.ascontiguousarray(np.moveaxis(array, 2, 0))
+
+
+def left_out(names: Sequence[str]) -> list[str]:
+    """A note on broken images that are left out, none where there are none."""
+    some = ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+    return [f"{len(names):,} broken images are left out: {some}"] if names else []
 
 
 def _broken(path: Path | str, error: Exception) -> InputError:
