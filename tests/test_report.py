@@ -126,10 +126,11 @@ def test_every_figure_that_a_run_can_have_has_a_caption(classes: bool) -> None:
 def dataset(kind: str) -> Dataset:
     """Data of four images, of four points in the plane, of a table, or of several labels."""
     y = torch.zeros(4, 3) if kind == "labels" else torch.zeros(4)
+    shape = {"images": (1, 2, 2), "points": (2,)}.get(kind, (4,))
     return Dataset(
-        name=kind, x=torch.zeros(4, 2 if kind == "points" else 4), y=y.long(),
+        name=kind, x=torch.zeros(4, *shape), y=y.long(),
         target=small.several(3) if kind == "labels" else small.classes(2),
-        test=torch.tensor([0]), validation=1 if kind == "images" else None,
+        test=torch.tensor([0]), validation=1,
     )
 
 
