@@ -69,7 +69,7 @@ def stages() -> Iterator[Stage]:
     """Train an M2, and stop at each stage."""
     torch.manual_seed(0)
     split = data.load("digits").split(50, seed=0)
-    model = models.M2(64, 10, z_dim=16, hidden=(128,))
+    model = models.M2(split.dataset.shape, 10, z_dim=16, hidden=(128,))
     guide = guides.M2(model, hidden=(128,))
     batch = next(data.batches(split))
     yield stage(0, model, guide, batch)

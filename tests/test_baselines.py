@@ -63,6 +63,13 @@ def arrays(split: Split) -> tuple[Any, Any]:
     return x, np.array(y)
 
 
+@pytest.mark.parametrize("name", REFERENCES)
+def test_images_are_given_to_scikit_learn_as_their_pixels(name: str, split: Split) -> None:
+    images = replace(split.dataset, x=split.dataset.x.reshape(-1, 1, 1, 2))
+    found = evaluate_reference(name, replace(split, dataset=images))
+    assert found["test"] == evaluate_reference(name, split)["test"]
+
+
 def test_the_references_of_classes_are_semi_supervised_and_of_frames_boosting_too() -> None:
     dataset = blobs(0.3)
     assert references(dataset) == REFERENCES

@@ -32,7 +32,7 @@ def stripes() -> Dataset:
     y = np.arange(90) % 3
     x = 0.2 * rng.random((90, 4))
     x[np.arange(90), y] += 0.7
-    return data.from_arrays(x, y, name="stripes")
+    return data.from_arrays(x.reshape(-1, 2, 2), y, name="stripes")
 
 
 def run(dataset: Dataset, out: Path, *names: str, **arguments: Any) -> Comparison:

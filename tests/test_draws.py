@@ -249,7 +249,7 @@ def test_whole_numbers_are_scaled_and_further_examples_likewise(
 def test_further_examples_of_another_width_are_refused() -> None:
     with pytest.raises(InputError, match="expected examples of 3 columns .*, got 2"):
         dataset().encoded(np.zeros((4, 2)))
-    assert small.split().dataset.encoded(np.zeros((4, 64))).shape == (4, 64)
+    assert small.split().dataset.encoded(np.zeros((4, 8, 8))).shape == (4, 1, 8, 8)
 
 
 def test_a_run_without_a_test_part_is_measured_by_validation_and_drawn(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def stripes(name: str = "stripes", shift: float = 0.0) -> Dataset:
     y = np.arange(90) % 3
     x = 0.2 * rng.random((90, 4)) + shift
     x[np.arange(90), y] += 0.7
-    return data.from_arrays(x, y, name=name)
+    return data.from_arrays(x.reshape(-1, 2, 2), y, name=name)
 
 
 def reversed_rows(dataset: Dataset) -> Dataset:

@@ -54,6 +54,14 @@ def test_the_network_has_the_hidden_layers_that_pairs_have_on_such_data() -> Non
     assert hidden == {"standardised": {(64,)}, "": {(500,)}}
 
 
+@pytest.mark.parametrize("name", regressors.NAMES)
+def test_images_are_given_to_scikit_learn_as_their_pixels(name: str, split: Split) -> None:
+    images = replace(split.dataset, x=split.dataset.x.reshape(-1, 1, 2, 5))
+    found = evaluate_reference(name, replace(split, dataset=images))
+    of_pixels = evaluate_reference(name, split)
+    assert (found["options"], found["test"]) == (of_pixels["options"], of_pixels["test"])
+
+
 def test_the_candidate_of_the_lowest_validation_error_is_scored_in_units(split: Split) -> None:
     x, y = split.dataset.x.numpy(), split.dataset.y.double().numpy()
     seen = np.concatenate([split.labelled, split.unlabelled])

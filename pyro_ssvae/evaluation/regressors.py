@@ -39,7 +39,7 @@ def evaluate(name: str, split: Split) -> dict[str, Any]:
     """
     (x, y), (u, _) = split.examples(split.labelled), split.examples(split.unlabelled)
     scaler = StandardScaler().fit(torch.cat([x, u]).flatten(1).cpu().numpy())
-    candidates = _candidates(name, x.shape[1], split.dataset.kind)
+    candidates = _candidates(name, scaler.n_features_in_, split.dataset.kind)
     numbers = y.squeeze(1).cpu().numpy()
     began = time.perf_counter()
     with warnings.catch_warnings():
