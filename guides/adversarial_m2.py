@@ -23,8 +23,8 @@ class AdversarialM2(M2):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, classifier, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         adversary: The weight of the adversary's loss.
         game: The order of the moves. ``"reversal"`` moves both players at once, the encoder by the
             reversed gradient; in ``"alternating"`` the adversary moves first and the others answer.
@@ -32,8 +32,6 @@ class AdversarialM2(M2):
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -34,13 +34,11 @@ class DirichletM2(PyroModule):
     Args:
         model: The model whose sizes and whose ``bound`` this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, classifier, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x, y).
         kappa: The concentration of q(pi | x). None stands for the point mass, whose entropy, minus
             infinity, is left out.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class Factored(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, classifier, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
@@ -41,8 +41,6 @@ class Factored(PyroModule):
         gamma_z: The weight of |KL - capacity| of z. With 0 there is no capacity.
         gamma_y: The weight of |KL - capacity| of y. With 0 there is no capacity.
         ramp: The number of epochs over which the capacities grow linearly from 0.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -24,12 +24,11 @@ class LatentClassifier(PyroModule):
     Args:
         model: The model whose sizes and classifier this guide takes.
         hidden: The sizes of the encoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x). Proposition 1 holds for any q.
         bound: The bound for unknown labels, ``"jensen"`` or ``"exact"``, see above.
         samples: The number of samples of z that ``classify`` averages over.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -29,12 +29,11 @@ class M1(VAE):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
             ``"neighbour"``.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(
@@ -47,9 +46,7 @@ class M1(VAE):
         classifier: Literal["logistic", "neighbour"] = "logistic",
         encoder: nn.Body | None = None,
     ) -> None:
-        super().__init__(
-            model, hidden=hidden, network=network, flows=flows, encoder=encoder
-        )
+        super().__init__(model, hidden=hidden, network=network, flows=flows, encoder=encoder)
         one_of("classifier", classifier, ("logistic", "neighbour"))
         self.kind = classifier
         self._fitted: list[tuple[Any, int]] = []  # of each label, and its number of classes
@@ -70,7 +67,7 @@ class M1(VAE):
         Raises:
             InputError: if the examples have a single label, and all the same.
         """
-        # Here, for they take two seconds to import, and no other guide needs them.
+        # They take two seconds to import.
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
         from sklearn.pipeline import make_pipeline
@@ -93,10 +90,7 @@ class M1(VAE):
             self._fitted.append((fitted, block.shape[-1]))
 
     def classify(self, x: Tensor) -> OneHots:
-        """What the fitted classifiers say of E[z | x], over one-hot (N, K).
-
-        x: (N, *x_shape).
-        """
+        """What the fitted classifiers say of E[z | x], over one-hot (N, K); x: (N, *x_shape)."""
         if not self._fitted:
             raise InputError("M1: expected fit_classifier(x, y) before classify(x), got none")
         features = self._features(x)

@@ -16,15 +16,12 @@ class M1M2(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the hidden layers of each network.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, features, classifier, encoder: The body of the networks, and of one alone: ``mlp``,
+            ``conv``, ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, y).
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
-        features: The body of q(a | x), as ``network``, which is taken in place of None.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

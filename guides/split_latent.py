@@ -19,12 +19,10 @@ class SplitLatent(PyroModule):
     Args:
         model: The model whose sizes and classifier this guide takes.
         hidden: The sizes of the hidden layers of each network.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, label_encoder, encoder: The body of the networks, and of one alone: ``mlp``,
+            ``conv``, ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | a, x).
         samples: The number of samples of a that ``classify`` averages over.
-        label_encoder: The body of q(a | x), as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

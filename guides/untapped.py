@@ -27,8 +27,8 @@ class Untapped(PyroModule):
     Args:
         model: The model whose sizes this guide takes, and whose part it takes in reverse.
         hidden: The sizes of the hidden layers, of the classifier and of the encoder.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, classifier, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
@@ -39,8 +39,6 @@ class Untapped(PyroModule):
         gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the
             straight-through gradient, ``"sleep"`` none, as in wake-sleep.
         image: The weight of the squared error of decoded labelled images.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -23,14 +23,13 @@ class VaDE(PyroModule):
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers, and of the classifier's where x is no
             image.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         classifier: The body of the classifier; where x is no image ``"conv"`` has no convolutions.
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
         flows: The number of normalizing flows in q(z | x).
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

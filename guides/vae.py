@@ -21,11 +21,10 @@ class VAE(PyroModule):
     Args:
         model: The model whose sizes this guide takes.
         hidden: The sizes of the encoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
         posterior: The form of q(z | x), ``"normal"`` or ``"point"``.
-        encoder: The body of the encoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -21,13 +21,11 @@ class ADGM(PyroModule):
         z_dim: J, the number of latent dimensions.
         a_dim: The number of auxiliary dimensions.
         hidden: The sizes of the hidden layers of each network.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder, auxiliary: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         batch_norm: Whether to normalise the hidden layers, see :class:`pyro_ssvae.nn.BatchNorm`.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
-        auxiliary: The body of p(a | ...), as ``network``, which is taken in place of None.
     """
 
     def __init__(

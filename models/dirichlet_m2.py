@@ -26,8 +26,8 @@ class DirichletM2(PyroModule):
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         concentration: The concentration a of the prior. Above 1 it smooths the labels.
         temper: The power of an observed label's p(y | pi), M2's alpha. With another power than 1
             the objective bounds no log p(x, y). The command line trains with 10.
@@ -35,7 +35,6 @@ class DirichletM2(PyroModule):
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
         bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or
             ``"exact"``: see the guide.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -23,13 +23,12 @@ class Factored(PyroModule):
             single label of so many classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         learn_prior: Whether to train every p(y_j), from the uniform one on. Of labels that are
             rare, a uniform prior draws what is inferred towards 1/2.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -22,12 +22,10 @@ class SplitLatent(PyroModule):
         z_dim: J, the number of dimensions of z.
         a_dim: The number of dimensions of a.
         hidden: The sizes of the hidden layers of each network.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder, classifier: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
     """
 
     def __init__(

@@ -20,9 +20,8 @@ class Supervised(PyroModule):
         x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.
         y_dim: K, the number of classes.
         hidden: The sizes of the classifier's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
-        classifier: The body of the classifier, as ``network``, which is taken in place of None.
+        network, classifier: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
     """
 
     def __init__(

@@ -23,10 +23,9 @@ class Untapped(PyroModule):
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the decoder's hidden layers.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         bound: Half the edge of the cube: z lies in [-bound, bound]^J.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(

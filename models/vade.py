@@ -23,11 +23,10 @@ class VaDE(PyroModule):
         y_dim: K, the number of classes.
         z_dim: J, the number of latent dimensions.
         hidden: The sizes of the hidden layers from x to z. The decoder has them in reverse order.
-        network: The body of the networks: ``mlp``, ``conv``, ``wrn-28-2`` or one of your own, see
-            :func:`pyro_ssvae.nn.network`.
+        network, decoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
+            ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
-        decoder: The body of the decoder, as ``network``, which is taken in place of None.
     """
 
     def __init__(
