@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import made
@@ -19,6 +20,8 @@ from pyro_ssvae.evaluation import probes
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.evaluation.validation import check_support, validate
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.guides import m1
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
 from pyro_ssvae.training import aggressive
@@ -73,8 +76,8 @@ def most() -> Iterator[Callable[[], int]]:
 def test_a_data_set_of_rows_is_made_split_and_told_without_reading_one() -> None:
     data = made.dataset(made.Rows(N, 3, 4, 5))
     split = data.split(9)
-    x, _ = split.part("test")
-    assert (x.shape, data.shape, data.images) == ((40, 3, 4, 5), (3, 4, 5), True)
+    assert split.part("test")[0].shape == (40, 3, 4, 5)
+    assert data.shape == (3, 4, 5) and data.images
     assert "images of 4 x 5 pixels with 3 channels, read when they are wanted" in str(data)
     assert data.within_unit
     assert data.x.rows.seen == []
@@ -272,8 +275,41 @@ def test_a_latent_figure_shows_what_it_does_in_memory(most: Callable[[], int]) -
         assert torch.allclose(torch.tensor(mine), torch.tensor(theirs), atol=1e-5)
 
 
+def test_a_classifier_is_fitted_to_features_of_a_few_examples_at_a_time(
+    most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(m1, "CHUNK", 7)
+    found = []
+    for data in (made.dataset(made.Rows(N, D)), made.in_memory(made.dataset(made.Rows(N, D)))):
+        found.append(validate(small.objective("m1", data), data.split(30).to("cpu", 0)))
+    assert found[0]["accuracy"] == found[1]["accuracy"]
+    assert found[0]["nll"] == pytest.approx(found[1]["nll"], rel=1e-4)
+    assert most() == 7
+
+
 def test_references_want_data_in_memory() -> None:
     split = from_files()
     assert references(split.dataset) == ()
     with pytest.raises(InputError, match="^SelfTraining: expected examples in memory, got .* made"):
         evaluate_reference("SelfTraining", split)
+
+
+# Runs
+
+
+def test_the_number_of_workers_is_no_part_of_a_runs_record(tmp_path: Path) -> None:
+    split = made.dataset(made.Rows(N, D)).split(9)
+    one, other = (
+        runs.prepare("m2", split, tmp_path / "out", options=small.SIZES, workers=workers)
+        for workers in (0, 3)
+    )
+    assert one.record == other.record
+    assert (one.split.dataset.x.workers, other.split.dataset.x.workers) == (0, 3)
+
+
+def test_a_run_on_files_is_trained_and_read_back(tmp_path: Path) -> None:
+    data = made.dataset(made.Rows(N, D))
+    plan = {**SIZES, "epochs": 1, "workers": 0, "device": "cpu"}
+    metrics = runs.train("m2", data.split(9), tmp_path, options=small.SIZES, **plan)
+    run = runs.load(tmp_path, dataset=data, device="cpu")
+    assert runs.test_metrics(run)["accuracy"] == metrics["test"]["accuracy"]

@@ -72,7 +72,7 @@ class Reader:
         Raises:
             InputError: If a file is missing or broken, or a worker dies.
         """
-        workers = self.workers if len(batches) > 1 else 0
+        workers = min(self.workers, len(batches)) if len(batches) > 1 else 0
         loader: DataLoader[Any] = DataLoader(
             _Bytes(self.rows), batch_size=None, collate_fn=_as_they_are,
             sampler=[batch.cpu().numpy() for batch in batches], generator=torch.Generator(),

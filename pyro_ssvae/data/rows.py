@@ -10,6 +10,9 @@ from torch import Size, Tensor
 class Rows(Protocol):
     """Examples that are read when they are wanted; they stand where a tensor (N, ...) would.
 
+    They are sent to the processes that read them, see :mod:`pyro_ssvae.data.reading`: what they
+    hold can be pickled.
+
     Attributes:
         shape: The shape of all of them, (N, C, H, W).
         fingerprint: The SHA-256 sum of what tells them from others, such as the names and sizes of
