@@ -4,6 +4,7 @@ import copy
 import io
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from pyro_ssvae import EarlyStopping, InputError, Objective, fit, fit_ensemble, guides
 from pyro_ssvae.data import Split, from_arrays
 from pyro_ssvae.engine import capture
+from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.labels import OneHots
 from pyro_ssvae.training.average import check_average
 
@@ -196,3 +198,23 @@ def test_a_share_outside_its_range_is_refused(share: float, split) -> None:
 def test_a_saved_average_that_is_none_is_refused(broken: Any) -> None:
     with pytest.raises(ValueError):
         check_average(broken)
+
+
+def test_a_run_keeps_its_average_and_goes_on_exactly(split: Split, tmp_path: Path) -> None:
+    options = {"average": SHARE, "hidden": (5,), "z_dim": 2}
+    plan: dict[str, Any] = {"batch_labelled": 10, "batch_unlabelled": 50, "options": options}
+    with small.few_figures():
+        whole = runs.train("m2", split, tmp_path / "whole", epochs=3, **plan)
+        runs.train("m2", split, tmp_path / "run", epochs=2, **plan)
+        resumed = runs.train("m2", split, tmp_path / "run", epochs=3, resume=True, **plan)
+        plain = runs.train(
+            "m2", split, tmp_path / "plain", epochs=3, **plan | {"options": options | {"average": 0}}
+        )
+    assert resumed["test"] == whole["test"] != plain["test"]
+    run = runs.load(tmp_path / "run", dataset=split.dataset)
+    assert runs.test_metrics(run) == whole["test"]
+
+
+def test_a_pair_is_trained_with_the_average_that_it_is_asked_for(split: Split) -> None:
+    assert pairs.pair("m2").on(split, average=0.9)[1]["average"] == 0.9
+    assert pairs.pair("m2").on(split)[1]["average"] == 0.0

@@ -188,6 +188,16 @@ def test_the_bounds_see_the_examples_as_they_are() -> None:
         torch.testing.assert_close(bounds[1][name], value)
 
 
+def test_the_unlabelled_bound_may_be_of_a_share_of_the_batch() -> None:
+    model, guide = double()
+    found = []
+    for options, batch in (({"bounded": 0.4}, BATCH), ({}, BATCH._replace(u=U[:3]))):
+        torch.manual_seed(1)
+        objective = Objective(model, guide, labelled=0.0, **options)
+        found.append(objective(batch).terms["unlabelled"])
+    torch.testing.assert_close(*found)
+
+
 def test_terms_share_their_views_and_take_no_more_than_they_need() -> None:
     for options, calls in (({"consistency": 1.0, "alignment": 1.0}, 2), ({"alignment": 1.0}, 1),
                            ({"pseudolabels": 1.0}, 2), ({"alpha": 1.0}, 1)):
@@ -285,6 +295,7 @@ def test_several_labels_have_no_pseudo_labels() -> None:
     ({"alignment": float("inf")}, "finite alignment >= 0, got inf"),
     ({"confidence": 1.5}, r"confidence in \[0, 1\], got 1.5"),
     ({"views": "digit"}, "did you mean 'digits'"),
+    ({"bounded": 0.0}, r"bounded in \(0, 1\], got 0"),
 ])
 def test_options_out_of_range_are_refused(options, named) -> None:
     with pytest.raises(InputError, match=named):

@@ -88,6 +88,8 @@ class Objective(nn.Module):
         beta: The weight of the KL divergence of continuous latent sites. Other than 1, the ELBO is
             a bound no more (for beta > 1 a looser one). A discrete site keeps weight 1.
         warmup: The number of epochs over which ``beta`` is approached linearly from 0.
+        bounded: The share of a batch's unlabelled examples that the unlabelled bound is of, in
+            (0, 1]. The rest are for the losses beside it alone, which may ask for more of them.
         kl: The way to take KL divergences: ``"analytic"`` in closed form where there is one,
             ``"sampled"`` from the sample that the rest of the bound uses.
         views: The kind of images by which they are changed at random where the classifier learns
@@ -132,6 +134,7 @@ class Objective(nn.Module):
         smoothing: float = 0.0,
         beta: float = 1.0,
         warmup: float = 0.0,
+        bounded: float = 1.0,
         kl: KL = "analytic",
         views: augment.Kind | augment.Views = "none",
         pseudolabels: float = 0.0,
@@ -146,9 +149,11 @@ class Objective(nn.Module):
         not_negative(alpha=alpha, warmup=warmup, **own)  # the others are checked by name below
         _check_classifier(guide, own)
         one_of("kl", kl, ("analytic", "sampled"))
+        if not 0 < bounded <= 1:
+            raise InputError(f"expected bounded in (0, 1], got {bounded}")
         self.model: Any = model
         self.guide: Any = guide
-        self.warmup, self.kl = warmup, kl
+        self.warmup, self.bounded, self.kl = warmup, bounded, kl
         self.views = augment.views(views) if isinstance(views, str) else views
         self.aligned = Aligned.of(model) if aligned and pseudolabels > 0 else None
         labels = PseudoLabels(self.views, confidence, self.aligned)
@@ -184,7 +189,9 @@ class Objective(nn.Module):
         if self.counts("labelled"):
             losses["labelled"] = self.bound(batch.x, batch.y, epoch)
         if self.counts("unlabelled"):
-            losses["unlabelled"] = self.bound(batch.u, None, epoch, batch.possible)
+            some = slice(math.ceil(self.bounded * len(batch.u)))
+            possible = None if batch.possible is None else batch.possible[some]
+            losses["unlabelled"] = self.bound(batch.u[some], None, epoch, possible)
         beside = {
             name: part for name, part in self.terms.items()
             if isinstance(part, Term) and self.counts(name)
