@@ -31,7 +31,7 @@ soak: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
-	cd benchmarks && for name in updates classes labels replicas variance memory; do ../$(BIN)/python $$name.py || exit 1; done
+	cd benchmarks && for name in updates convolutions classes labels replicas variance memory; do ../$(BIN)/python $$name.py || exit 1; done
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
