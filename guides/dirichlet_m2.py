@@ -53,13 +53,10 @@ class DirichletM2(PyroModule):
         encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
-        if kappa is not None:
-            positive(kappa=kappa)
+        positive(kappa=1.0 if kappa is None else kappa)
         self.kappa, self.bound = kappa, model.bound
         x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
-        self.classifier = nn.network(
-            classifier or network, nn.OneHots(), [x_shape], y_dim, hidden
-        )
+        self.classifier = nn.network(classifier or network, nn.OneHots(), [x_shape], y_dim, hidden)
         inputs = (x_shape,) if model.bound == "exact" else (x_shape, y_dim)
         self.encoder = nn.posterior(encoder or network, inputs, z_dim, hidden, flows)
 

@@ -83,18 +83,15 @@ class Factored(PyroModule):
         self.terms["swap"] = Swap(weight=swap)
         for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
             if nats is not None:
-                capacity = Capacity(site, nats, weight=gamma, schedule=Ramp(ramp))
-                self.terms[f"capacity_{site}"] = capacity
+                self.terms[f"capacity_{site}"] = Capacity(site, nats, gamma, Ramp(ramp))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""
         with pyro.plate("data", len(x)):
             if y is None or len(self.y_dims) > 1:
                 q = self.classify(x) if y is None else completed(y, self.classify(x))
-                infer = self.labels.infer
-                if infer and y is not None and not y.isnan().any():
-                    infer = {}  # nothing to sum over: q is a point
-                pyro.sample("y", self.labels(q), infer=infer)
+                known = y is not None and not y.isnan().any()  # nothing to sum over: q is a point
+                pyro.sample("y", self.labels(q), infer={} if known else self.labels.infer)
             pyro.sample("z", self.encoder(x))
 
     def classify(self, x: Tensor) -> OneHots:

@@ -8,13 +8,10 @@ from torch import Tensor
 
 from pyro_ssvae import models, nn
 from pyro_ssvae.data import Part
-from pyro_ssvae.data.view import pieces
 from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.guides.vae import VAE
-from pyro_ssvae.inference import query
 from pyro_ssvae.labels import OneHots
-
-CHUNK = 250  # examples at a time that are not in memory
 
 
 class M1(VAE):
@@ -32,8 +29,7 @@ class M1(VAE):
         network, encoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
             ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         flows: The number of normalizing flows in q(z | x).
-        classifier: The classifier of the features: ``"logistic"`` regression, or the nearest
-            ``"neighbour"``.
+        classifier: The classifier of the features, ``"logistic"`` or the nearest ``"neighbour"``.
     """
 
     def __init__(
@@ -67,7 +63,6 @@ class M1(VAE):
         Raises:
             InputError: if the examples have a single label, and all the same.
         """
-        # They take two seconds to import.
         from sklearn.linear_model import LogisticRegression
         from sklearn.neighbors import KNeighborsClassifier
         from sklearn.pipeline import make_pipeline
@@ -102,5 +97,4 @@ class M1(VAE):
         return OneHots(probs.log(), sizes)
 
     def _features(self, x: Part) -> Any:
-        means = [query.posterior_mean(self, rows) for rows in pieces(x, CHUNK)]
-        return torch.cat(means).cpu().numpy()
+        return posterior_means(self, x).cpu().numpy()

@@ -40,9 +40,7 @@ class M2(PyroModule):
     ) -> None:
         super().__init__("guide")
         x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
-        self.classifier = nn.network(
-            classifier or network, nn.OneHots(), [x_shape], y_dim, hidden
-        )
+        self.classifier = nn.network(classifier or network, nn.OneHots(), [x_shape], y_dim, hidden)
         self.encoder = nn.posterior(encoder or network, [x_shape, y_dim], z_dim, hidden, flows)
         self.labels = LabelInference(label_inference)
 

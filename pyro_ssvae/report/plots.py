@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle, repeat
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from pyro_ssvae.contract import classifies, predictor, regresses
 from pyro_ssvae.data import Part, Split
 from pyro_ssvae.data.view import taken
-from pyro_ssvae.evaluation.evaluate import CHUNK, fit_classifier, predictions
+from pyro_ssvae.evaluation.evaluate import fit_classifier, predictions
+from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
@@ -170,7 +171,8 @@ def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
         y: Their encoded labels, (N, S).
         target: What the labels are.
     """
-    z, labels = _in_the_plane(_means(guide, x, _likeliest(guide, x, target)))
+    means = posterior_means(guide, x, _likeliest(guide, x, target))
+    z, labels = _in_the_plane(means.cpu().numpy())
     if isinstance(target, Number):
         return number_plots.latent(z, labels, y, target)
     by, groups, names = _grouped(y, target)
@@ -185,15 +187,6 @@ def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
     axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
     figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
     return figure
-
-
-def _means(guide: Any, x: Part, y: Tensor | None) -> np.ndarray[Any, Any]:
-    """The posterior means of z, (N, J), given x (N, D) and labels (N, S) or None."""
-    if isinstance(x, Tensor):
-        return query.posterior_mean(guide, x, y).cpu().numpy()
-    labels = repeat(None) if y is None else y.split(CHUNK)
-    means = [query.posterior_mean(guide, *rows) for rows in zip(x.split(CHUNK), labels)]
-    return torch.cat(means).cpu().numpy()
 
 
 def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[str]]:

@@ -1,0 +1,27 @@
+"""Posterior means of all examples of a part, which need not be in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.data import Part
+from pyro_ssvae.data.view import pieces
+from pyro_ssvae.inference import query
+
+CHUNK = 250  # examples at a time that are not in memory
+
+
+def posterior_means(guide: Callable[..., Any], x: Part, y: Tensor | None = None) -> Tensor:
+    """The posterior means of z, (N, J), of x (N, ...), given labels y (N, S) or none.
+
+    Examples in memory are taken all at once.
+    """
+    labels = repeat(None) if y is None else y.split(len(x) if isinstance(x, Tensor) else CHUNK)
+    return torch.cat([
+        query.posterior_mean(guide, rows, own) for rows, own in zip(pieces(x, CHUNK), labels)
+    ])
