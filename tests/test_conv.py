@@ -38,9 +38,9 @@ def strides(body: torch.nn.Module) -> list[int]:
 def test_a_trunk_is_four_convolutions_of_which_the_first_and_the_third_halve() -> None:
     trunk = Trunk((3, 28, 28))
     layers = [part for part in trunk.modules() if isinstance(part, torch.nn.Conv2d)]
-    assert [layer.out_channels for layer in layers] == [32, 64, 64, 64]
+    assert [layer.out_channels for layer in layers] == [16, 32, 32, 32]
     assert [layer.stride for layer in layers] == [(2, 2), (1, 1), (2, 2), (1, 1)]
-    assert trunk.features == 64 * 7 * 7
+    assert trunk.features == 32 * 7 * 7
 
 
 @pytest.mark.parametrize(("size", "expected"), [
@@ -129,7 +129,7 @@ def test_without_images_it_is_a_perceptron() -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_a_transpose_begins_with_the_map_that_a_trunk_ends_with(size) -> None:
     transpose, trunk = Transpose((3, *size)), Trunk((3, *size))
-    assert transpose.inputs == (64, *transpose.inputs[1:])
+    assert transpose.inputs == (32, *transpose.inputs[1:])
     assert torch.Size(transpose.inputs).numel() == trunk.features
     assert transpose(torch.rand(2, *transpose.inputs)).shape == (2, 3, *size)
 

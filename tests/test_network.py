@@ -288,3 +288,19 @@ def test_what_makes_no_body_is_refused_in_one_line(body, message, package) -> No
 def test_what_is_no_head_is_refused(head) -> None:
     with pytest.raises(InputError, match=r"expected a head such as nn.Bernoulli\(\), got"):
         nn.network("mlp", head, 4, K, ())
+
+
+def test_the_width_of_a_convolution_is_part_of_its_name() -> None:
+    made = nn.network("conv:6", nn.OneHots(), [(2, 8, 8)], 3, (5,))
+    first = next(each for each in made.modules() if isinstance(each, torch.nn.Conv2d))
+    assert first.out_channels == 6
+
+
+@pytest.mark.parametrize("name, message", [
+    ("conv:", "network conv:: expected a whole number of filters, got ''"),
+    ("conv:0", "expected width > 0, got 0"),
+    ("mlp:6", "unknown network 'mlp:6': expected one of MODULE:NAME, conv, conv:WIDTH, mlp, wrn"),
+])
+def test_other_widths_are_refused(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        nn.network(name, nn.OneHots(), [(2, 8, 8)], 3, (5,))

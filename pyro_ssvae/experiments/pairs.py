@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, overload
 
 from pyro_ssvae import guides, models, recipes
-from pyro_ssvae.contract import classifies, fits_classifier, predictor, regresses
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
 from pyro_ssvae.experiments import suited
@@ -27,9 +26,6 @@ from pyro_ssvae.system.places import checked_class, imported, is_place
 from pyro_ssvae.targets import ClassSets
 from pyro_ssvae.training.average import Averaging
 from pyro_ssvae.training.schedule import learning_rate
-
-# Options of what a classifier learns from views, and from unlabelled examples.
-OF_CLASSIFIER = {"views", "pseudolabels", "confidence", "aligned", "consistency", "alignment"}
 
 
 @dataclass(frozen=True)
@@ -89,17 +85,8 @@ class Pair:
         return not {"y_dim", "y_dims"}.isdisjoint(inspect.signature(self.model).parameters)
 
     def takes(self, option: str) -> bool:
-        """Whether an option is of use to the pair.
-
-        ``alpha`` needs a guide that predicts y, and a real number is not smoothed. What the
-        classifier learns from unlabelled examples needs one that learns a single label.
-        """
-        useless = {"alpha"} if predictor(self.guide) is None else set()
-        if regresses(self.guide):
-            useless.add("smoothing")
-        if not classifies(self.guide) or fits_classifier(self.guide):
-            useless |= OF_CLASSIFIER
-        return option in self.known and option not in useless
+        """Whether an option is of use to the pair."""
+        return option in self.known and option not in suited.useless(self.guide)
 
     @cached_property
     def options(self) -> dict[str, Option]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pyro_ssvae.contract import classifies, regresses
+from pyro_ssvae.contract import classifies, fits_classifier, predictor, regresses
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference import query
@@ -20,7 +20,23 @@ from pyro_ssvae.system import words
 if TYPE_CHECKING:
     from pyro_ssvae.experiments.pairs import Pair
 
+# Options of what a classifier learns from views, and from unlabelled examples.
+OF_CLASSIFIER = {"views", "pseudolabels", "confidence", "aligned", "consistency", "alignment"}
 USUAL = "mixed:0.5"  # the likelihood of a data frame
+
+
+def useless(guide: type[Any]) -> set[str]:
+    """The options that are of no use to pairs with a guide of this class.
+
+    ``alpha`` needs a guide that predicts y, and a real number is not smoothed. What a classifier
+    learns from views and from unlabelled examples needs one that learns by gradients.
+    """
+    result = {"alpha"} if predictor(guide) is None else set()
+    if regresses(guide):
+        result.add("smoothing")
+    if not classifies(guide) or fits_classifier(guide):
+        result |= OF_CLASSIFIER
+    return result
 
 
 def by_columns(pair: Pair, dataset: Dataset) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pyro_ssvae.nn.convolutions import Convolution, Transposed, by_image, half, 
 from pyro_ssvae.nn.mlp import MLP, Layers, check_inputs
 from pyro_ssvae.nn.shapes import Shape, as_shapes, checked, is_image
 
-WIDTH = 32  # filters of a first layer
+WIDTH = 16  # filters of a first layer
 
 
 class Trunk(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import torch
@@ -79,9 +80,10 @@ def network(
     """A network with a body of any kind.
 
     Args:
-        body: The body: ``"mlp"``, ``"conv"`` or ``"wrn-28-2"``; a class or function of one's own
-            that is called as ``Net(inputs, out)`` with the shapes of the inputs and of the numbers
-            that it is to give; the place of one, ``"mypackage.module:Net"``; or a module.
+        body: The body: ``"mlp"``, ``"conv"``, ``"conv:32"``, which has that many filters in its
+            first layer, or ``"wrn-28-2"``; a class or function of one's own that is called as
+            ``Net(inputs, out)`` with the shapes of the inputs and of the numbers that it is to
+            give; the place of one, ``"mypackage.module:Net"``; or a module.
         head: The head, which says what numbers the body gives.
         inputs: The size of the input, or the shape of each of several.
         shape: The shape of what the distribution is over.
@@ -95,10 +97,20 @@ def network(
         raise InputError(f"expected a head such as nn.Bernoulli(), got {head!r:.60}")
     out = head.raw(checked(shape, "an output"))
     if isinstance(body, str) and not is_place(body):
-        if body not in BODIES:
-            raise unknown("network", body, [*BODIES, "MODULE:NAME"])
-        return Network(BODIES[body](inputs, out, hidden=hidden, **layers), head, shape)
+        return Network(_named(body)(inputs, out, hidden=hidden, **layers), head, shape)
     return Network(_own(body, as_shapes(inputs), out), head, shape)
+
+
+def _named(name: str) -> Callable[..., nn.Module]:
+    """A body of the library by its name."""
+    word, colon, width = name.partition(":")
+    if word not in BODIES or (colon and BODIES[word] is not Conv):
+        raise unknown("network", name, [*BODIES, "conv:WIDTH", "MODULE:NAME"])
+    if not colon:
+        return BODIES[word]
+    if not width.isdecimal():
+        raise InputError(f"network {name}: expected a whole number of filters, got {width!r}")
+    return partial(Conv, width=int(width))
 
 
 def _own(body: Body, inputs: Sequence[tuple[int, ...]], out: tuple[int, ...]) -> nn.Module:
