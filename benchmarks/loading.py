@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 0])
     parser.add_argument("--updates", type=int, default=400)
-    parser.add_argument("--width", type=int, default=32, help="Channels of the first convolution.")
+    parser.add_argument("--width", type=int, default=4, help="Channels of the first convolution.")
     given = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
