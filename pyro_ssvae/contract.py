@@ -18,9 +18,9 @@ class Batch(NamedTuple):
     """What one update sees.
 
     Attributes:
-        x: (L, D) labelled examples.
+        x: (L, ...) labelled examples.
         y: (L, K) their one-hot labels, laid out as :meth:`Split.examples` does.
-        u: (U, D) unlabelled examples.
+        u: (U, ...) unlabelled examples.
         possible: (U, K) what is known of their classes: 1 where it may be the class, else 0. None
             where nothing is, of any of them.
     """
@@ -40,7 +40,7 @@ class Model(Protocol):
     """p(x, y, z): a Pyro program that is an ``nn.Module`` and owns its parameters."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Any:
-        """Sample all sites in a plate at dimension -1, given x (N, D) and y (N, K) or None.
+        """Sample all sites in a plate at dimension -1, given x (N, ...) and y (N, K) or None.
 
         The observed sites are named ``"x"`` and, of labels that are given, ``"y"``. Where the
         labels are unknown, ``"y"`` is latent. The bounds, the evaluation and the samples of a
@@ -55,7 +55,7 @@ class Guide(Protocol):
     """q(y, z | x): a Pyro program that is an ``nn.Module`` and owns its parameters."""
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Any:
-        """Sample the latent sites of the model in its plate, given x (N, D) and y or None.
+        """Sample the latent sites of the model in its plate, given x (N, ...) and y or None.
 
         The bounds run it, and so does all that asks for q(z | x).
         """
@@ -83,14 +83,14 @@ class Classifies(Protocol):
     """A guide with a classifier: the classification loss, evaluation and figures ask for it."""
 
     def classify(self, x: Tensor) -> Distribution:
-        """q(y | x) over one-hot labels (N, K), given x (N, D), with ``probs`` (N, K)."""
+        """q(y | x) over one-hot labels (N, K), given x (N, ...), with ``probs`` (N, K)."""
 
 
 class Regresses(Protocol):
     """A guide that infers a real number, in place of a class."""
 
     def regress(self, x: Tensor) -> Distribution:
-        """q(y | x) over standardised numbers (N, 1), given x (N, D), with ``mean`` and ``stddev``.
+        """q(y | x) over standardised numbers (N, 1), given x (N, ...), with ``mean``, ``stddev``.
         """
 
 
@@ -98,7 +98,7 @@ class FitsClassifier(Classifies, Protocol):
     """A guide whose classifier has no gradients, and is fitted before each evaluation."""
 
     def fit_classifier(self, x: Any, y: Tensor, *, sizes: Sequence[int]) -> None:
-        """Fit it to labelled examples (L, D), their labels (L, K) in blocks of these sizes.
+        """Fit it to labelled examples (L, ...), their labels (L, K) in blocks of these sizes.
 
         The examples are a tensor, or a :class:`pyro_ssvae.data.view.View` where they are not in
         memory.

@@ -129,7 +129,7 @@ def _generative_accuracies(
 
 
 def has_bound(model: Callable[..., Any], guide: Callable[..., Any], x: Part) -> bool:
-    """Whether the pair's ELBO bounds log p(x), x (N, D): it has a model of x and no point mass.
+    """Whether the pair's ELBO bounds log p(x), x (N, ...): it has a model of x and no point mass.
 
     The entropy of a point mass is minus infinity: what is optimised leaves it out.
     """
@@ -144,7 +144,7 @@ def fit_classifier(guide: Any, split: Split) -> None:
 
 
 def predictions(guide: Any, target: Target, x: Part) -> Tensor:
-    """What q(y | x) says of each of x (N, D), as the target has it, (N, P): probabilities.
+    """What q(y | x) says of each of x (N, ...), as the target has it, (N, P): probabilities.
 
     Raises:
         InputError: If the guide predicts nothing.
@@ -159,7 +159,7 @@ def predictions(guide: Any, target: Target, x: Part) -> Tensor:
 def elbo(
     model: Callable[..., Any], guide: Callable[..., Any], x: Part, y: Tensor | None = None
 ) -> float:
-    """The mean ELBO of x (N, D), with one-hot labels y (N, K) or without, in nats per example."""
+    """The mean ELBO of x (N, ...), with one-hot labels y (N, K) or without, in nats per example."""
     return elbo_parts(model, guide, x, y)["elbo"]
 
 

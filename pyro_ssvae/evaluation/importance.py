@@ -27,7 +27,7 @@ def iwae(
     x: Tensor,
     samples: int = IWAE_SAMPLES,
 ) -> float:
-    """The importance-weighted bound on log p(x), in nats per example, for x (N, D).
+    """The importance-weighted bound on log p(x), in nats per example, for x (N, ...).
 
     Every variable of the guide is sampled, y too; those that only the model has, marked for
     enumeration, are summed out. It rises to log p(x) with the number of samples.
@@ -59,7 +59,7 @@ def class_posteriors(
     Args:
         model: The model.
         guide: Its guide.
-        x: The examples, (N, D).
+        x: The examples, (N, ...).
         classes: The number of classes, K.
         samples: The number of samples of the guide, given each class, that are averaged over.
 
@@ -107,7 +107,7 @@ def log_weights(
     *,
     samples: int,
 ) -> Weights:
-    """The log-weights of samples of the guide, for x (N, D), with one-hot y (N, K) or without.
+    """The log-weights of samples of the guide, for x (N, ...), with one-hot y (N, K) or without.
 
     They are those of evaluation: labels that are relaxed in training would weigh as no bound does.
     """

@@ -25,7 +25,7 @@ ACTIVE = 0.01  # variance of a posterior mean above which its unit counts as act
 
 
 def mutual_information(guide: Callable[..., Any], x: Part) -> float | None:
-    """I_q(x; z) = E log q(z | x) - E log q(z) in nats, for x (N, D); None for a point mass.
+    """I_q(x; z) = E log q(z | x) - E log q(z) in nats, for x (N, ...); None for a point mass.
 
     Hoffman and Johnson (2016), ELBO surgery. q(z | x) is that of
     :func:`pyro_ssvae.inference.query.posterior`: what else the guide draws is summed out where it
@@ -56,7 +56,7 @@ def mutual_information(guide: Callable[..., Any], x: Part) -> float | None:
 
 
 def active_units(guide: Callable[..., Any], x: Part) -> float:
-    """The number of dimensions of z whose posterior mean varies over x (N, D) by more than 0.01.
+    """The number of dimensions of z whose posterior mean varies over x (N, ...) by more than 0.01.
 
     Burda et al. (2016), Importance Weighted Autoencoders, section 5.2. The mean is that of
     :func:`pyro_ssvae.inference.query.posterior`, over what else the guide draws. Its variance is
@@ -130,7 +130,7 @@ class _Mixture(NamedTuple):
 
     @classmethod
     def of(cls, guide: Callable[..., Any], x: Tensor) -> _Mixture:
-        """Those of x (n, D)."""
+        """Those of x (n, ...)."""
         log_weights, fn = query.posterior(guide, x)
         fn = _without_common_maps(fn, x)
         return cls(log_weights.flatten(0, -2), fn, _log_densities(fn))

@@ -130,7 +130,7 @@ def fit_label(
 
     Args:
         candidate: A classifier of scikit-learn.
-        features: The features of the examples, (N, D).
+        features: The features of the examples, (N, ...).
         labels: Their classes, (N,), -1 where a semi-supervised classifier is not to know one.
         size: The number of classes that there might be.
     """

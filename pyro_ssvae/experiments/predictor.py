@@ -40,7 +40,7 @@ class Predictor:
         """The likeliest label of each of the examples, as the user calls it.
 
         Args:
-            x: The examples: an array (n, D) or a frame, of the form that the data set was made of.
+            x: The examples: an array or a frame of n, of the form that the data set was made of.
 
         Returns:
             The names of classes; of several labels the names of those present; or real numbers.

@@ -25,7 +25,7 @@ def elbo_terms(
     kl: KL = "analytic",
     possible: Tensor | None = None,
 ) -> dict[str, SiteTerm]:
-    """The terms of the mean ELBO of x (N, D), given one-hot labels y (N, K) or without.
+    """The terms of the mean ELBO of x (N, ...), given one-hot labels y (N, K) or without.
 
     With ``possible`` (N, K), 1 where an example may be of a class, the bound is one on
     log p(x, y in the set). Discrete sites marked for enumeration are summed over exactly, the
@@ -48,6 +48,6 @@ def negative_elbo(
     *,
     kl: KL = "analytic",
 ) -> Tensor:
-    """Minus the mean ELBO of x (N, D), given one-hot labels y (N, K) or without: a scalar."""
+    """Minus the mean ELBO of x (N, ...), given one-hot labels y (N, K) or without: a scalar."""
     terms = elbo_terms(model, guide, x, y, kl=kl)
     return -torch.stack([term.value for term in terms.values()]).sum()

@@ -38,7 +38,7 @@ def distances(guide: Any, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, T
 
     Args:
         guide: A guide with a ``classify`` and an ``encoder`` that is normal given x alone.
-        x: The examples (N, D).
+        x: The examples (N, ...).
         y: The given labels (N, S), which stand in for q(y | x), NaN where a label is unknown, or
             None.
 

@@ -205,7 +205,7 @@ class Objective(nn.Module):
         self, x: Tensor, y: Tensor | None = None, epoch: Scalar = math.inf,
         possible: Tensor | None = None,
     ) -> Tensor:
-        """Minus the mean bound of x (N, D), given y (N, K) or without, with all its weights.
+        """Minus the mean bound of x (N, ...), given y (N, K) or without, with all its weights.
 
         ``possible`` (N, K), where a y that is not given is known to be in a set, is 1 within it.
         """

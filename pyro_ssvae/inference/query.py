@@ -27,7 +27,7 @@ SEED = 0  # of the noise that all examples share, and of the examples that stand
 
 
 def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> frozenset[str]:
-    """The names of the program's random variables, given x (N, D) and one-hot y (N, K).
+    """The names of the program's random variables, given x (N, ...) and one-hot y (N, K).
 
     Asking leaves the random state as it was.
     """
@@ -40,7 +40,7 @@ def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> fr
 def site(
     program: Callable[..., Any], name: str, x: Tensor, y: Tensor | None = None
 ) -> Distribution | None:
-    """The distribution of one random variable, given x (N, D) and one-hot y (N, K).
+    """The distribution of one random variable, given x (N, ...) and one-hot y (N, K).
 
     The variables it depends on are sampled. None where the program has no such variable.
     """
@@ -49,11 +49,11 @@ def site(
 
 
 def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | None]:
-    """Latent variables drawn from the model: p(x | them) over (N, D), and y (N, K) or None.
+    """Latent variables drawn from the model: p(x | them) over (N, ...), and y (N, K) or None.
 
     Args:
         model: The model to draw from.
-        x: The examples, (N, D), of which only shape, type and device count.
+        x: The examples, (N, ...), of which only shape, type and device count.
     """
     with torch.no_grad():
         nodes = _trace(poutine.uncondition(model), x, None).nodes
@@ -61,7 +61,7 @@ def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | N
 
 
 def point_masses(guide: Callable[..., Any], x: Tensor) -> frozenset[str]:
-    """The names of the guide's sites that are point masses, given x (N, D).
+    """The names of the guide's sites that are point masses, given x (N, ...).
 
     Asking leaves the random state as it was.
     """
@@ -92,7 +92,7 @@ def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> 
     Args:
         guide: The guide. As for Pyro's own enumeration, its networks must broadcast over
             dimensions to the left of those of x.
-        x: The examples, (N, D).
+        x: The examples, (N, ...).
         y: Their one-hot labels, (N, K), or None.
     """
     summed = EnumMessenger(first_available_dim=-3)(poutine.infer_config(guide, _enumeration))
@@ -112,7 +112,7 @@ def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> 
 
 
 def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
-    """The mean of :func:`posterior`, (N, J), for x (N, D) and one-hot y (N, K); without gradients.
+    """The mean of :func:`posterior`, (N, J), of x (N, ...) and one-hot y (N, K), without gradients.
 
     A distribution that cannot say its mean, such as a flow, is averaged over at least
     :data:`MEAN_SAMPLES` samples.
@@ -140,7 +140,7 @@ def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distrib
 
     Args:
         model: The model. Its own x takes no part in what it generates.
-        x: The examples, (N, D), of which only shape, type and device count.
+        x: The examples, (N, ...), of which only shape, type and device count.
         given: The values of sites by name, such as ``y`` one-hot (N, K) and ``z`` (N, J).
     """
     program = poutine.condition(poutine.uncondition(model), data=given)

@@ -93,7 +93,7 @@ class Term(Part):
 
 
 class Bound(NamedTuple):
-    """What a bound is of: a pair, x (N, D) with y (N, K) or None, and the epochs done."""
+    """What a bound is of: a pair, x (N, ...) with y (N, K) or None, and the epochs done."""
 
     model: Any
     guide: Any

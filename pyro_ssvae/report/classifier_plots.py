@@ -31,7 +31,7 @@ def figures(probs: Tensor, x: Part, y: Tensor, dataset: Dataset) -> dict[str, Fi
 
     Args:
         probs: The class probabilities of the examples, (N, sum(sizes)).
-        x: The examples, (N, D), or images (N, C, H, W).
+        x: The examples, (N, ...), or images (N, C, H, W).
         y: Their one-hot labels, (N, sum(sizes)).
         dataset: The data set that they are from.
     """

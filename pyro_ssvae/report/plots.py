@@ -167,7 +167,7 @@ def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
 
     Args:
         guide: The guide.
-        x: The examples, (N, D).
+        x: The examples, (N, ...).
         y: Their encoded labels, (N, S).
         target: What the labels are.
     """
@@ -208,7 +208,7 @@ def _grouped(y: Tensor, target: Target) -> tuple[str, np.ndarray[Any, Any], list
 
 
 def _likeliest(guide: Any, x: Part, target: Target) -> Tensor | None:
-    """The encoding (N, S) of the likeliest label of x (N, D); None where the guide predicts none.
+    """The encoding (N, S) of the likeliest label of x (N, ...); None where the guide predicts none.
     """
     return None if predictor(guide) is None else target.likeliest(predictions(guide, target, x))
 
