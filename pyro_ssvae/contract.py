@@ -90,8 +90,7 @@ class Regresses(Protocol):
     """A guide that infers a real number, in place of a class."""
 
     def regress(self, x: Tensor) -> Distribution:
-        """q(y | x) over standardised numbers (N, 1), given x (N, ...), with ``mean``, ``stddev``.
-        """
+        """q(y | x) over standardised numbers (N, 1), given x (N, ...): ``mean``, ``stddev``."""
 
 
 class FitsClassifier(Classifies, Protocol):
