@@ -10,9 +10,10 @@ from by_hand import log_softmax
 from torch import Tensor, nn
 
 from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models
-from pyro_ssvae.contract import Batch
+from pyro_ssvae.contract import Batch, classifies, fits_classifier
 from pyro_ssvae.data import Split, from_arrays
 from pyro_ssvae.engine import capture
+from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.agreement import inconsistency, misalignment
 from pyro_ssvae.inference.pseudolabels import RATE, Aligned, PseudoLabels
 from pyro_ssvae.labels import OneHots
@@ -306,3 +307,11 @@ def test_views_of_vectors_are_refused() -> None:
     objective = Objective(*pair(), alpha=1.0, views="digits")
     with pytest.raises(InputError, match='no images use views="none"'):
         objective(Batch(*(part.flatten(1).float() for part in (X, Y, U))))
+
+
+@pytest.mark.parametrize("name", pairs.names())
+def test_what_a_classifier_learns_from_views_is_of_use_to_pairs_that_have_one(name: str) -> None:
+    pair = pairs.pair(name)
+    learns = classifies(pair.guide) and not fits_classifier(pair.guide)
+    for option in ("views", "pseudolabels", "confidence", "aligned", "consistency", "alignment"):
+        assert pair.options[option].owner == "objective" and pair.takes(option) == learns
