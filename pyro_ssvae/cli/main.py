@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -103,6 +103,14 @@ _data = click.option(
 _target = click.option(
     "--target", default=None, metavar="COLUMN", help="Column of labels in FILE.csv.",
 )
+_size = click.option(
+    "--size", type=int, default=None, metavar="PIXELS",
+    help="Height and width that images of a folder, or of chexpert, are brought to.",
+)
+_corrupt = click.option(
+    "--corrupt", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    help="What to do about broken images of a folder, or of chexpert.",
+)
 _data_root = click.option(
     "--data-root", type=click.Path(), default=None,
     help="Folder of data files; default $PYRO_SSVAE_DATA, else a cache folder.",
@@ -127,6 +135,8 @@ def _data_options(command: Command) -> Command:
     for option in reversed((
         _data,
         _target,
+        _size,
+        _corrupt,
         _data_root,
         click.option("--only", default=None, metavar="CLASS,...",
                      help="Classes to tell apart; examples of others stay, unlabelled."),
@@ -176,7 +186,8 @@ def _training_options(command: Command) -> Command:
 
 
 def _given_data(
-    data_name: str, data_root: str | None, target: str | None, only: str | None,
+    data_name: str, data_root: str | None, target: str | None, size: int | None,
+    corrupt: Literal["error", "skip"], only: str | None,
     labels: str | None, draw: str, unlabelled: str | None, foreign: float | None, missing: float,
 ) -> tuple[Dataset, Labels, Drawing]:
     """The data of a command, how many labels are kept, and how they are drawn."""
@@ -184,7 +195,7 @@ def _given_data(
     from pyro_ssvae.cli import values
     from pyro_ssvae.system.progress import say
 
-    dataset = data.load(data_name, data_root, target=target)
+    dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
     if only is not None:
         dataset = dataset.only(*only.split(","))
     if data_name not in data.SOURCES or dataset.notes:
@@ -237,18 +248,23 @@ def train(
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option("--data", "data_name", default=None,
-              help="File of your own that it was trained on, FILE.npz or FILE.csv.")
+              help="File or folder of your own that it was trained on, or another reading of it.")
 @_target
+@_size
+@_corrupt
 @_data_root
 @_device
 def evaluate(
-    folder: str, data_name: str | None, target: str | None, data_root: str | None, device: str
+    folder: str, data_name: str | None, target: str | None, size: int | None,
+    corrupt: Literal["error", "skip"], data_root: str | None, device: str
 ) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
     from pyro_ssvae import data
     from pyro_ssvae.experiments import runs
 
-    dataset = None if data_name is None else data.load(data_name, data_root, target=target)
+    dataset = None
+    if data_name is not None:
+        dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
     run = runs.load(folder, dataset=dataset, root=data_root, device=device)
     _print_metrics(runs.test_metrics(run, progress=True))
 

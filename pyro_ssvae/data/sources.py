@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any, Literal
 
 from pyro_ssvae.data import files, folder
 from pyro_ssvae.data.dataset import Dataset
@@ -20,7 +21,12 @@ SOURCES = {
 
 
 def load(
-    name: str, root: str | Path | None = None, *, target: str | None = None
+    name: str,
+    root: str | Path | None = None,
+    *,
+    target: str | None = None,
+    size: int | None = None,
+    corrupt: Literal["error", "skip"] = "error",
 ) -> Dataset:
     """Load a data set by name, or from a file or a folder of one's own.
 
@@ -46,19 +52,32 @@ def load(
             :func:`pyro_ssvae.data.elpv.read_elpv`, :func:`pyro_ssvae.data.adult.read_adult` and
             :func:`pyro_ssvae.data.chexpert.read_chexpert`; digits and points need none.
         target: The name of the column of labels in a file ``.csv``.
+        size: The height and width that images of a folder, or of CheXpert, are brought to. None
+            leaves those of a folder as they are.
+        corrupt: What to do about broken images of a folder, or of CheXpert: ``"error"`` names the
+            first, and ``"skip"`` leaves them out and counts them in the notes.
 
     Raises:
         InputError: if the name is unknown, or a file is missing, corrupt or truncated.
     """
+    reading: dict[str, Any] = {} if corrupt == "error" else {"corrupt": corrupt}
+    if size is not None:
+        reading["size"] = size
+    own = folder.is_folder(name) and name not in SOURCES
+    if reading and not own and name != "chexpert":
+        raise InputError(
+            f"expected {' and '.join(reading)} of a folder of images or of chexpert alone, got"
+            f" {name!r}"
+        )
     if files.is_file(name):
         return files.load(name, target)
     if target is not None:
         raise InputError(
             f"expected a target of a file of one's own alone, got {target!r} of {name!r}"
         )
-    if folder.is_folder(name) and name not in SOURCES:
-        return folder.load(name)
+    if own:
+        return folder.load(name, **reading)
     if name not in SOURCES:
         raise unknown("data set", name, SOURCES)
     place = None if root is None else data_root(root)
-    return import_module(f"pyro_ssvae.data.{SOURCES[name]}").load(name, place)
+    return import_module(f"pyro_ssvae.data.{SOURCES[name]}").load(name, place, **reading)
