@@ -208,7 +208,7 @@ def _shape(
             raise InputError(
                 f"{folder}: expected images of one size, got {first.height} x {first.width} pixels"
                 f" in {files[0].name} and {one.height} x {one.width} in {file.name}; have them"
-                " resized: data.folder.load(FOLDER, size=32)"
+                " resized: --size 32, or data.load(FOLDER, size=32)"
             )
     return channels, first.height, first.width
 
