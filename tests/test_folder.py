@@ -287,3 +287,16 @@ def test_arrays_of_images_of_different_sizes_are_refused() -> None:
         with pytest.raises(InputError, match=r"arrays: expected examples of one shape, got"
                                              r" \(6, 4, 3\) at index 0 and \(6, 5, 3\) at index 2"):
             from_arrays(x, [0, 1, 0])
+
+
+def test_size_and_what_to_do_about_broken_images_are_given_by_name(tmp_path: Path) -> None:
+    for place, side in (("a/0.png", 6), ("a/1.png", 8), ("b/0.png", 6), ("b/1.png", 5)):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        Image.new("L", (side, side)).save(tmp_path / place)
+    (tmp_path / "a" / "2.png").write_bytes(b"none")
+    data = load(str(tmp_path), size=4, corrupt="skip")
+    assert data.x.shape == (4, 1, 4, 4)
+    with pytest.raises(InputError, match=r"a/2.png: expected an image"):
+        load(str(tmp_path), size=4)
+    with pytest.raises(InputError, match="expected corrupt and size of a folder .* got 'moons'"):
+        load("moons", size=4, corrupt="skip")
