@@ -155,14 +155,14 @@ def test_the_square_in_the_middle_is_resized_to_the_size_that_is_asked_for(tmp_p
 def test_many_images_stay_in_their_files_and_are_the_same(tmp_path: Path) -> None:
     split_by_hand(tmp_path)
     inside, outside = folders.load(tmp_path), folders.load(tmp_path, in_memory=10)
-    assert isinstance(outside.x, ImageFiles) and torch.is_tensor(inside.x)
+    assert isinstance(outside.x.rows, ImageFiles) and torch.is_tensor(inside.x)
     assert outside.x.shape == inside.x.shape and len(outside.x) == 27
     index = torch.tensor([26, 0, 7])
     assert torch.equal(outside.x[index], inside.x[index])
     assert outside.x.read(7).dtype == torch.uint8
     assert torch.equal(outside.x.read(7), (inside.x[7] * 255).round().to(torch.uint8))
     assert torch.equal(outside.y, inside.y) and torch.equal(outside.test, inside.test)
-    assert "in files" in str(outside)
+    assert "read when they are wanted" in str(outside)
 
 
 def test_images_in_files_go_to_another_process_in_few_bytes(tmp_path: Path) -> None:
@@ -290,13 +290,14 @@ def test_arrays_of_images_of_different_sizes_are_refused() -> None:
 
 
 def test_size_and_what_to_do_about_broken_images_are_given_by_name(tmp_path: Path) -> None:
-    for place, side in (("a/0.png", 6), ("a/1.png", 8), ("b/0.png", 6), ("b/1.png", 5)):
-        (tmp_path / place).parent.mkdir(exist_ok=True)
-        Image.new("L", (side, side)).save(tmp_path / place)
-    (tmp_path / "a" / "2.png").write_bytes(b"none")
+    for side in range(4, 9):
+        for label in ("a", "b"):
+            (tmp_path / label).mkdir(exist_ok=True)
+            Image.new("L", (side, side)).save(tmp_path / label / f"{side}.png")
+    (tmp_path / "a" / "broken.png").write_bytes(b"none")
     data = load(str(tmp_path), size=4, corrupt="skip")
-    assert data.x.shape == (4, 1, 4, 4)
-    with pytest.raises(InputError, match=r"a/2.png: expected an image"):
+    assert data.x.shape == (10, 1, 4, 4)
+    with pytest.raises(InputError, match=r"a/broken.png: expected an image"):
         load(str(tmp_path), size=4)
     with pytest.raises(InputError, match="expected corrupt and size of a folder .* got 'moons'"):
         load("moons", size=4, corrupt="skip")
