@@ -90,8 +90,8 @@ class Factored(PyroModule):
         with pyro.plate("data", len(x)):
             if y is None or len(self.y_dims) > 1:
                 q = self.classify(x) if y is None else completed(y, self.classify(x))
-                known = y is not None and not y.isnan().any()  # nothing to sum over: q is a point
-                pyro.sample("y", self.labels(q), infer={} if known else self.labels.infer)
+                sums = self.labels.infer and (y is None or y.isnan().any())  # else q is a point
+                pyro.sample("y", self.labels(q), infer=self.labels.infer if sums else {})
             pyro.sample("z", self.encoder(x))
 
     def classify(self, x: Tensor) -> OneHots:

@@ -208,7 +208,8 @@ def test_a_run_keeps_its_average_and_goes_on_exactly(split: Split, tmp_path: Pat
         runs.train("m2", split, tmp_path / "run", epochs=2, **plan)
         resumed = runs.train("m2", split, tmp_path / "run", epochs=3, resume=True, **plan)
         plain = runs.train(
-            "m2", split, tmp_path / "plain", epochs=3, **plan | {"options": options | {"average": 0}}
+            "m2", split, tmp_path / "plain", epochs=3,
+            **plan | {"options": options | {"average": 0}},
         )
     assert resumed["test"] == whole["test"] != plain["test"]
     run = runs.load(tmp_path / "run", dataset=split.dataset)

@@ -173,7 +173,8 @@ def test_list_refuses_what_it_does_not_know(arguments: list[str], wanted: str) -
 
 def test_list_says_which_options_can_be_set_for_one_program() -> None:
     text = " ".join(call("list", "m2").stdout.split())
-    assert text.endswith("--set NAME=VALUE, and for one program by model.hidden, guide.hidden.")
+    assert text.endswith("--set NAME=VALUE, and for one program by model.hidden,"
+                         " model.network, guide.hidden, guide.network.")
     assert "for one program" not in call("list", "supervised").stdout
 
 
@@ -709,7 +710,7 @@ def test_a_failed_download_tells_where_the_files_belong(command: str, tmp_path: 
     root.mkdir()
     result = call(command, "m2", "--data", "mnist", "--data-root", root, "--out", tmp_path / "out")
     error = refusal(result)
-    assert f"no MNIST files under {root}" in error and "no network" in error
+    assert f"no files of MNIST under {root}" in error and "no network" in error
     assert f"{root / 'mnist'}" in error and "--data-root" in error
     assert not (tmp_path / "out").exists()
 

@@ -197,14 +197,6 @@ def test_images_in_files_have_the_figures_of_images_in_memory(
         assert np.allclose(canvas(one[name]), canvas(other[name]))
 
 
-def test_of_images_in_files_no_more_are_read_than_a_figure_shows(
-    in_files: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plots, "SHOWN", 3)
-    x, y = plots._examples(in_files)
-    assert len(x) == len(y) == 3 < len(in_files.test)
-
-
 def test_captions_speak_of_images(in_files: Split) -> None:
     for dataset in (in_files.dataset, of_two_columns()):
         text = page.captions(dataset, classes=True)["samples"]

@@ -551,7 +551,8 @@ def test_different_pairs_are_refused(digits, splits) -> None:
 
 
 def test_splits_of_different_data_are_refused(digits, splits) -> None:
-    other = Dataset("other", digits.x.flip(1), digits.y, digits.target, digits.test, 100)
+    parts = digits.y, digits.target, digits.test, digits.validation
+    other = Dataset("other", digits.x.flip(-1), *parts)
     with pytest.raises(InputError, match="splits of one data set, got another in replica 1"):
         replicas = [small.objective("m2", digits) for _ in range(2)]
         together(replicas, [splits[0], other.split(labels=20)])

@@ -16,12 +16,11 @@ from pyro_ssvae.data import Split, batches
 from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.evaluation import evaluate as evaluation
-from pyro_ssvae.evaluation import probes
+from pyro_ssvae.evaluation import latents, probes
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.evaluation.validation import check_support, validate
 from pyro_ssvae.experiments import runs
-from pyro_ssvae.guides import m1
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
 from pyro_ssvae.training import aggressive
@@ -64,7 +63,7 @@ def most() -> Iterator[Callable[[], int]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Reader, "_placed", counted)
-        for module in (evaluation, probes, plots):
+        for module in (evaluation, probes, latents):
             patch.setattr(module, "CHUNK", 7)
         patch.setattr(evaluation, "STEP", 7)
         yield lambda: max(numbers)
@@ -101,7 +100,7 @@ def test_rows_stay_where_they_are_when_the_data_move() -> None:
 def test_examples_that_are_new_take_the_form_of_rows() -> None:
     data = made.dataset(made.Rows(N, 1, 2, 2))
     assert data.encoded(torch.rand(5, 1, 2, 2)).shape == (5, 1, 2, 2)
-    with pytest.raises(InputError, match=re.escape("of shape (1, 2, 2)")):
+    with pytest.raises(InputError, match=re.escape("of images (1, 2, 2)")):
         data.encoded(torch.rand(5, 1, 3, 3))
 
 
@@ -278,7 +277,7 @@ def test_a_latent_figure_shows_what_it_does_in_memory(most: Callable[[], int]) -
 def test_a_classifier_is_fitted_to_features_of_a_few_examples_at_a_time(
     most: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(m1, "CHUNK", 7)
+    monkeypatch.setattr(latents, "CHUNK", 7)
     found = []
     for data in (made.dataset(made.Rows(N, D)), made.in_memory(made.dataset(made.Rows(N, D)))):
         found.append(validate(small.objective("m1", data), data.split(30).to("cpu", 0)))

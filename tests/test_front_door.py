@@ -327,8 +327,10 @@ def test_what_compare_trains_is_what_the_front_door_gives_loss_for_loss(
 
 
 def test_the_front_door_says_how_to_train(digits: data.Dataset) -> None:
-    assert pair("vade").on(digits)[1] == {"lr": 3e-3, "decay": True}
-    assert pair("vade").on(digits, lr=0.1, decay=False)[1] == {"lr": 0.1, "decay": False}
+    assert pair("vade").on(digits)[1] == {"lr": 3e-3, "decay": True, "average": 0.0}
+    assert pair("vade").on(digits, lr=0.1, decay=False)[1] == {
+        "lr": 0.1, "decay": False, "average": 0.0,
+    }
 
 
 def test_the_front_door_builds_m1m2_as_its_row_of_the_table_has_it(digits: data.Dataset) -> None:
@@ -358,7 +360,7 @@ def test_a_pair_of_classes_has_their_options_and_the_recipe_of_what_they_derive_
     }.items()
     objective, how = mine.on(digits, hidden=(6,), z_dim=2)
     assert isinstance(objective.model, Mine) and isinstance(objective.guide, MyGuide)
-    assert how == {"lr": 3e-3, "decay": False}
+    assert how == {"lr": 3e-3, "decay": False, "average": 0.0}
 
 
 def test_a_pair_of_classes_may_have_a_name_and_a_recipe(digits: data.Dataset) -> None:

@@ -47,7 +47,7 @@ x = rng.uniform(0, 0.5, size=(200, 3, 32, 32))
 for channel, colour in enumerate(["red", "green", "blue"]):
     x[y == colour, channel] += 0.5
 split = data.from_arrays(x, y, name="colours").split(labels=30)
-networks = {"classifier": classifier, "encoder": Encoder}
+networks = {"classifier": classifier, "encoder": Encoder, "lr": 0.01}
 runs.train("m2", split, "run", options={"hidden": (20,), "z_dim": 4, **networks}, epochs=6)
 '''
 PREDICT = '''
@@ -97,7 +97,7 @@ class Classifier(nn.Module):
         super().__init__()
         ((channels, *_),) = inputs
         self.layers = nn.Sequential(
-            nn.Conv2d(channels, out[0], 3), nn.BatchNorm2d(out[0]), nn.ReLU()
+            nn.Conv2d(channels, out[0], 3, bias=False), nn.BatchNorm2d(out[0]), nn.ReLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -250,7 +250,7 @@ def test_analogies_show_each_image_and_then_every_class(
     figure = plots.analogies(digits_m2.model, digits_m2.guide, x[:3], digits_split)
     assert titles(figure) == ["x", *"0123456789"]
     shown = images(figure).reshape(3, 11, 64)
-    assert np.allclose(shown[:, 0], x[:3])
+    assert np.allclose(shown[:, 0], x[:3].flatten(1))
 
 
 def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
@@ -266,7 +266,7 @@ def test_analogies_decode_the_style_of_the_image_with_the_class_of_the_column(
         for k in range(10):
             decoded = model.decoder(z[row], torch.eye(10)[k]).mean
             shown = images(figure).reshape(2, 11, 64)[row, k + 1]
-            assert np.allclose(shown, decoded.detach(), atol=1e-6)
+            assert np.allclose(shown, decoded.detach().flatten(), atol=1e-6)
 
 
 def test_the_latent_scatter_shows_the_posterior_means_by_true_class(digits_split: Split) -> None:

@@ -56,7 +56,7 @@ def double(**options: Any) -> tuple[Model, Guide]:
     with torch.no_grad():
         for parameter in guide.classifier.parameters():
             parameter.mul_(4.0)
-        guide.classifier.logits.rest[1].bias.sub_(logits(guide, 0.5 * U).mean(0))
+        guide.classifier.body.rest[1].bias.sub_(logits(guide, 0.5 * U).mean(0))
     return model, guide
 
 
@@ -75,7 +75,7 @@ VIEWS = Views(Brighter(0.5), Brighter(2.0))
 
 
 def logits(guide: Guide, x: Tensor) -> Tensor:
-    first, rest = guide.classifier.logits.first[0], guide.classifier.logits.rest[1]
+    first, rest = guide.classifier.body.first[0], guide.classifier.body.rest[1]
     hidden = nn.functional.softplus(x.flatten(1) @ first.weight.T + first.bias)
     return log_softmax(hidden @ rest.weight.T + rest.bias)
 

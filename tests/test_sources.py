@@ -44,16 +44,17 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_digits_are_scikit_learns_images_scaled_to_0_to_1(digits: Dataset) -> None:
-    images, labels = load_digits(return_X_y=True)
-    assert digits.x.shape == (1797, 64)
+    images, labels = load_digits().images, load_digits().target
+    assert digits.x.shape == (1797, 1, 8, 8)
     assert digits.x.dtype == torch.float32
     assert (digits.x.min(), digits.x.max()) == (0, 1)
-    assert np.array_equal(digits.x.numpy() * 16, images)
+    assert np.array_equal(digits.x.squeeze(1).numpy() * 16, images)
     assert np.array_equal(digits.y.numpy(), labels)
 
 
 def test_digits_are_images_of_8_by_8_pixels_of_10_classes(digits: Dataset) -> None:
-    assert (digits.name, digits.target, digits.image_shape) == ("digits", small.classes(10), (8, 8))
+    assert (digits.name, digits.target) == ("digits", small.classes(10))
+    assert digits.images and digits.shape == (1, 8, 8)
 
 
 def test_digits_set_a_fifth_aside_for_testing_and_200_for_validation(digits: Dataset) -> None:
@@ -72,7 +73,7 @@ def test_the_plane_has_10000_points_to_train_on_1000_to_validate_and_2000_to_tes
 ) -> None:
     data = load(name)
     split = data.split(10)
-    assert (data.x.shape, data.target, data.image_shape) == ((13_000, 2), small.classes(2), None)
+    assert (data.x.shape, data.target, data.images) == ((13_000, 2), small.classes(2), False)
     assert len(split.labelled) + len(split.unlabelled) == 10_000
     assert len(split.validation) == 1_000
     assert len(split.test) == 2_000
@@ -160,7 +161,7 @@ def test_only_the_cache_folder_need_not_be_there(
 def test_arrays_become_a_data_set() -> None:
     given = arrays(n=100, classes=4)
     data = from_arrays(**given, name="mine", class_names=[*"abcd"])
-    assert (data.name, data.image_shape) == ("mine", (2, 3))
+    assert (data.name, data.images) == ("mine", False)
     assert data.target == Classes(("a", "b", "c", "d"))
     assert (data.x.dtype, data.y.dtype) == (torch.float32, torch.int64)
     assert np.array_equal(data.x.numpy(), given["x"].astype(np.float32))
@@ -227,8 +228,8 @@ def test_data_of_ones_own_are_of_no_kind_unless_said_otherwise() -> None:
 
 @pytest.mark.parametrize(("x", "y", "message"), [
     ((100, 6), (99,), "a label for each example, got 100 examples and 99 labels"),
-    ((100,), (100,), r"x of shape \(N, D\), got \(100,\)"),
-    ((100, 2, 3), (100,), r"x of shape \(N, D\), got \(100, 2, 3\); images are flattened"),
+    ((100,), (100,), r"x of shape \(N, D\), or images \(N, C, H, W\), .*, got \(100,\)"),
+    ((9, 1, 2, 3, 4), (9,), r"x of shape \(N, D\), or images .*, got \(9, 1, 2, 3, 4\)"),
     ((100, 6), (99, 4), "a label for each example, got 100 examples and 99 labels"),
     ((100, 6), (100, 4, 2), r"y of shape \(N,\) or \(N, L\), got \(100, 4, 2\)"),
 ])
@@ -280,8 +281,3 @@ def test_a_class_of_one_example_is_refused() -> None:
 def test_no_examples_are_refused() -> None:
     with pytest.raises(InputError, match="mine: "):
         from_arrays(np.zeros((0, 6)), np.zeros(0, dtype=int), name="mine")
-
-
-def test_an_image_shape_of_another_size_is_refused() -> None:
-    with pytest.raises(InputError, match=r"expected an image shape of 6 pixels, got \(3, 3\)"):
-        from_arrays(**arrays(image_shape=(3, 3)))

@@ -10,7 +10,16 @@ import pytest
 from pyro_ssvae import InputError
 from pyro_ssvae.experiments.options import as_declared
 from pyro_ssvae.labels import Enumerated, Inference, Relaxed, StraightThrough
-from pyro_ssvae.nn import Bernoulli, Categorical, Column, Columns, Likelihood, Mixed, Normal
+from pyro_ssvae.nn import (
+    Bernoulli,
+    Categorical,
+    Column,
+    Columns,
+    Likelihood,
+    Logistics,
+    Mixed,
+    Normal,
+)
 from pyro_ssvae.system import words
 
 LIKELIHOODS, INFERENCES = words.kinds_of(Likelihood), words.kinds_of(Inference)
@@ -20,6 +29,8 @@ SAID = {
     "normal:0.1": Normal(0.1),
     "normal:1e-05": Normal(1e-5),
     "categorical:256": Categorical(256),
+    "logistics": Logistics(),
+    "logistics:3": Logistics(3),
     "mixed": Mixed(),
     "mixed:0.5": Mixed(0.5),
     "enumerated": Enumerated(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
 from pathlib import Path
 
 from pyro_ssvae.data.root import VARIABLE
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.system.files import replacing
 
 
 def download(root: Path, what: str, *wanted: str, place: str, splits: tuple[str, ...] = ()) -> None:
@@ -24,8 +25,7 @@ def download(root: Path, what: str, *wanted: str, place: str, splits: tuple[str,
         InputError: If the download fails, or the files are not among what it got.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root, prefix=".download-") as temporary:
+        with tempfile.TemporaryDirectory() as temporary:
             fetch(what, Path(temporary), splits)
             files = [path for name in wanted for path in sorted(Path(temporary).glob(name))]
             if not files:
@@ -33,7 +33,8 @@ def download(root: Path, what: str, *wanted: str, place: str, splits: tuple[str,
             for path in files:
                 target = root / path.relative_to(temporary)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+                with replacing(target) as new:
+                    shutil.copyfile(path, new)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"no files of {what} under {root}, and the download failed"

@@ -54,7 +54,7 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     arrays = [images.channels_first(array, place) for array in arrays]
     if len({array.shape[1:] for array in arrays}) > 1:
         raise InputError(
-            f"expected a test set of examples {_form(arrays[0])} as the training data, got"
+            f"expected a test set of {_form(arrays[0])} as the training data, got"
             f" {_form(arrays[1])}"
         )
     values = np.concatenate(arrays)
@@ -80,7 +80,7 @@ def further(x: Any, like: Examples) -> Tensor:
     array = images.channels_first(_array(x), like.channels)
     if array.shape[1:] != like.x.shape[1:]:
         raise InputError(
-            f"expected examples {_form(like.x)} as the training data, got {_form(array)}"
+            f"expected examples of {_form(like.x)} as the training data, got {_form(array)}"
         )
     divisor = like.divisor if np.issubdtype(array.dtype, np.integer) else 1
     return torch.from_numpy((array / divisor).astype(np.float32))
@@ -118,7 +118,7 @@ def _one_shape(x: Any) -> None:
 
 def _form(x: Any) -> str:
     shape = tuple(x.shape[1:])
-    return f"of {shape[0]} columns" if len(shape) == 1 else f"of shape {shape}"
+    return f"{shape[0]} columns" if len(shape) == 1 else f"images {shape}"
 
 
 def _divisor(values: np.ndarray[Any, Any]) -> int:

@@ -72,16 +72,8 @@ class Reader:
         Raises:
             InputError: If a file is missing or broken, or a worker dies.
         """
-        workers = min(self.workers, len(batches)) if len(batches) > 1 else 0
-        loader: DataLoader[Any] = DataLoader(
-            _Bytes(self.rows), batch_size=None, collate_fn=_as_they_are,
-            sampler=[batch.cpu().numpy() for batch in batches], generator=torch.Generator(),
-            num_workers=workers, worker_init_fn=_begun_worker,
-            multiprocessing_context=_context() if workers else None,
-            pin_memory=self.device.type == "cuda",
-        )
         with _dying(self.rows):
-            came = self._begun(loader)
+            came = self._begun(batches)
         try:
             while True:
                 with _dying(self.rows):
@@ -94,11 +86,20 @@ class Reader:
         finally:
             del came  # ends the workers, which an error's traceback would keep
 
-    def _begun(self, loader: DataLoader[Any]) -> Iterator[Any]:
+    def _begun(self, batches: Sequence[Tensor]) -> Iterator[Any]:
+        workers = min(self.workers, len(batches)) if len(batches) > 1 else 0
         try:
             with _main_apart(self.rows), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Got pickle error")  # an error follows
-                return iter(loader)
+                warnings.filterwarnings("ignore", "This DataLoader will create")  # as asked for
+                return iter(DataLoader(
+                    _Bytes(self.rows), batch_size=None, collate_fn=_as_they_are,
+                    sampler=[batch.cpu().numpy() for batch in batches],
+                    generator=torch.Generator(), num_workers=workers,
+                    worker_init_fn=_begun_worker,
+                    multiprocessing_context=_context() if workers else None,
+                    pin_memory=self.device.type == "cuda",
+                ))
         except (PicklingError, AttributeError, TypeError) as error:
             raise InputError(
                 f"expected rows that can be sent to another process, got {error}; workers=0 reads"
