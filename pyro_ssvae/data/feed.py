@@ -85,7 +85,7 @@ class InMemory:
     """Batches of examples that are in memory, on the device.
 
     Attributes:
-        batching: Which examples are in them.
+        batching: The examples that are in them.
     """
 
     batching: Batching
@@ -112,7 +112,7 @@ class Loaded:
     """Batches of examples that are read from files, ahead of time.
 
     Attributes:
-        batching: Which examples are in them.
+        batching: The examples that are in them.
         reader: What reads them.
     """
 
