@@ -4,13 +4,15 @@ The equations' tests prove the bounds for networks that are any functions. Convo
 all classes of a label that is summed over; here they run for each alone.
 """
 
+import math
+
 import pytest
 import small
 import torch
 from by_hand import assert_same
 from torch import Tensor, nn
 
-from pyro_ssvae import negative_elbo
+from pyro_ssvae import fit, negative_elbo
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.nn import Conv
 from pyro_ssvae.nn.conv import Trunked
@@ -71,3 +73,14 @@ def test_the_bound_of_convolutions_is_that_of_each_class_alone(name: str, labell
         torch.manual_seed(3)
         bounds.append(negative_elbo(objective.model, objective.guide, x, given))
     assert_same(*bounds, objective)
+
+
+@pytest.mark.parametrize("name", with_networks())
+def test_every_pair_trains_with_convolutions(name: str) -> None:
+    split = small.split_for(name)
+    objective = small.objective(name, split, network="conv")
+    before = [p.detach().clone() for p in objective.parameters()]
+    (epoch,) = fit(objective, split, epochs=1, batch_unlabelled=600)
+    assert all(map(math.isfinite, epoch.validation.values()))
+    moved = [not torch.equal(p, old) for p, old in zip(objective.parameters(), before)]
+    assert sum(moved) > len(moved) / 2

@@ -53,7 +53,7 @@ def check_support(objective: Objective, split: Split) -> None:
         raise InputError(
             f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
             f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"
-            ' rescale x, or use likelihood="normal"'
+            " rescale x, or use likelihood=nn.Normal(0.1), as text normal:0.1"
         )
 
 
