@@ -281,3 +281,12 @@ def test_a_class_of_one_example_is_refused() -> None:
 def test_no_examples_are_refused() -> None:
     with pytest.raises(InputError, match="mine: "):
         from_arrays(np.zeros((0, 6)), np.zeros(0, dtype=int), name="mine")
+
+
+def test_further_images_are_read_as_those_of_the_data_set() -> None:
+    x = np.random.default_rng(0).integers(256, size=(40, 3, 6, 6), dtype=np.uint8)
+    mine = from_arrays(x, np.arange(40) % 2)
+    for further in (x[:5], np.moveaxis(x[:5], 1, 3)):  # their channels first, and last
+        assert torch.equal(mine.encoded(further), mine.x[:5])
+    with pytest.raises(InputError, match=r"of images \(3, 6, 6\) .*, got images \(3, 5, 6\)"):
+        mine.encoded(x[:5, :, :5])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.image_files import Corrupt, ImageFiles, left_out
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.recipes import KIND_OF
@@ -102,6 +103,7 @@ def load(
         target=SeveralLabels(LABELS),
         test=data.test[torch.from_numpy(known)[data.test]],
         validation=min(5_000, round(0.1 * int((known & ~in_test).sum()))),
+        divisor=LARGEST_BYTE,
         kind=KIND_OF[name],
         notes=(
             f"{'all' if view == 'both' else view} images, resized to {size} x {size} pixels when"

@@ -13,6 +13,7 @@ from torch import Tensor
 from pyro_ssvae.data import images, pickled
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.downloads import download
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF
@@ -69,7 +70,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     x, y, test, classes = read_cifar(root, name)
     return Dataset(
         name=name, x=x, y=y, target=Classes(classes), test=test, validation=5_000,
-        kind=KIND_OF[name],
+        divisor=LARGEST_BYTE, kind=KIND_OF[name],
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.model_selection import train_test_split
 
 from pyro_ssvae.data.dataset import Dataset
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.recipes import KIND_OF
@@ -60,6 +61,7 @@ def load(name: str, root: Path | None = None, uncertain: Uncertain = "unknown") 
         target=Classes(CLASSES),
         test=torch.from_numpy(np.sort(test)),
         validation=round(0.1 * len(candidates)),
+        divisor=LARGEST_BYTE,
         kind=KIND_OF[name],
         notes=(
             ", ".join(f"{(types == kind).sum():,} {kind}crystalline cells" for kind in TYPES),

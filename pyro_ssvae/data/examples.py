@@ -77,10 +77,13 @@ def further(x: Any, like: Examples) -> Tensor:
         from pyro_ssvae.data.frames import encode
 
         return encode(like.columns, x)
-    array = images.channels_first(_array(x), like.channels)
-    if array.shape[1:] != like.x.shape[1:]:
+    given = _array(x)
+    # Where their channels are can be told by the shape, for one place of them fits alone.
+    tried = [images.channels_first(given, place) for place in (like.channels, "last")]
+    array = next((each for each in tried if each.shape[1:] == like.x.shape[1:]), None)
+    if array is None:
         raise InputError(
-            f"expected examples of {_form(like.x)} as the training data, got {_form(array)}"
+            f"expected examples of {_form(like.x)} as the training data, got {_form(tried[0])}"
         )
     divisor = like.divisor if np.issubdtype(array.dtype, np.integer) else 1
     return torch.from_numpy((array / divisor).astype(np.float32))

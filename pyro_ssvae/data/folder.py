@@ -24,6 +24,7 @@ from pyro_ssvae.data.image_files import (
     left_out,
     pixels,
 )
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.targets import Classes
 
@@ -131,7 +132,7 @@ def _dataset(folder: Path, files: list[File], x: Tensor, notes: list[str]) -> Da
     return Dataset(
         name=folder.resolve().name, x=x, y=y, target=Classes(tuple(classes)),
         test=test.nonzero().squeeze(1), validation=round(0.1 * int(known.sum())),
-        kind="images", notes=tuple(notes),
+        divisor=LARGEST_BYTE, kind="images", notes=tuple(notes),
     )
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyro_ssvae.data import idx, images
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.downloads import download
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF
@@ -52,7 +53,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     x, labels, test = read_mnist(root, name)
     return Dataset(
         name=name, x=x, y=labels, target=Classes(KNOWN[name].classes), test=test,
-        validation=10_000, kind=KIND_OF[name],
+        validation=10_000, divisor=LARGEST_BYTE, kind=KIND_OF[name],
     )
 
 

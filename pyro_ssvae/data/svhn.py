@@ -12,6 +12,7 @@ from torch import Tensor
 from pyro_ssvae.data import images
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.downloads import download
+from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.recipes import KIND_OF
@@ -32,7 +33,7 @@ def load(name: str, root: Path | None = None) -> Dataset:
     x, y, test = read_svhn(root)
     return Dataset(
         name=name, x=x, y=y, target=Classes(tuple(map(str, range(10)))), test=test,
-        validation=5_000, kind=KIND_OF[name],
+        validation=5_000, divisor=LARGEST_BYTE, kind=KIND_OF[name],
     )
 
 
