@@ -56,18 +56,10 @@ class Relaxed:
 
 
 @dataclass(frozen=True)
-class StraightThrough:
-    """As :class:`Relaxed`, with one-hot samples that have the gradient of relaxed ones.
+class StraightThrough(Relaxed):
+    """As :class:`Relaxed`, with one-hot samples that have the gradient of relaxed ones."""
 
-    Attributes:
-        temperature: The temperature of the relaxation.
-    """
-
-    temperature: float = 0.67
     word: ClassVar[str] = "straight-through"
-
-    def __post_init__(self) -> None:
-        positive(temperature=self.temperature)
 
     def __call__(self, labels: Any) -> Any:
         """The distribution of the guide's site in training, for labels of a classifier."""
