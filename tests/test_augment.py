@@ -215,3 +215,10 @@ def test_digits_are_not_mirrored() -> None:
 def test_what_is_out_of_range_is_refused(make, named) -> None:
     with pytest.raises(InputError, match=named):
         make()
+
+
+def test_a_shift_is_a_pixel_at_least_and_none_is_none() -> None:
+    x = torch.zeros(2_000, 1, 4, 8)
+    places = Affine(shift=0.01).maps(x)[:, :, 2].abs().amax(0)  # 2 is a whole side
+    torch.testing.assert_close(places, torch.tensor([2 / 8, 2 / 4]), rtol=0.01, atol=0)
+    assert not Affine(turn=1.0).maps(x)[:, :, 2].any()

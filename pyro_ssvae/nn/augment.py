@@ -40,7 +40,8 @@ class Affine(Augmentation):
 
     Args:
         turn: The largest angle, in degrees.
-        shift: The largest shift, a share of the side along which it goes.
+        shift: The largest shift, a share of the side along which it goes. Above 0 it is a pixel at
+            least: less would blur a small image, and move nothing.
         scale: The largest logarithm of the factor by which each of the two sides is scaled.
         shear: The largest shear.
     """
@@ -69,10 +70,15 @@ class Affine(Augmentation):
         ratio = x.shape[-2] / x.shape[-1]  # a turn is one in pixels, not in shares of the sides
         first = [
             turn.cos() * wider, ratio * (self.shear * shear - turn.sin() * wider),
-            2 * self.shift * right,
+            2 * self._shift(x.shape[-1]) * right,
         ]
-        second = [turn.sin() * higher / ratio, turn.cos() * higher, 2 * self.shift * down]
+        second = [
+            turn.sin() * higher / ratio, turn.cos() * higher, 2 * self._shift(x.shape[-2]) * down,
+        ]
         return torch.stack([torch.stack(first, 1), torch.stack(second, 1)], 1)
+
+    def _shift(self, side: int) -> float:
+        return max(self.shift, 1 / side) if self.shift else 0.0
 
 
 class Crop(Augmentation):
