@@ -82,11 +82,13 @@ def test_each_replica_of_every_pair_is_what_it_would_be_alone(name) -> None:
 
 
 def test_batch_normalisation_is_each_replicas_own(digits, splits) -> None:
-    # Before it a bias has gradient 0 but for rounding, which Adam blows up: losses are compared.
-    replicas = [small.objective("vade", digits, seed) for seed in range(REPLICAS)]
+    # Before it a bias has gradient 0 but for rounding, which Adam blows up: losses are compared,
+    # without those that are differences of nearly equal predictions.
+    plain = {"views": "none", "consistency": 0.0, "alignment": 0.0}
+    replicas = [small.objective("vade", digits, seed, **plain) for seed in range(REPLICAS)]
     epochs = together(replicas, splits, seeds=[3, 4], **ONE)
     for i, (replica, split) in enumerate(zip(replicas, splits)):
-        solo = small.objective("vade", digits, i)
+        solo = small.objective("vade", digits, i, **plain)
         expected = alone(solo, split, seed=3 + i, **ONE)
         assert epochs[-1][i].losses == pytest.approx(expected[-1].losses, rel=1e-4)
         for (name, a), b in zip(replica.named_buffers(), solo.buffers()):
