@@ -45,9 +45,9 @@ class VaDE(PyroModule):
     ) -> None:
         super().__init__("guide")
         shape = model.x_shape
+        dense = DENSE if nn.is_image(shape) else hidden
         self.classifier = nn.network(
-            classifier, nn.OneHots(), [shape], model.y_dim, DENSE if len(shape) == 3 else hidden,
-            activation=ReLU,
+            classifier, nn.OneHots(), [shape], model.y_dim, dense, activation=ReLU
         )
         self.encoder = nn.posterior(
             encoder or network, [shape], model.z_dim, hidden, flows, activation=ReLU

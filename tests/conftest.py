@@ -21,7 +21,7 @@ from programs import Programs  # noqa: E402
 from pyro_ssvae import guides, models  # noqa: E402
 from pyro_ssvae.cli import main  # noqa: E402
 from pyro_ssvae.contract import Batch  # noqa: E402
-from pyro_ssvae.data import Dataset, Split, load  # noqa: E402
+from pyro_ssvae.data import Dataset, Split, downloads, load  # noqa: E402
 from pyro_ssvae.evaluation import evaluate  # noqa: E402
 
 # Files of which a worker has the most to do: what comes last keeps one worker, and not the others.
@@ -35,6 +35,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
     place = {name: index for index, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONG)))
+
+
+@pytest.fixture
+def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have torchvision download nothing."""
+    def fetch(*arguments: object) -> None:
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(downloads, "fetch", fetch)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ from image_sources import bytes_of, image
 
 from pyro_ssvae.data import Dataset, chexpert, load
 from pyro_ssvae.data.chexpert import LABELS, read_chexpert
+from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.errors import InputError
 
 NAME = "CheXpert-v1.0-small"
@@ -145,14 +146,14 @@ def test_images_are_found_below_the_folder_however_it_is_called(
     tmp_path: Path, folder: str, prefix: str
 ) -> None:
     write(tmp_path / folder, prefix=prefix)
-    assert read_chexpert(tmp_path).x[torch.tensor([0])].shape == (1, 1, 64, 64)
+    assert Reader(read_chexpert(tmp_path).x)[torch.tensor([0])].shape == (1, 1, 64, 64)
 
 
 def test_images_may_lie_beside_the_folder_of_the_tables(tmp_path: Path) -> None:
     folder = write(tmp_path / NAME, prefix="images/")
     for part in ("train", "valid"):
         shutil.move(folder / part, tmp_path / "images" / part)
-    assert read_chexpert(tmp_path).x[torch.tensor([0])].shape == (1, 1, 64, 64)
+    assert Reader(read_chexpert(tmp_path).x)[torch.tensor([0])].shape == (1, 1, 64, 64)
 
 
 def test_missing_images_are_left_out_with_their_labels_and_counted(root: Path) -> None:
@@ -176,7 +177,7 @@ def test_broken_images_are_an_error_when_read_or_left_out_with_their_labels_and_
     data = read_chexpert(root, view="both", corrupt="skip")
     assert data.broken == [paths("train", 2)[1]] and data.test.tolist() == [5, 6]
     assert data.labels[1, 1] == 0  # the third row of the table
-    assert data.x[torch.arange(7)].shape == (7, 1, 64, 64)
+    assert Reader(data.x)[torch.arange(7)].shape == (7, 1, 64, 64)
     note = f"1 broken images are left out: {paths('train', 2)[1]}"
     assert note in made(root, view="both", corrupt="skip").notes
 

@@ -16,6 +16,8 @@ from pyro_ssvae.data import downloads, load
 from pyro_ssvae.data.cifar import KNOWN, read_cifar
 from pyro_ssvae.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("no_download")
+
 N = 4  # images a file
 NAMES = {name: [f"class {k}" for k in range(known.classes)] for name, known in KNOWN.items()}
 PIXELS = {name: [bytes_of(N, 3072) for _ in known.parts] for name, known in KNOWN.items()}
@@ -58,14 +60,6 @@ def pickles(
         "num_cases_per_batch": N, known.keys[1]: NAMES[name], "coarse_label_names": ["a", "b"],
     }))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(*arguments: object) -> None:
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr(downloads, "fetch", fetch)
 
 
 def refused(root: Path, name: str = "cifar10") -> str:

@@ -13,6 +13,8 @@ from pyro_ssvae.data import downloads, load
 from pyro_ssvae.data.mnist import FILES
 from pyro_ssvae.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("no_download")
+
 TRAIN, TEST = 12, 10
 PIXELS = {"train": bytes_of(TRAIN, 28, 28), "test": bytes_of(TEST, 28, 28)}
 LABELS = {"train": np.arange(TRAIN) % 10, "test": np.arange(TEST) % 10}
@@ -24,14 +26,6 @@ def write(folder: Path) -> Path:
         (folder / f"{images}.gz").write_bytes(gzip.compress(idx(PIXELS[part])))
         (folder / f"{labels}.gz").write_bytes(gzip.compress(idx(LABELS[part].astype(np.uint8))))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(*arguments: object) -> None:
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr(downloads, "fetch", fetch)
 
 
 @pytest.mark.parametrize("folder", ["fashion-mnist", "FashionMNIST/raw"])

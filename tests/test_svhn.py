@@ -15,6 +15,8 @@ from pyro_ssvae.data import downloads, load
 from pyro_ssvae.data.svhn import FILES, read_svhn
 from pyro_ssvae.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("no_download")
+
 TRAIN, TEST = 12, 10
 X = {FILES[0]: bytes_of(32, 32, 3, TRAIN), FILES[1]: bytes_of(32, 32, 3, TEST)}
 Y = {
@@ -32,14 +34,6 @@ def write(folder: Path, **changes: Any) -> Path:
             content = {k: v for k, v in (content | changes).items() if v is not None}
         savemat(folder / name, content, do_compression=True)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def no_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(*arguments: object) -> None:
-        raise RuntimeError("no network")
-
-    monkeypatch.setattr(downloads, "fetch", fetch)
 
 
 def refused(root: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.image_files import Corrupt, ImageFiles, left_out
 from pyro_ssvae.data.images import LARGEST_BYTE
+from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.data.root import data_root, find
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.recipes import KIND_OF
@@ -73,7 +74,7 @@ def load(
         name: The name to call the data set by.
         root: The folder to find files in, see :func:`pyro_ssvae.data.load`.
         size: The height and width that the square in the middle of every image is resized to.
-        view: Which images are taken: ``"frontal"``, ``"lateral"`` or ``"both"``.
+        view: The images that are taken: ``"frontal"``, ``"lateral"`` or ``"both"``.
         uncertain: What to make of labels that the reports are uncertain of, -1: ``"unknown"``
             ones, or the policies of Irvin et al. (2019), ``"positive"`` (U-Ones) and
             ``"negative"`` (U-Zeroes).
@@ -98,7 +99,7 @@ def load(
     in_test[data.test] = True
     return Dataset(
         name=name,
-        x=cast(Tensor, data.x),
+        x=Reader(data.x),
         y=torch.from_numpy(y),
         target=SeveralLabels(LABELS),
         test=data.test[torch.from_numpy(known)[data.test]],

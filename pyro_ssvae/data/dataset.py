@@ -16,10 +16,9 @@ from pyro_ssvae.data.examples import Examples, further
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.images import Channels
 from pyro_ssvae.data.reading import WORKERS, Reader
-from pyro_ssvae.data.rows import Rows
 from pyro_ssvae.data.split import Split
 from pyro_ssvae.errors import InputError, one_of, unknown
-from pyro_ssvae.nn import Columns
+from pyro_ssvae.nn import Columns, is_image
 from pyro_ssvae.recipes import KINDS
 from pyro_ssvae.targets import FOREIGN, Classes, Target
 
@@ -52,7 +51,7 @@ class Dataset:
     """
 
     name: str
-    x: Tensor | Rows
+    x: Tensor | Reader
     y: Tensor
     target: Target
     test: Tensor
@@ -118,7 +117,7 @@ class Dataset:
     @property
     def images(self) -> bool:
         """Whether the examples are images."""
-        return len(self.shape) == 3
+        return is_image(self.shape)
 
     @cached_property
     def fingerprint(self) -> str:

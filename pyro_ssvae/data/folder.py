@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from pyro_ssvae.data.image_files import (
     pixels,
 )
 from pyro_ssvae.data.images import LARGEST_BYTE
+from pyro_ssvae.data.reading import Reader
 from pyro_ssvae.errors import InputError, one_of, positive, unknown
 from pyro_ssvae.targets import Classes
 
@@ -112,10 +113,10 @@ def load(
     if not files:
         raise InputError(f"{folder}: expected images, got {len(broken)} broken files alone")
     notes += left_out(broken)
-    return _dataset(folder, files, cast(Tensor, x), notes)
+    return _dataset(folder, files, Reader(x) if isinstance(x, ImageFiles) else x, notes)
 
 
-def _dataset(folder: Path, files: list[File], x: Tensor, notes: list[str]) -> Dataset:
+def _dataset(folder: Path, files: list[File], x: Tensor | Reader, notes: list[str]) -> Dataset:
     classes = _in_order({file.label for file in files if not file.test} - {UNLABELLED})
     if not classes:
         raise InputError(f"{folder}: expected a folder of images for each class, got none but"

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Size, Tensor
 
-from pyro_ssvae.data.images import LARGEST_BYTE
 from pyro_ssvae.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
@@ -121,13 +120,6 @@ class ImageFiles:
             return False
 
         return [index for index, fail in enumerate(each(fails, range(len(self)))) if fail]
-
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The images at int64 indices (n,), (n, C, H, W) float32 in [0, 1], read now."""
-        images = torch.empty(len(index), *self.shape[1:])
-        for image, place in zip(images, index.tolist()):
-            image.copy_(self.read(place))
-        return images.div_(LARGEST_BYTE)
 
 
 def each(function: Callable[[S], T], items: Sequence[S]) -> list[T]:

@@ -8,7 +8,7 @@ from torch import Size, Tensor
 
 
 class Rows(Protocol):
-    """Examples that are read when they are wanted; they stand where a tensor (N, ...) would.
+    """Examples that are read one by one; a data set takes them where a tensor (N, ...) would stand.
 
     They are sent to the processes that read them, see :mod:`pyro_ssvae.data.reading`: what they
     hold can be pickled.
@@ -31,6 +31,3 @@ class Rows(Protocol):
         Raises:
             InputError: If its file is missing or broken.
         """
-
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The examples at int64 indices (n,), (n, C, H, W) float32 in [0, 1], read now."""
