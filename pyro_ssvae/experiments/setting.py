@@ -1,0 +1,60 @@
+"""The setting of a run: all that it depends on, as plain data and a digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pyro_ssvae import data as sources
+from pyro_ssvae.data import Dataset, Drawing, Split
+from pyro_ssvae.data.draws import Labels
+from pyro_ssvae.experiments.pairs import Pair, chosen
+from pyro_ssvae.experiments.plan import Plan
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one run is started with.
+
+    Attributes:
+        model: The pair, or its name.
+        data: The data set, or its name, as :func:`pyro_ssvae.data.load` takes it.
+        labels: The number of labelled examples, as :meth:`Dataset.split` takes it.
+        drawing: The further arguments of :meth:`Dataset.split`.
+        split_seed: The seed of the split.
+        seed: The seed of the weights, the batches and the noise. None takes that of the split.
+        options: The values of the pair's options by name.
+        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
+    """
+
+    model: str | Pair
+    data: str | Dataset = "digits"
+    labels: Labels = 50
+    drawing: Drawing = field(default_factory=lambda: Drawing())
+    split_seed: int = 0
+    seed: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    plan: Plan = field(default_factory=lambda: Plan())
+
+    @property
+    def pair(self) -> Pair:
+        """The pair."""
+        return chosen(self.model)
+
+    def split(self, root: str | Path | None = None) -> Split:
+        """The data of the run.
+
+        Args:
+            root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        """
+        dataset = self.data if isinstance(self.data, Dataset) else loaded(self.data, root)
+        return dataset.split(self.labels, seed=self.split_seed, **self.drawing)
+
+
+@lru_cache(maxsize=4)
+def loaded(name: str, root: str | Path | None) -> Dataset:
+    """A data set by name, which is read once a process."""
+    return sources.load(name, root)

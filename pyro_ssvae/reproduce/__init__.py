@@ -1,0 +1,1 @@
+"""The papers' claims, each run by one command, beside what was published."""

@@ -1,0 +1,1 @@
+"""What a table of runs says about the pairs, and how sure that is."""
