@@ -87,8 +87,6 @@ def programs() -> Programs:
 @pytest.fixture
 def traced_once(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have equal objectives be traced once: tracing takes longer than a training on little data."""
-    monkeypatch.setattr("pyro_ssvae.engine.capture.trace", programs.trace)
-    monkeypatch.setattr("pyro_ssvae.training.ensemble.trace", programs.trace)
     monkeypatch.setattr("pyro_ssvae.training.ensemble.vectorised", programs.vectorise)
 
 

@@ -20,10 +20,11 @@ from torch.utils._pytree import tree_leaves
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, guides, models, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import batches
-from pyro_ssvae.engine import capture, graphs
+from pyro_ssvae.engine import graphs
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.graphs import Function, Recorded, compiled
 from pyro_ssvae.engine.program import CaptureError
+from pyro_ssvae.engine.shared import Programs
 from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.feng import Capacity
@@ -49,13 +50,11 @@ def sgd(objective: Objective) -> torch.optim.Optimizer:
 
 
 @pytest.fixture(scope="module", params=pairs.names())
-def captured(request, programs) -> Captured:
+def captured(request) -> Captured:
     """Each pair in turn, traced once."""
     split = small.split_for(request.param)
     objective = small.objective(request.param, split, warmup=4.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capture, "trace", programs.trace)
-        return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
+    return Captured(objective, sgd(objective), next(batches(split, 10, 20)), compile=False)
 
 
 def batch_of(objective: Objective) -> Batch:
@@ -194,7 +193,8 @@ def test_noise_is_drawn_in_the_programs_order_whatever_a_compiler_does(monkeypat
         graph.recompile()
         return graph
 
-    monkeypatch.setattr("pyro_ssvae.engine.capture.compiled", backwards)
+    monkeypatch.setattr("pyro_ssvae.engine.shared.compiled", backwards)
+    monkeypatch.setattr("pyro_ssvae.engine.capture.PROGRAMS", Programs())
     objective, batch = small.m2(), small.batch()
     captured = Captured(objective, sgd(objective), batch)
     torch.manual_seed(2)
@@ -397,10 +397,9 @@ def test_a_weight_changed_within_an_epoch_has_effect_at_the_next_update(
     assert step.captured is captured
 
 
-def test_a_program_lasts_while_nothing_but_weights_changes(captured, monkeypatch) -> None:
+def test_a_program_lasts_while_nothing_but_weights_changes(captured) -> None:
     objective, batch = captured.objective, batch_of(captured.objective)
     optimizer = adam(objective)
-    monkeypatch.setattr(capture, "trace", lambda *arguments, **options: captured.program)
     with_adam = Captured(objective, optimizer, batch, compile=False)
     with_adam(batch, 1.0)
     optimizer.param_groups[0]["lr"] = 1e-4

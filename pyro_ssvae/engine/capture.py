@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import FusedAdam
-from pyro_ssvae.engine.graphs import Function, Recorded, compiled
-from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.engine.graphs import Function, Recorded
 from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.engine.program import CaptureError, constants, inputs, scalars, trace
+from pyro_ssvae.engine.program import constants, inputs, scalars
+from pyro_ssvae.engine.shared import PROGRAMS
 from pyro_ssvae.inference.objective import Objective
 
 
@@ -22,12 +22,13 @@ class Captured:
     """An update of an objective for batches of one shape, as one graph.
 
     Pyro's program runs once, while it is traced; what is left is its arithmetic, which inductor
-    compiles. The step of a fused Adam follows as one more operation, torch's own: inductor's
-    would be slower. A GPU replays all of it as one CUDA graph. Noise is drawn anew at every call,
-    from torch's generator and in the program's order, so that captured and eager training see the
-    same. The epoch, the learning rate and the weights are inputs: schedules go on without a new
-    capture. Everything else is a constant, and :meth:`lasts` tells whether it still holds. Nothing
-    waits for a GPU.
+    compiles. Objectives that differ in weights alone share it, see
+    :mod:`pyro_ssvae.engine.shared`. The step of a fused Adam follows as one more operation, torch's
+    own: inductor's would be slower. A GPU replays all of it as one CUDA graph. Noise is drawn anew
+    at every call, from torch's generator and in the program's order, so that captured and eager
+    training see the same. The epoch, the learning rate and the weights are inputs: schedules go on
+    without a new capture. Everything else is a constant, and :meth:`lasts` tells whether it still
+    holds. Nothing waits for a GPU.
 
     Args:
         objective: The objective, in the mode, on the device and with the options to capture it
@@ -58,15 +59,14 @@ class Captured:
         compile: bool = True,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self.program = trace(objective, batch, precision=precision)
+        self.program, self.graph = PROGRAMS.program(
+            objective, batch, precision=precision, compile=compile
+        )
         self.adam = FusedAdam.of(optimizer, self.program.learnt)
         self.numbers = Numbers(2 + len(self.program.weights), batch.x)
-        self.graph: Function = self.program.graph
-        tensors = [*self.program.state, *batch.tensors, *self.numbers.tensors]
-        if compile:
-            self.graph = _compiled(self.program.graph, tensors[:-1])
         self.run: Function = self._update
         if compile and batch.x.is_cuda:
+            tensors = [*self.program.state, *batch.tensors, *self.numbers.tensors]
             averages = [] if self.adam is None else self.adam.state
             self.run = Recorded(self._update, tensors, [*self.program.state, *averages])
         self.constants = self._constants()
@@ -118,28 +118,6 @@ class Captured:
         lr = tensors[-1].float()  # that is the type torch's kernel reads
         self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
         return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
-
-
-def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
-    """The graph compiled, for tensors like these, with its noise drawn before it.
-
-    Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
-    181136), later to save memory (192635). Noise that depends on parameters is left to it.
-    """
-    try:
-        graph, noises = lifted(graph)
-    except CaptureError:
-        return compiled(graph, tensors)
-
-    def drawn() -> Iterator[Tensor]:
-        for noise in noises:
-            tensor = noise.empty(1)[0]
-            noise.fill(tensor, None)
-            yield tensor
-
-    with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
-        run = compiled(graph, [*tensors, *drawn()])
-    return lambda *given: run(*given, *drawn())
 
 
 class Numbers:

@@ -1,8 +1,9 @@
-"""The runs that a comparison finds in its folder: kept in its table, or cleared away."""
+"""The runs that a study finds in its folder: kept in its table, gone on with, or cleared away."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import checkpoint, pairs, record
 from pyro_ssvae.experiments.folder import (
+    CHECKPOINT,
     METRICS,
     clear,
     read_history,
@@ -20,58 +22,78 @@ from pyro_ssvae.experiments.folder import (
     runs_in,
     safe,
 )
+from pyro_ssvae.experiments.job import Job, but_seeds
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import locked
 
 
-def kept(
-    out: Path, names: Collection[str], records: Sequence[Record]
-) -> dict[str, list[dict[str, Any]]]:
-    """The metrics of the pairs that an earlier comparison in a folder has trained.
+def kept(out: Path, todo: Sequence[Job]) -> list[dict[str, Any]]:
+    """The metrics of runs that an earlier comparison in a folder has trained.
 
     Args:
         out: The folder.
-        names: The names of the pairs that are trained now, which are left out.
-        records: The records of the runs of one of them, one for each seed.
+        todo: The runs of the comparison now, which are left out.
 
     Returns:
-        The metrics of each seed's run, by name of the pair. A pair of which no run has ended is
-        left out.
+        The metrics of the runs on the same splits, those of a row together. A pair of which no run
+        has ended is left out.
 
     Raises:
-        InputError: If a pair has no such run for one of the seeds, a run has other settings, or a
+        InputError: If a row would have no run on one of the splits, a run has other settings, or a
             file is broken. A table with it would not compare like with like.
     """
-    trained = {safe(name) for name in names}
-    seeds = {new.split_seed for new in records}
-    ended = [
-        (folder, name) for folder, name, seed in runs_in(out)
-        if name not in trained and seed in seeds and (folder / METRICS).exists()
-    ]
-    result: dict[str, list[dict[str, Any]]] = {}
-    for folder, name in ended:
-        model = read_metrics(folder)[0].model
-        if safe(model) != name:
+    new = {job.folder: job.record for job in todo}
+    seeds = {(record.split_seed, record.seed) for record in new.values()}
+    rows: dict[str, dict[tuple[int, int], dict[str, Any]]] = {}
+    for folder, name in runs_in(out):
+        if folder in new or not (folder / METRICS).exists():
+            continue
+        old, metrics = read_metrics(folder)
+        if folder != run_folder(out, old):
             raise InputError(
-                f"{folder}: the run to keep in the table has model={model}, got model={name}; give"
-                " another folder"
+                f"{folder}: expected the run that the folder is named by, {name}, got one of"
+                f" {old.model} with other settings; give another folder"
             )
-        if model not in result:
-            folders = [run_folder(out, model, new.split_seed) for new in records]
-            result[model] = [_fitting(*run, model) for run in zip(folders, records)]
-    return result
+        if (old.split_seed, old.seed) in seeds:
+            _check(folder, old, list(new.values()))
+            rows.setdefault(but_seeds(old), {})[old.split_seed, old.seed] = metrics
+    for runs in rows.values():
+        if missing := sorted(seeds - runs.keys()):
+            name = next(iter(runs.values()))["model"]
+            raise InputError(
+                f"{out}: expected runs that have ended of {name} for all seeds of this comparison,"
+                f" got none for seed {missing[0][0]}; name {name} too, to train it"
+            )
+    return [runs[seed] for runs in rows.values() for seed in sorted(seeds)]
 
 
-def _fitting(folder: Path, new: Record, name: str) -> dict[str, Any]:
-    if not (folder / METRICS).exists():
-        raise InputError(
-            f"{folder}: expected a run that has ended, as other seeds of {name} have in this"
-            f" comparison, got none; name {name} too, to train it"
-        )
-    old, metrics = read_metrics(folder)
+def _check(folder: Path, old: Record, new: Sequence[Record]) -> None:
+    same = [each for each in new if (each.split_seed, each.seed) == (old.split_seed, old.seed)]
+    alike = [each for each in same if each.labels == old.labels] or same
     read_history(folder)  # the report shows it
-    record.check_table(folder, old, new)
-    return metrics
+    record.check_table(folder, old, alike[0])
+
+
+def adopt(out: Path, todo: Sequence[Job]) -> None:
+    """Have runs go on from ones of fewer epochs that are in a folder and not asked for any more."""
+    wanted = {job.folder for job in todo}
+    missing = {_but_epochs(job.record): job for job in todo if not job.folder.exists()}
+    for folder, _ in runs_in(out) if missing else ():
+        if folder in wanted or not (folder / CHECKPOINT).exists():
+            continue
+        try:
+            old: Record = checkpoint.read(folder, torch.device("cpu"))["record"]
+        except InputError:
+            continue  # it is of no use here
+        job = missing.get(_but_epochs(old))
+        if job is not None and old.epochs < job.record.epochs and not old.options.get("decay"):
+            with locked(folder):
+                folder.rename(job.folder)
+            del missing[_but_epochs(old)]
+
+
+def _but_epochs(record: Record) -> str:
+    return replace(record, epochs=0).digest
 
 
 def refuse_links(folders: Iterable[Path]) -> None:
@@ -89,7 +111,7 @@ def clear_runs(out: Path) -> None:
 
     What else is there stays, with its folders, and so does what symbolic links lead to.
     """
-    for folder, name, _ in runs_in(out):
+    for folder, name in runs_in(out):
         if name in pairs.names() or _recorded(folder) == name:
             with locked(folder):
                 clear(folder)

@@ -24,8 +24,9 @@ HISTORY, METRICS, SPLIT, DATA = "history.csv", "metrics.json", "split.json", "da
 FIGURES = "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA)
 
-# Of a comparison.
+# Of a study, and of a comparison.
 RUNS = "runs"
+STUDY, RESULTS, TIMES = "study.json", "results.csv", "times.csv"
 TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 TABLES = (TABLE, TABLE_CSV, RUNS_CSV, REPORT)
 
@@ -35,9 +36,9 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def run_folder(out: Path, name: str, seed: int) -> Path:
-    """Where a comparison in ``out`` keeps the run of a pair on the split with a seed."""
-    return out / RUNS / f"{safe(name)}-seed-{seed}"
+def run_folder(out: Path, record: Record) -> Path:
+    """Where a study in ``out`` keeps a run: named by the pair, the draw, and the digest."""
+    return out / RUNS / f"{safe(record.model)}-seed-{record.split_seed}-{record.digest[:12]}"
 
 
 def safe(name: str) -> str:
@@ -45,16 +46,16 @@ def safe(name: str) -> str:
     return name.replace(":", ".")
 
 
-def runs_in(out: Path) -> list[tuple[Path, str, int]]:
-    """The folders in ``out`` that are named as those of runs: each with the name and the seed."""
+def runs_in(out: Path) -> list[tuple[Path, str]]:
+    """The folders in ``out`` that are named as those of runs: each with the pair's name."""
     runs = out / RUNS
     if not runs.is_dir() or runs.is_symlink():
         return []
     named = (
-        (folder, re.fullmatch(r"(.+)-seed-(0|[1-9]\d{0,19})", folder.name))
+        (folder, re.fullmatch(r"(.+)-seed-(?:0|[1-9]\d{0,19})-[0-9a-f]{12}", folder.name))
         for folder in sorted(runs.iterdir()) if folder.is_dir() and not folder.is_symlink()
     )
-    return [(folder, name[1], int(name[2])) for folder, name in named if name]
+    return [(folder, name[1]) for folder, name in named if name]
 
 
 def figure_files(folder: Path) -> dict[str, Path]:

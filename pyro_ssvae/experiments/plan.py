@@ -65,6 +65,10 @@ DEFAULTS: Plan = {
 }
 
 
+# What concerns a study of several runs as a whole, and none of them alone.
+OF_A_STUDY = ("seed", "resume", "overwrite", "progress", "log")
+
+
 def completed(plan: Plan) -> Plan:
     """A plan with all its keys; :class:`InputError` where there is another key."""
     for key in plan:

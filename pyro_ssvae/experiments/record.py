@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +65,16 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 sum of everything here: runs of one digest are the same run."""
-        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+        """The SHA-256 sum of everything here but ``capture``, which changes the rounding alone.
+
+        Runs of one digest are the same run.
+        """
+        content = {name: v for name, v in self.as_dict().items() if name != "capture"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def captured(self, capture: bool) -> Record:
+        """The record of the same run with updates that are captured, or not."""
+        return replace(self, capture=capture)
 
     @property
     def values(self) -> dict[str, Any]:

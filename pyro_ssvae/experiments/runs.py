@@ -60,6 +60,7 @@ def train(
     out: str | Path,
     *,
     options: Mapping[str, Any] | None = None,
+    figures: bool = True,
     **plan: Unpack[Plan],
 ) -> dict[str, Any]:
     """Train a pair into a folder.
@@ -69,6 +70,7 @@ def train(
         split: The data.
         out: The folder. It is left only where something is saved, and locked meanwhile.
         options: The values of the pair's options.
+        figures: Whether to draw figures of what was trained.
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
 
     Returns:
@@ -92,7 +94,8 @@ def train(
             )
         _fit(run, out, whole)
         metrics = _metrics(run, whole["progress"])
-        folders.write_figures(out, run.objective, run.split, run.history)
+        if figures:
+            folders.write_figures(out, run.objective, run.split, run.history)
         folders.write_metrics(out, metrics)
     return metrics
 

@@ -44,6 +44,11 @@ class Setting:
         """The pair."""
         return chosen(self.model)
 
+    @property
+    def whole_plan(self) -> Plan:
+        """How to train, with the seed."""
+        return Plan(**{**self.plan, "seed": self.seed})
+
     def split(self, root: str | Path | None = None) -> Split:
         """The data of the run.
 

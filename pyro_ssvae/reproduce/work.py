@@ -5,13 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyro_ssvae.errors import InputError, NonFiniteLossError
 from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.job import jobs_of, once
+from pyro_ssvae.experiments.parallel import unordered
 from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.experiments.study import carried_out, line
 from pyro_ssvae.system.files import write_text
+from pyro_ssvae.system.progress import Progress
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -23,12 +32,20 @@ class Work:
         scale: The share of the epochs and of the draws, in (0, 1].
         jobs: The number of processes.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        progress: Whether to show the progress and the time left.
+        log: A function that takes a line as each run ends.
     """
 
     out: Path
     scale: float = 1.0
     jobs: int = 1
     root: str | Path | None = None
+    progress: bool = False
+    log: Callable[[str], None] = field(default=_silent, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 1:
+            raise InputError(f"expected scale in (0, 1], got {self.scale}")
 
     def epochs(self, full: int) -> int:
         """The number of epochs to train for, of ``full`` at full scale."""
@@ -40,23 +57,23 @@ class Work:
 
     def train(self, settings: Sequence[Setting]) -> list[dict[str, Any]]:
         """Train a run for each setting, and return what ``metrics.json`` holds of each."""
-        return [
-            runs.train(
-                setting.pair, setting.split(self.root), self.folder(setting),
-                options=setting.options, **setting.plan, resume=True,
-            )
-            for setting in settings
-        ]
+        asked = jobs_of(settings, self.out, self.root, processes=self.jobs)
+        found = {}
+        todo = once(asked)
+        with Progress("training", len(todo), "runs", show=self.progress) as done:
+            for job, metrics in carried_out(
+                todo, jobs=self.jobs, progress=self.progress, log=self.log
+            ):
+                found[job.folder] = metrics
+                self.log(line(job.name, metrics))
+                done.advance()
+        return [found[job.folder] for job in asked]
 
     def run(self, setting: Setting) -> runs.Run:
         """A run that :meth:`train` has trained, with its weights and its data."""
+        (job,) = jobs_of([setting], self.out, self.root)
         dataset = setting.split(self.root).dataset
-        return runs.load(self.folder(setting), pair=setting.pair, dataset=dataset)
-
-    def folder(self, setting: Setting) -> Path:
-        """The folder of the run of a setting."""
-        text = repr(setting)
-        return self.out / "runs" / hashlib.sha256(text.encode()).hexdigest()[:16]
+        return runs.load(job.folder, pair=setting.pair, dataset=dataset)
 
     def each(
         self, function: Callable[..., dict[str, Any]], items: Sequence[Mapping[str, Any]]
@@ -70,14 +87,41 @@ class Work:
 
         Returns:
             The results, in the order of the items.
+
+        Raises:
+            InputError: If the function has raised it, or a file of a result is broken.
         """
-        results = []
-        for item in items:
-            text = json.dumps([function.__name__, dict(item)], sort_keys=True)
-            digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-            path = self.out / "parts" / f"{function.__name__}-{digest}.json"
-            if not path.exists():
+        paths = [self._path(function, item) for item in items]
+        todo = {path: dict(item) for path, item in zip(paths, items) if not path.exists()}
+        name = function.__name__.replace("_", " ")
+        with Progress(name, len(todo), "parts", show=self.progress) as done:
+            calls = [(function, item) for item in todo.values()]
+            for place, result in unordered(_called, calls, jobs=self.jobs):
+                if isinstance(result, (InputError, NonFiniteLossError)):
+                    raise result
+                path = list(todo)[place]
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_text(path, json.dumps(function(**item)) + "\n")
-            results.append(json.loads(path.read_text()))
-        return results
+                write_text(path, json.dumps(result) + "\n")
+                done.advance()
+        return [_read(path) for path in paths]
+
+    def _path(self, function: Callable[..., Any], item: Mapping[str, Any]) -> Path:
+        text = json.dumps([function.__name__, dict(item)], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self.out / "parts" / f"{function.__name__}-{digest}.json"
+
+
+def _called(call: tuple[Callable[..., dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    function, item = call
+    return function(**item)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: expected a result that was kept, got a broken file ({error}); delete it, and"
+            " it is computed anew"
+        ) from None
+    return result

@@ -13,7 +13,8 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import BatchedAdam
 from pyro_ssvae.engine.graphs import Function, Recorded, compiled
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.engine.program import Program, constants, inputs, scalars, trace
+from pyro_ssvae.engine.program import Program, constants, inputs, scalars
+from pyro_ssvae.engine.shared import PROGRAMS
 from pyro_ssvae.engine.vectorised import vectorised
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.objective import Objective
@@ -178,7 +179,9 @@ class Ensemble:
 
     def _function(self, batch: Batch) -> tuple[Function, Program]:
         one = Batch(*(part[0] for part in batch.tensors))
-        program = trace(self.objectives[0], one, precision=self.precision)
+        program, _ = PROGRAMS.program(
+            self.objectives[0], one, precision=self.precision, compile=False
+        )
         # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
         compile = self.compile and not self.functions
         learnt = [self.names[id(p)] for p in program.learnt]

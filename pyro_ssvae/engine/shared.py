@@ -1,0 +1,130 @@
+"""Programs that objectives of equal settings share: traced and compiled once a process."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.graphs import Function, compiled
+from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.engine.precision import Precision
+from pyro_ssvae.engine.program import CaptureError, Program, constants, scalars, trace
+from pyro_ssvae.inference.objective import Objective
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """A program that was made of one objective, without its weights, and what it holds for."""
+
+    conditions: Any
+    program: Program
+    learnt: list[str]
+    buffers: list[str]
+    function: Function
+
+
+class Programs:
+    """The programs of late, for objectives that differ in weights and in their numbers alone.
+
+    Runs of a study differ in their seeds, their splits and the weights of their losses. What Pyro
+    makes of them is one program, of other tensors. It is traced and compiled for the first run.
+
+    Args:
+        number: The number of programs that are kept, those of the latest use.
+    """
+
+    def __init__(self, number: int = 8) -> None:
+        self.kept: deque[_Shared] = deque(maxlen=number)
+
+    def program(
+        self, objective: Objective, batch: Batch, *, precision: Precision, compile: bool
+    ) -> tuple[Program, Function]:
+        """The program of an objective, and the function that computes it.
+
+        Args:
+            objective: The objective, as for :func:`pyro_ssvae.engine.program.trace`.
+            batch: A batch of the shape that the program is for.
+            precision: The precision of matrix products.
+            compile: Whether to compile the program.
+
+        Raises:
+            CaptureError: As :func:`pyro_ssvae.engine.program.trace`, or if there is no compiler.
+        """
+        conditions = _conditions(objective, batch), precision, compile
+        for shared in self.kept:
+            if shared.conditions == conditions:
+                self.kept.remove(shared)
+                self.kept.append(shared)
+                return _with_tensors(shared, objective), shared.function
+        program = trace(objective, batch, precision=precision)
+        function: Function = program.graph
+        if compile:
+            numbers = scalars(1 + len(program.weights), batch.x)
+            function = _compiled(program.graph, [*program.state, *batch.tensors, *numbers])
+        self.kept.append(_without_tensors(conditions, program, objective, function))
+        return program, function
+
+
+PROGRAMS = Programs()
+
+
+def _conditions(objective: Objective, batch: Batch) -> Any:
+    """What a program holds for: equal conditions make equal programs."""
+    tensors = [
+        (name, tensor.stride(), tensor.device, tensor.requires_grad)
+        for name, tensor in _named(objective).items()
+    ]
+    parts = [(part.shape, part.stride(), part.dtype, part.device) for part in batch.tensors]
+    return constants(objective), tensors, parts
+
+
+def _named(objective: Objective) -> dict[str, Any]:
+    return dict(objective.named_parameters()) | dict(objective.named_buffers())
+
+
+def _without_tensors(
+    conditions: Any, program: Program, objective: Objective, function: Function
+) -> _Shared:
+    names = {id(tensor): name for name, tensor in _named(objective).items()}
+    learnt, buffers = (
+        [names[id(tensor)] for tensor in tensors] for tensors in (program.learnt, program.buffers)
+    )
+    alone = replace(program, learnt=[], buffers=[])
+    return _Shared(conditions, alone, learnt, buffers, function)
+
+
+def _with_tensors(shared: _Shared, objective: Objective) -> Program:
+    tensors = _named(objective)
+    return replace(
+        shared.program,
+        learnt=[tensors[name] for name in shared.learnt],
+        buffers=[tensors[name] for name in shared.buffers],
+    )
+
+
+def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
+    """The graph compiled, for tensors like these, with its noise drawn before it.
+
+    Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
+    181136), later to save memory (192635). Noise that depends on parameters is left to it.
+    """
+    try:
+        graph, noises = lifted(graph)
+    except CaptureError:
+        return compiled(graph, tensors)
+
+    def drawn() -> Iterator[Tensor]:
+        for noise in noises:
+            tensor = noise.empty(1)[0]
+            noise.fill(tensor, None)
+            yield tensor
+
+    with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
+        run = compiled(graph, [*tensors, *drawn()])
+    return lambda *given: run(*given, *drawn())

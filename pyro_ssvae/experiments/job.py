@@ -1,0 +1,157 @@
+"""The runs of a study: their settings, what these resolve to, and the folders of their digests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyro_ssvae.data import Dataset, Split, steps_per_epoch
+from pyro_ssvae.errors import enough_memory
+from pyro_ssvae.evaluation.validation import check_support
+from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.plan import completed
+from pyro_ssvae.experiments.record import Record, started
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.training.capturing import worth_capturing
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to train.
+
+    Attributes:
+        setting: The setting.
+        record: What the run is started with.
+        folder: The folder of the run.
+        root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        unlabelled: The number of unlabelled examples.
+        figures: Whether its figures are drawn.
+    """
+
+    setting: Setting
+    record: Record
+    folder: Path
+    root: Path | None
+    unlabelled: int
+    figures: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the run for people: the pair, and the seeds."""
+        record = self.record
+        own = "" if record.seed == record.split_seed else f", trained with seed {record.seed}"
+        return f"{record.model}, seed {record.split_seed}{own}"
+
+    def split(self) -> Split:
+        """The data of the run."""
+        return self.setting.split(self.root)
+
+
+def jobs_of(
+    settings: Iterable[Setting], out: Path, root: str | Path | None = None, *, processes: int = 1
+) -> list[Job]:
+    """The runs of a study, all of which can be trained.
+
+    Whether their updates are captured is decided for runs of one program together, for these
+    share it: by the settings of the whole study, so that a study that goes on decides alike. Of
+    runs that differ in their seeds alone, the first has figures.
+
+    Args:
+        settings: The settings.
+        out: The folder of the study.
+        root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        processes: The number of processes that train them, each of which compiles what it needs.
+
+    Returns:
+        The run of each setting: of those that come to the same, one and the same.
+
+    Raises:
+        InputError: If a setting is not usable.
+    """
+    place = None if root is None else Path(root)
+    splits: dict[Any, Split] = {}
+    resolved = [_resolved(setting, place, splits) for setting in settings]
+    records = {each.record.digest: each.record for each in resolved}
+    sharing = Counter(map(_program, records.values()))
+    jobs: dict[str, Job] = {}
+    seen: set[str] = set()
+    for setting, record, split in resolved:
+        if record.digest in jobs:
+            continue
+        kind = but_seeds(record)
+        if first := kind not in seen:
+            _check(setting, split, out)
+        seen.add(kind)
+        runs_of_a_process = -(-sharing[_program(record)] // processes)
+        updates = record.epochs * steps_per_epoch(split, record.batch_unlabelled)
+        capture = worth_capturing(
+            completed(setting.plan)["capture"], runs_of_a_process * updates, split
+        )
+        jobs[record.digest] = Job(
+            setting, record.captured(capture), folders.run_folder(out, record), place,
+            len(split.unlabelled), figures=first,
+        )
+    return [jobs[each.record.digest] for each in resolved]
+
+
+def once(jobs: Iterable[Job]) -> list[Job]:
+    """Each of the runs once."""
+    return list({job.folder: job for job in jobs}.values())
+
+
+class _Resolved(NamedTuple):
+    setting: Setting
+    record: Record
+    split: Split
+
+
+def _resolved(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> _Resolved:
+    """A setting with what it comes to."""
+    pair, split = setting.pair, _split(setting, root, splits)
+    values = pair.resolve(split.dataset, setting.options)
+    seed = setting.split_seed if setting.seed is None else setting.seed
+    record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture=False)
+    return _Resolved(setting, record, split)
+
+
+def _split(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> Split:
+    """The split of a setting, which others may have had."""
+    data = setting.data
+    which = id(data) if isinstance(data, Dataset) else data
+    key = which, repr(setting.labels), repr(sorted(setting.drawing.items())), setting.split_seed
+    if key not in splits:
+        splits[key] = setting.split(root)
+    return splits[key]
+
+
+def _check(setting: Setting, split: Split, out: Path) -> None:
+    """Raise :class:`InputError` unless a run of this setting can be trained."""
+    with enough_memory(**setting.options):
+        run = runs.prepare(
+            setting.pair, split, out, options=setting.options, **setting.whole_plan
+        )
+    check_support(run.objective, run.split)
+
+
+def but_seeds(record: Record) -> str:
+    """What runs have in common that differ in their seeds alone."""
+    seeds = {"seed", "split_seed", "split_fingerprint", "capture"}
+    return repr({name: v for name, v in record.as_dict().items() if name not in seeds})
+
+
+def _program(record: Record) -> str:
+    """What runs have in common that, as far as can be told here, share a program.
+
+    A number that weighs a part of the loss is an input of it, unless it is 0.
+    """
+    def kind(value: Any) -> Any:
+        return bool(value) if isinstance(value, float) else value
+
+    options: Mapping[str, Any] = record.options
+    batches = record.batch_labelled, record.batch_unlabelled, record.precision
+    values = {name: kind(value) for name, value in options.items()}
+    return repr((record.model, record.data_fingerprint, batches, values))

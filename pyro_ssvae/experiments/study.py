@@ -1,0 +1,230 @@
+"""Studies: many runs, each kept in a folder named by its digest, and one long table of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import pyro_ssvae
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder
+from pyro_ssvae.experiments import checkpoint, earlier, runs, table
+from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments.folder import CHECKPOINT, METRICS, RESULTS, RUNS, STUDY, TIMES
+from pyro_ssvae.experiments.job import Job, jobs_of, once
+from pyro_ssvae.experiments.parallel import Backend, Failure, unordered
+from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.system.files import locked, write_text
+from pyro_ssvae.system.progress import Progress
+
+Metrics = dict[str, Any]
+Log = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def study(
+    settings: Sequence[Setting],
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    backend: Backend = "loky",
+    address: str | None = None,
+    root: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+    log: Log = _silent,
+) -> list[Metrics]:
+    """Train a run for each setting into a folder, and tabulate them all.
+
+    Each run is a function of its setting alone, in a folder that is named by its digest. So a study
+    that was ended goes on with ``resume``: runs that have ended are not done again, those under way
+    go on from their checkpoints, and one whose files are damaged is set aside and done anew.
+
+    Args:
+        settings: The settings, as :func:`pyro_ssvae.experiments.grid.grid` gives them.
+        out: The folder for ``results.csv``, a row a run with every setting and every metric,
+            ``times.csv``, and the folders of the runs.
+        jobs: The number of processes, which share the cores. With 1 it is this process.
+        backend: What the processes are of: ``"loky"`` of this machine, ``"dask"`` or ``"ray"`` of a
+            cluster whose machines see the same folders.
+        address: The address of the cluster's scheduler. None starts one of this machine.
+        root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        resume: Whether to go on with the study in the folder, if there is one. More settings may
+            join those of before.
+        overwrite: Whether to replace the study in the folder, if there is one.
+        progress: Whether to show the progress and the time left.
+        log: A function that takes lines on what goes on and ends.
+
+    Returns:
+        What ``metrics.json`` holds of each setting's run, in the order of the settings.
+
+    Raises:
+        InputError: If a setting is not usable, before any training; or the folder holds a study of
+            other settings, a process was killed, or a cluster cannot be reached.
+        NonFiniteLossError: When all other runs have ended, if the loss of a run was not finite.
+    """
+    out = named_folder(out)
+    with locked(out):
+        folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
+        asked = jobs_of(settings, out, root, processes=jobs)
+        todo = once(asked)
+        if overwrite:
+            earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
+            earlier.clear_runs(out)
+        _begin(out, todo, resume=resume)
+        found: dict[Path, Metrics] = {}
+        with Progress("studying", len(todo), "runs", show=progress) as done:
+            for job, metrics in carried_out(
+                todo, jobs=jobs, backend=backend, address=address, progress=progress, log=log
+            ):
+                found[job.folder] = metrics
+                log(line(job.name, metrics))
+                done.advance()
+        rows = [table.row(job, found[job.folder]) for job in todo]
+        write_text(out / RESULTS, table.csv(rows))
+        write_text(out / TIMES, table.csv(
+            [table.times(job, found[job.folder]) for job in todo]
+        ))
+    return [found[job.folder] for job in asked]
+
+
+def carried_out(
+    todo: Sequence[Job],
+    *,
+    jobs: int = 1,
+    backend: Backend = "loky",
+    address: str | None = None,
+    progress: bool = False,
+    log: Log = _silent,
+) -> Iterator[tuple[Job, Metrics]]:
+    """The runs with their metrics, each as soon as it has ended, those that had ended first.
+
+    Raises:
+        InputError: When all others have ended, if a run has failed; or as :func:`study`.
+        NonFiniteLossError: Likewise.
+    """
+    left, failures = [], []
+    for job in todo:
+        metrics = _ended(job, log)
+        if metrics is None:
+            left.append(job)
+        else:
+            yield job, metrics
+    items = [(job, progress and jobs == 1) for job in left]
+    for place, outcome in unordered(_train, items, jobs=jobs, backend=backend, address=address):
+        if isinstance(outcome, (InputError, NonFiniteLossError)):
+            failures.append((left[place], outcome))
+            log(f"{left[place].name}: {outcome}")
+        else:
+            yield left[place], outcome
+    if failures:
+        raise _all(failures, len(todo))
+
+
+def _train(item: tuple[Job, bool]) -> Metrics:
+    """Train a run, or go on with it."""
+    job, progress = item
+    setting = job.setting
+    going_on = (job.folder / CHECKPOINT).exists()
+    plan: Plan = {
+        **setting.whole_plan, "resume": True, "progress": progress,
+        "capture": "auto" if going_on else job.record.capture,  # as it began
+    }
+    with enough_memory(**setting.options):
+        return runs.train(
+            setting.pair, job.split(), job.folder, options=setting.options, figures=job.figures,
+            **plan,
+        )
+
+
+def _ended(job: Job, log: Log) -> Metrics | None:
+    """The metrics of a run that has ended; one that is damaged is set aside."""
+    try:
+        if (job.folder / METRICS).exists():
+            record, metrics = folders.read_metrics(job.folder)
+            folders.read_history(job.folder)
+            if record.digest != job.record.digest:
+                raise InputError(f"{job.folder}: expected the run of its digest, got another")
+            return metrics
+        if (job.folder / CHECKPOINT).exists():
+            checkpoint.read(job.folder, torch.device("cpu"))
+    except InputError as error:
+        aside = _free(job.folder)
+        job.folder.rename(aside)
+        log(f"{error}; set aside as {aside.name}, and done anew")
+    return None
+
+
+def _free(folder: Path) -> Path:
+    """A folder beside a damaged one to set it aside in."""
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}-damaged-{number}")).exists():
+        number += 1
+    return aside
+
+
+def _begin(out: Path, todo: Sequence[Job], *, resume: bool) -> None:
+    """Write what the study is of, which a study that goes on must have in common."""
+    version, path = pyro_ssvae.__version__, out / STUDY
+    runs = {job.folder.name: job.record.as_dict() for job in todo}
+    if resume and path.exists():
+        runs = _checked(path, version, runs) | runs
+    (out / RUNS).mkdir(parents=True, exist_ok=True)
+    for name in (RESULTS, TIMES):
+        (out / name).unlink(missing_ok=True)
+    write_text(path, json.dumps({"version": version, "runs": runs}, indent=1) + "\n")
+
+
+def _checked(path: Path, version: str, runs: dict[str, Any]) -> dict[str, Any]:
+    """The runs of the study that is gone on with."""
+    hint = "give another folder, or --overwrite to start anew"
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        known, made_by = dict(before["runs"]), before["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the file of a study, got: {error}; {hint}") from None
+    if made_by != version:
+        raise InputError(
+            f"{path}: expected a study of pyro_ssvae {version}, got one of {made_by}, whose runs"
+            f" may be others; {hint}"
+        )
+    if known and known.keys().isdisjoint(runs):
+        (one, *_), (other, *_) = known.values(), runs.values()
+        differ = next(name for name in other if one.get(name) != other[name])
+        raise InputError(
+            f"{path}: expected the study to go on with, got one of other settings, such as {differ}"
+            f"={_short(one.get(differ))} in place of {_short(other[differ])}; {hint}"
+        )
+    return known
+
+
+def _short(value: Any) -> str:
+    return f"{value}" if len(f"{value}") < 40 else f"{value}"[:40] + "..."
+
+
+def line(name: str, metrics: Metrics) -> str:
+    """What to say of a run that has ended."""
+    texts = {"accuracy": "accuracy {:.1%}", "rmse": "RMSE {:.4g}", "elbo": "ELBO {:.2f}"}
+    scores = metrics["test"] or metrics["validation"]
+    shown = [
+        text.format(scores[metric]) for metric, text in texts.items()
+        if scores.get(metric) is not None
+    ]
+    return f"{name}: {', '.join(shown) or 'done'} in {metrics['seconds']:.1f} s"
+
+
+def _all(failures: Sequence[tuple[Job, Failure]], number: int) -> Failure:
+    """One error for all runs that have failed."""
+    job, first = failures[0]
+    return type(first)(
+        f"{len(failures)} of {number} runs failed, the others have ended; the first is {job.name}:"
+        f" {first}"
+    )
