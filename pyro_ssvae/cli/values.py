@@ -33,7 +33,8 @@ def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, A
 
     Args:
         settings: The settings: ``NAME=VALUE`` goes to every pair that takes it, and
-            ``PAIR.NAME=VALUE`` to one.
+            ``PAIR.NAME=VALUE`` to one. A name that comes several times has several values, and
+            so has ``NAME=VALUE,VALUE`` where a value has no comma of its own.
         pairs: The pairs.
 
     Raises:
@@ -42,17 +43,41 @@ def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, A
     from pyro_ssvae.experiments.pairs import taken
 
     known, by_name = taken(pairs), {pair.name: pair for pair in pairs}
-    result: dict[str, Any] = {}
+    found: dict[str, dict[str, list[Any]]] = {"": {}}
     for name, text in map(_split, settings):
         first, option = _first(name)
         if first in by_name:
-            own = _read(option, text, by_name[first].known, f"option of {first}")
-            result.setdefault(first, {})[option] = own
+            own = _several(option, text, by_name[first].known, f"option of {first}")
+            found.setdefault(first, {}).setdefault(option, []).extend(own)
         elif not first or first in _parts(known):
-            result[name] = _read(name, text, known)
+            found[""].setdefault(name, []).extend(_several(name, text, known))
         else:
             raise unknown("model of this comparison", first, [*by_name, *_parts(known)])
-    return result
+    of_each: dict[str, Any] = {
+        first: {name: v if len(v) > 1 else v[0] for name, v in options.items()}
+        for first, options in found.items()
+    }
+    return of_each.pop("") | of_each
+
+
+def seeds(text: str) -> int | list[int]:
+    """The number of seeds, or several of them separated by commas, ``0,3,5``.
+
+    Raises:
+        InputError: If the text is neither.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",") if part]
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise InputError(f"expected a number of seeds, or seeds such as 0,3,5, got {text!r}")
+    return numbers if "," in text else numbers[0]
+
+
+def several_labels(text: str | None) -> list[Any]:
+    """The texts of several numbers of labels, ``50,100,all``, each for :func:`labels`."""
+    return [text] if text is None or "=" in text else text.split(",")
 
 
 def labels(text: str) -> int | dict[str, int] | Literal["all"]:
@@ -120,6 +145,21 @@ def _read(name: str, text: str, known: Mapping[str, Option], what: str = "option
         return _value(text, kind)
     except ValueError:
         raise InputError(f"option {name}: expected {_wanted(kind)}, got {text!r}") from None
+
+
+def _several(
+    name: str, text: str, known: Mapping[str, Option], what: str = "option"
+) -> list[Any]:
+    """The values that a text has, of which one may have commas of its own."""
+    texts = [text]
+    if name in known and not _sequence(known[name].type):
+        texts = text.split(",")
+    return [_read(name, each, known, what) for each in texts]
+
+
+def _sequence(kind: Any) -> bool:
+    """Whether text of this type has commas."""
+    return get_origin(kind) is tuple or any(map(_sequence, get_args(kind)))
 
 
 def _wanted(kind: Any) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+from pathlib import Path
 
 import pyro
 import torch
@@ -28,6 +30,19 @@ def choose_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """The name of a GPU, or the type of another device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def hardware() -> str:
+    """The GPU, or the processor and its cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} with {os.cpu_count()} cores"
 
 
 def versions() -> dict[str, str]:

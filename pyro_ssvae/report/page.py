@@ -68,11 +68,22 @@ def html(results: Results, sections: Sequence[Section], numbers: str) -> str:
         *(_section(section, colors[section.name]) for section in sections),
         f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
     ]
+    return document(heading, body, title=f"{heading} on {first['data']}")
+
+
+def document(heading: str, body: Sequence[str], *, title: str | None = None) -> str:
+    """A page of HTML in the style of reports.
+
+    Args:
+        heading: What the page is about.
+        body: The parts of its body.
+        title: The title of the window, ``heading`` where there is none.
+    """
     style = resources.files("pyro_ssvae.report").joinpath("report.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)} on {escape(first['data'])}</title>"
+        f"<title>{escape(title or heading)}</title>"
         f"<style>\n{style}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
     )
 
@@ -112,14 +123,24 @@ def _about(results: Results, first: Mapping[str, Any]) -> str:
 
 
 def _table(results: Results, colors: Mapping[str, str]) -> str:
-    head, *rows = tables.cells(results)
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] + [
-        f"<td>{_dot(colors[name])}{escape(name)}</td>"
+    return table(tables.cells(results), dots=colors)
+
+
+def table(lines: Sequence[Sequence[str]], *, dots: Mapping[str, str] | None = None) -> str:
+    """A table of HTML.
+
+    Args:
+        lines: The cells of its rows as text, the headings first.
+        dots: The colours of the dots before rows, by the text of their first cells.
+    """
+    head, *rows = lines
+    text = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] + [
+        f"<td>{_dot(dots[first]) if dots else ''}{escape(first)}</td>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        for name, *cells in rows
+        for first, *cells in rows
     ]
-    text = "\n".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="scroll"><table>\n{text}\n</table></div>'
+    inside = "\n".join(f"<tr>{line}</tr>" for line in text)
+    return f'<div class="scroll"><table>\n{inside}\n</table></div>'
 
 
 def _notes(results: Results, numbers: str) -> str:
@@ -145,12 +166,12 @@ def _summaries(
         shares = _of_every_run(results, "accuracy")
         runs, what = comparison_plots.accuracies(shares, colors), "accuracy"
     curves = [
-        _drawn(figure, f"Validation {what}: mean and range over seeds")
+        drawn(figure, f"Validation {what}: mean and range over seeds")
         for what, figure in comparison_plots.curves(histories, colors).items()
     ]
     return (
-        _figures([_drawn(runs, f"Test {what} of every run, and the means")])
-        + "\n" + _figures(curves)
+        figures([drawn(runs, f"Test {what} of every run, and the means")])
+        + "\n" + figures(curves)
     )
 
 
@@ -167,7 +188,7 @@ def _section(section: Section, shade: str) -> str:
         f"<p><code>{escape(section.factorisation)}</code><br>{escape(section.source)}</p>\n"
         f'<details class="note"><summary>Options</summary>{escape(options)}</details>\n'
         f'<p class="note">Figures of seed {section.seed}:</p>\n'
-        + _figures([_image(path.read_bytes(), caption) for path, caption in section.figures])
+        + figures([_image(path.read_bytes(), caption) for path, caption in section.figures])
     )
 
 
@@ -175,11 +196,13 @@ def _dot(shade: str) -> str:
     return f'<span class="model" style="background:{shade}"></span>'
 
 
-def _figures(figures: Sequence[str]) -> str:
-    return '<div class="figures">\n' + "\n".join(figures) + "\n</div>"
+def figures(parts: Sequence[str]) -> str:
+    """Figures beside each other, as :func:`drawn` gives them."""
+    return '<div class="figures">\n' + "\n".join(parts) + "\n</div>"
 
 
-def _drawn(figure: Figure, caption: str) -> str:
+def drawn(figure: Figure, caption: str) -> str:
+    """A figure with its caption, as HTML with the picture inside."""
     content = io.BytesIO()
     figure.savefig(content, dpi=DPI, format="png")
     return _image(content.getvalue(), caption)

@@ -1,0 +1,84 @@
+"""The group of all commands: errors in one line, and what an interrupted command goes on with."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from pyro_ssvae import __version__
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, one_of
+from pyro_ssvae.system.signals import Interrupted, Signals
+
+RESUMED = ("train", "compare", "study", "reproduce")
+
+
+class _InputFailure(click.ClickException):
+    exit_code = 2
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _interruption(error: Interrupted, arguments: list[str]) -> str:
+    """What was interrupted, and the command that goes on with it."""
+    if not arguments or arguments[0] not in RESUMED:
+        return str(error)
+    words = [word for word in arguments if word not in ("--overwrite", "--resume")]
+    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *words, '--resume'])}"
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """Find pairs of one's own in the current folder too, after all else."""
+    path = list(sys.path)
+    if "" not in path:
+        sys.path.append("")
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+
+
+class _Commands(click.Group):
+    """Shows what this library raises as one line: exit status 2 for input, 1 for a lost run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = list(args)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not args[0].startswith("-"):
+            one_of("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with Signals(), enough_memory(), _current_folder():
+                return super().invoke(ctx)
+        except Interrupted as error:
+            click.echo(_interruption(error, ctx.obj), err=True)
+            ctx.exit(128 + error.number)  # as a shell has it
+        except BrokenPipeError:
+            # What reads the output, such as head, has enough: end as other programs do then.
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGPIPE)
+        except (InputError, OSError) as error:
+            raise _InputFailure(_one_line(error)) from None
+        except NonFiniteLossError as error:
+            raise click.ClickException(_one_line(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Semi-supervised variational autoencoders as Pyro model/guide pairs."""

@@ -1,0 +1,136 @@
+"""What a reproduction leaves in its folder: tables, figures, and a page that shows all of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+from pyro_ssvae.experiments import machine
+from pyro_ssvae.report import page
+from pyro_ssvae.reproduce.findings import Claim, Findings, Row
+from pyro_ssvae.reproduce.work import Work
+from pyro_ssvae.system.files import replacing, write_text
+from pyro_ssvae.system.progress import duration
+
+FINDINGS, README, REPORT = "findings.json", "README.md", "report.html"
+HEAD = ("measured", "here", "n", "published", "where")
+DPI = 120
+
+
+def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
+    """Write the findings of a reproduction into its folder.
+
+    Args:
+        name: The name of the reproduction.
+        work: The place that it has worked in.
+        findings: What it has found.
+        seconds: The time that this took.
+    """
+    about = {
+        "name": name, "command": command(name, work), "scale": work.scale, "seconds": seconds,
+        "hardware": machine.hardware(), "versions": machine.versions(),
+    }
+    work.out.mkdir(parents=True, exist_ok=True)
+    for picture in findings.pictures:
+        with replacing(work.out / f"{picture.name}.png") as temporary:
+            picture.figure.savefig(temporary, dpi=DPI)
+    write_text(work.out / README, markdown(findings, about))
+    write_text(work.out / REPORT, html(findings, about))
+    write_text(work.out / FINDINGS, json.dumps(as_data(findings, about), indent=1) + "\n")
+
+
+def command(name: str, work: Work) -> str:
+    """The command that gives these findings."""
+    words = ["pyro-ssvae", "reproduce", name, "--out", str(work.out)]
+    if work.scale != 1:
+        words += ["--scale", f"{work.scale:g}"]
+    return shlex.join(words)
+
+
+def as_data(findings: Findings, about: dict[str, Any]) -> dict[str, Any]:
+    """The findings as plain data, numbers that are not finite as None."""
+    def finite(value: Any) -> Any:
+        return value if not isinstance(value, float) or math.isfinite(value) else None
+
+    return about | {
+        "title": findings.title, "setting": findings.setting,
+        "rows": [
+            {**asdict(row), "found": [finite(value) for value in row.found]}
+            for row in findings.rows
+        ],
+        "claims": [asdict(claim) for claim in findings.claims],
+        "pictures": [
+            {"name": picture.name, "caption": picture.caption} for picture in findings.pictures
+        ],
+    }
+
+
+def verdict(claim: Claim, scale: float) -> str:
+    """What a run at this scale says of a claim, in a word or two."""
+    if claim.holds is None:
+        return "not decided"
+    said = "reproduced" if claim.holds else "refuted"
+    return said if scale == 1 else f"{said} so far, not yet at full scale"
+
+
+def cells(row: Row) -> list[str]:
+    """A row of the table as text, under :data:`HEAD`."""
+    digits = _digits([*row.found, row.deviation] if len(row.found) > 1 else row.found)
+    here = f"{row.mean:.{digits}f}"
+    if len(row.found) > 1:
+        here += f" ± {row.deviation:.{digits}f}"
+    published = "" if row.published is None else f"{row.published:g}"
+    if row.spread is not None:
+        published += f" ± {row.spread:g}"
+    return [row.what, here, str(len(row.found)), published, row.source]
+
+
+def markdown(findings: Findings, about: dict[str, Any]) -> str:
+    """All findings as a page of Markdown."""
+    lines = [f"# {findings.title}", "", findings.setting, "", f"    {about['command']}", ""]
+    for claim in findings.claims:
+        lines += [
+            f"- **{verdict(claim, about['scale']).capitalize()}**: {claim.text} ({claim.source}).",
+            f"  {claim.because}",
+        ]
+    if findings.rows:
+        lines += ["", f"| {' | '.join(HEAD)} |", "|:---|---:|---:|---:|:---|"]
+        lines += [f"| {' | '.join(cells(row))} |" for row in findings.rows]
+    for picture in findings.pictures:
+        lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
+    return "\n".join([*lines, "", _made_with(about), ""])
+
+
+def html(findings: Findings, about: dict[str, Any]) -> str:
+    """All findings as one page with its figures inside."""
+    claims = "\n".join(
+        f"<li><b>{escape(verdict(claim, about['scale']).capitalize())}</b>: {escape(claim.text)}"
+        f" ({escape(claim.source)}).<br><span class=\"note\">{escape(claim.because)}</span></li>"
+        for claim in findings.claims
+    )
+    body = [
+        f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(findings.setting)}</p>",
+        f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
+        page.table([list(HEAD), *map(cells, findings.rows)]) if findings.rows else "",
+        page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
+        f'<p class="note">{escape(_made_with(about))}</p>',
+    ]
+    return page.document(findings.title, body)
+
+
+def _made_with(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"Made in {duration(about['seconds'])} on {about['hardware']}, with {versions}; the time"
+        " of what had been computed before is not in it."
+    )
+
+
+def _digits(values: Any) -> int:
+    """Decimals enough to show three digits of the largest of these numbers."""
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    return 0 if largest >= 1000 else min(6, max(0, 2 - math.floor(math.log10(largest or 1))))
