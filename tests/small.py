@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +81,12 @@ def batch() -> Batch:
         torch.rand(6, 4, generator=noise), torch.eye(3).repeat(2, 1),
         torch.rand(8, 4, generator=noise),
     )
+
+
+def run_of(out: Path, name: str, seed: int) -> Path:
+    """The folder of the only run of a pair on the split with a seed, in that of a study."""
+    (folder,) = (out / "runs").glob(f"{name}-seed-{seed}-{'[0-9a-f]' * 12}")
+    return folder
 
 
 @contextmanager

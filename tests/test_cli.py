@@ -18,6 +18,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import small
 import torch
 from click.testing import CliRunner, Result
 from matplotlib.image import imread
@@ -268,7 +269,7 @@ def test_figures_are_pictures_with_something_on_them(trained: tuple[Path, str]) 
 @pytest.mark.usefixtures("no_figures")
 def test_train_and_compare_give_the_same_run(comparison: Path, tmp_path: Path) -> None:
     call("train", "vae", "--epochs", 2, "--seed", 1, *SMALL, "--out", tmp_path / "run")
-    compared = comparison / "runs" / "vae-seed-1"
+    compared = small.run_of(comparison, "vae", 1)
     assert read(tmp_path / "run")["test"] == read(compared)["test"]
     one, other = (
         torch.load(folder / "checkpoint.pt", weights_only=True)["objective"]
@@ -319,7 +320,7 @@ def test_evaluate_prints_the_test_metrics_of_the_run(trained: tuple[Path, str]) 
 
 @pytest.mark.parametrize("name", ["vae", "supervised"])
 def test_evaluate_leaves_out_what_a_pair_does_not_have(name: str, comparison: Path) -> None:
-    folder = comparison / "runs" / f"{name}-seed-0"
+    folder = small.run_of(comparison, name, 0)
     test = read(folder)["test"]
     shown = printed(call("evaluate", folder, "--device", "cpu").stdout)
     assert shown == {k: f"{value:.6g}" for k, value in test.items() if value is not None}
@@ -350,7 +351,7 @@ def test_compare_sets_options_of_one_model_and_of_one_program(tmp_path: Path) ->
     )
     assert result.exit_code == 0, result.output
     m2, supervised = (
-        read(tmp_path / "out" / "runs" / f"{name}-seed-0")["options"]
+        read(small.run_of(tmp_path / "out", name, 0))["options"]
         for name in ("m2", "supervised")
     )
     assert (m2["hidden"], m2["guide.hidden"], m2["z_dim"]) == ([4], [5, 3], 2)
@@ -597,7 +598,7 @@ def test_code_in_a_checkpoint_is_not_run(command: list[str], run: Path, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
 @pytest.mark.parametrize("command, folder", [
-    (("train", "m2"), "."), (("compare", "m2", "vae", "--seeds", "1"), "runs/m2-seed-0"),
+    (("train", "m2"), "."), (("compare", "m2", "vae", "--seeds", "1"), "runs/m2-seed-0-*"),
 ], ids=["train", "compare"])
 def test_a_signal_ends_a_command_with_one_line_that_says_how_to_go_on(
     number: int, command: tuple[str, ...], folder: str, tmp_path: Path,
@@ -615,11 +616,12 @@ def test_a_signal_ends_a_command_with_one_line_that_says_how_to_go_on(
     result = call(*words, "--overwrite")
     again = shlex.join(["pyro-ssvae", *words, "--resume"])
     assert result.exit_code == 128 + number
+    saved = out if folder == "." else next(out.glob(folder))
     assert result.stderr == (
-        f"interrupted in epoch 1 of 2, after update 1 of 12; saved in {out / folder};"
+        f"interrupted in epoch 1 of 2, after update 1 of 12; saved in {saved};"
         f" go on with: {again}\n"
     )
-    assert (out / folder / "checkpoint.pt").exists()
+    assert (saved / "checkpoint.pt").exists()
 
 
 def test_a_signal_between_trainings_ends_a_command_at_once(
@@ -851,7 +853,7 @@ def test_a_pair_of_ones_own_goes_by_its_place_in_every_command(
         )
     assert f"| {name} " in table
     assert "p(x, y, z), narrow" in (out / "report.html").read_text()
-    run = out / "runs" / "narrow.pairs.Mine-seed-0"
+    run = small.run_of(out, "narrow.pairs.Mine", 0)
     metrics = read(run)
     assert (metrics["model"], metrics["options"]["beta"]) == (name, 2.0)
     # From the folder of the package, which no path names.

@@ -315,7 +315,7 @@ def test_what_compare_trains_is_what_the_front_door_gives_loss_for_loss(
 ) -> None:
     monkeypatch.setattr("pyro_ssvae.report.plots.figures", lambda *_: {})
     compare(["vade"], digits, tmp_path / "out", seeds=1, epochs=2, device="cpu")
-    with (tmp_path / "out" / "runs" / "vade-seed-0" / "history.csv").open(newline="") as file:
+    with (small.run_of(tmp_path / "out", "vade", 0) / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     split = digits.split(50, seed=0)
     torch.manual_seed(0)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import small
 import torch
 
 from pyro_ssvae import InputError, data, fit, guides, models, pair
@@ -326,18 +327,19 @@ def test_a_pair_that_has_no_place_is_trained_and_read_by_itself(tmp_path: Path) 
 
 
 def test_pairs_of_ones_own_are_compared_and_cleared_away(tmp_path: Path) -> None:
-    small: dict[str, Any] = {"labels": 6, "seeds": 1, "epochs": 1, "device": "cpu"}
+    plan: dict[str, Any] = {"labels": 6, "seeds": 1, "epochs": 1, "device": "cpu"}
     own = {"supervised": {"hidden": (3,)}}
-    result = compare([MINE, "supervised"], stripes(), tmp_path / "out", options=own, **small)
+    result = compare([MINE, "supervised"], stripes(), tmp_path / "out", options=own, **plan)
     assert list(result.results)[:2] == ["mine", "supervised"]
     assert result.results["mine"][0]["options"]["hidden"] == [4]
     assert result.results["supervised"][0]["options"]["hidden"] == [3]
     assert "p(x, y, z), mine" in result.report.read_text()
-    (tmp_path / "out" / "runs" / "other-seed-0").mkdir()
-    (tmp_path / "out" / "runs" / "other-seed-0" / "history.csv").write_text("of another origin")
-    compare(["supervised"], stripes(), tmp_path / "out", options=own, overwrite=True, **small)
+    other = tmp_path / "out" / "runs" / f"other-seed-0-{12 * '0'}"
+    other.mkdir()
+    (other / "history.csv").write_text("of another origin")
+    compare(["supervised"], stripes(), tmp_path / "out", options=own, overwrite=True, **plan)
     kept = {path.name for path in (tmp_path / "out" / "runs").iterdir()}
-    assert kept == {"supervised-seed-0", "other-seed-0"}
+    assert kept == {small.run_of(tmp_path / "out", "supervised", 0).name, other.name}
 
 
 @pytest.mark.parametrize("place, message", [

@@ -56,7 +56,7 @@ def results(out: Path, *names: str, seeds: int = 2) -> dict[str, list[dict[str, 
     """What the report is given: metrics of the runs, and of two references."""
     trained = {
         name: [
-            json.loads((out / "runs" / f"{name}-seed-{s}" / "metrics.json").read_text())
+            json.loads((small.run_of(out, name, s) / "metrics.json").read_text())
             for s in range(seeds)
         ] for name in names
     }
@@ -70,7 +70,7 @@ def html(out: Path, results: dict[str, list[dict[str, Any]]]) -> str:
     """The report of a comparison on digits."""
     dataset = data.load("digits")
     sections = [
-        section(out, pairs.pair(metrics[0]["model"]), metrics, dataset)
+        section(out, metrics[0]["model"], pairs.pair(metrics[0]["model"]), metrics, dataset)
         for metrics in results.values() if "model" in metrics[0]
     ]
     return report.html(results, sections, "runs.csv")
@@ -111,7 +111,7 @@ def test_every_image_is_a_png_with_a_description(page: Page) -> None:
 def test_the_figures_of_the_first_seed_of_every_pair_are_inside(
     text: str, comparison: Path
 ) -> None:
-    paths = [p for name in PAIRS for p in (comparison / "runs").glob(f"{name}-seed-0/figures/*")]
+    paths = [p for name in PAIRS for p in (comparison / "runs").glob(f"{name}-seed-0-*/figures/*")]
     for path in paths:
         assert base64.b64encode(path.read_bytes()).decode() in text
     summaries = 4  # accuracies, and validation's accuracy, NLL and ELBO
@@ -247,7 +247,7 @@ def test_a_report_tells_the_data_the_labels_the_epochs_the_seeds_and_the_version
     text = "".join(page.text)
     assert "digits, 50 labels, 2 epochs, 2 seeds, cpu" in text
     versions = json.loads(
-        (comparison / "runs" / "m2-seed-0" / "metrics.json").read_text()
+        (small.run_of(comparison, "m2", 0) / "metrics.json").read_text()
     )["versions"]
     for name, version in versions.items():
         assert f"{name} {version}" in text
@@ -269,7 +269,7 @@ def test_runs_that_stopped_at_different_epochs_fit_in_one_report(
     comparison: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(comparison, tmp_path / "out"))
-    history = out / "runs" / "m2-seed-1" / "history.csv"
+    history = small.run_of(out, "m2", 1) / "history.csv"
     history.write_text("".join(history.read_text().splitlines(keepends=True)[:2]))
     with history.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 1

@@ -25,8 +25,6 @@ from pyro_ssvae.report import page, tables
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
 
-MOST_RUNS = 1_000
-
 Metrics = dict[str, Any]
 Results = dict[str, list[Metrics]]
 
@@ -92,7 +90,7 @@ def compare(
     settings = grid(
         models, dataset, labels=labels, draws=seeds,
         seeds=None if whole["seed"] is None else [whole["seed"]], drawing=drawing, options=options,
-        most=MOST_RUNS, **{name: v for name, v in plan.items() if name not in OF_A_STUDY},
+        **{name: v for name, v in plan.items() if name not in OF_A_STUDY},
     )
     if not len(dataset.test):
         raise InputError(
@@ -115,7 +113,11 @@ def compare(
                 whole["log"](line(job.name, metrics))
                 done.advance()
             results = _by_title([*(found[job.folder] for job in todo), *kept])
-            sections = [section(out, name, runs, dataset) for name, runs in results.items()]
+            known = {job.record.model: job.setting.pair for job in todo}
+            sections = [
+                section(out, name, known.get(m := runs[0]["model"]) or chosen(m), runs, dataset)
+                for name, runs in results.items()
+            ]
             for name, split, metrics in _references(dataset, splits):
                 results.setdefault(name, []).append(metrics)
                 whole["log"](line(f"{name}, seed {split.seed}", metrics))
@@ -129,8 +131,10 @@ def _begun(out: Path, todo: Sequence[Job], plan: Plan) -> list[Metrics]:
     if plan["overwrite"]:
         earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
     if plan["resume"]:
-        earlier.adopt(out, todo)
-        kept = earlier.kept(out, todo)
+        going_on = earlier.going_on(out, todo)
+        kept = earlier.kept(out, todo, going_on)
+        for old, new in going_on.items():
+            old.rename(new)
     for name, runs in _by_title(kept).items():
         plan["log"](f"{name}: kept from before, {len(runs)} seeds")
     for name in folders.TABLES:
@@ -176,18 +180,18 @@ def _written(out: Path, results: Results, sections: Sequence[page.Section]) -> C
 
 
 def section(
-    out: Path, name: str, metrics: Sequence[Metrics], dataset: Dataset
+    out: Path, name: str, pair: Pair, metrics: Sequence[Metrics], dataset: Dataset
 ) -> page.Section:
     """What the report shows of a pair.
 
     Args:
         out: The folder of the comparison.
         name: The name of its row.
+        pair: The pair.
         metrics: The metrics of its runs.
         dataset: The data.
     """
     run_folders = [run_folder(out, record.read(run)) for run in metrics]
-    pair = chosen(metrics[0]["model"])
     captions = page.captions(dataset, pair.has_classes)
     return page.Section(
         name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,15 @@ from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import locked
 
 
-def kept(out: Path, todo: Sequence[Job]) -> list[dict[str, Any]]:
+def kept(
+    out: Path, todo: Sequence[Job], going_on: Collection[Path] = ()
+) -> list[dict[str, Any]]:
     """The metrics of runs that an earlier comparison in a folder has trained.
 
     Args:
         out: The folder.
         todo: The runs of the comparison now, which are left out.
+        going_on: The folders of runs that these go on from, which are left out too.
 
     Returns:
         The metrics of the runs on the same splits, those of a row together. A pair of which no run
@@ -46,16 +49,16 @@ def kept(out: Path, todo: Sequence[Job]) -> list[dict[str, Any]]:
     seeds = {(record.split_seed, record.seed) for record in new.values()}
     rows: dict[str, dict[tuple[int, int], dict[str, Any]]] = {}
     for folder, name in runs_in(out):
-        if folder in new or not (folder / METRICS).exists():
+        if folder in new or folder in going_on or not (folder / METRICS).exists():
             continue
         old, metrics = read_metrics(folder)
-        if folder != run_folder(out, old):
-            raise InputError(
-                f"{folder}: expected the run that the folder is named by, {name}, got one of"
-                f" {old.model} with other settings; give another folder"
-            )
         if (old.split_seed, old.seed) in seeds:
             _check(folder, old, list(new.values()))
+            if folder != run_folder(out, old):
+                raise InputError(
+                    f"{folder}: expected the run that the folder is named by, {name}, got one of"
+                    f" {old.model} with other settings; give another folder"
+                )
             rows.setdefault(but_seeds(old), {})[old.split_seed, old.seed] = metrics
     for runs in rows.values():
         if missing := sorted(seeds - runs.keys()):
@@ -74,10 +77,16 @@ def _check(folder: Path, old: Record, new: Sequence[Record]) -> None:
     record.check_table(folder, old, alike[0])
 
 
-def adopt(out: Path, todo: Sequence[Job]) -> None:
-    """Have runs go on from ones of fewer epochs that are in a folder and not asked for any more."""
+def going_on(out: Path, todo: Sequence[Job]) -> dict[Path, Path]:
+    """The folders of runs for fewer epochs, and those of the runs that can go on from them.
+
+    Args:
+        out: The folder of the study.
+        todo: The runs that are asked for.
+    """
     wanted = {job.folder for job in todo}
     missing = {_but_epochs(job.record): job for job in todo if not job.folder.exists()}
+    found: dict[Path, Path] = {}
     for folder, _ in runs_in(out) if missing else ():
         if folder in wanted or not (folder / CHECKPOINT).exists():
             continue
@@ -87,9 +96,8 @@ def adopt(out: Path, todo: Sequence[Job]) -> None:
             continue  # it is of no use here
         job = missing.get(_but_epochs(old))
         if job is not None and old.epochs < job.record.epochs and not old.options.get("decay"):
-            with locked(folder):
-                folder.rename(job.folder)
-            del missing[_but_epochs(old)]
+            found[folder] = missing.pop(_but_epochs(old)).folder
+    return found
 
 
 def _but_epochs(record: Record) -> str:

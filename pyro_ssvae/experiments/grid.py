@@ -141,7 +141,7 @@ def _check_number(axes: Sequence[Mapping[str, list[Any]]], seeds: int, most: int
     if runs > most:
         raise InputError(
             f"expected a grid of at most {most:,} runs, got {runs:,}; give fewer values, or"
-            f" confirm it: most={runs} (--most {runs})"
+            f" confirm it: grid(..., most={runs})"
         )
     if not runs:
         raise InputError("expected a value for everything in the grid, got an empty list")

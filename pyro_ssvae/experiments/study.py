@@ -76,6 +76,8 @@ def study(
         folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
         asked = jobs_of(settings, out, root, processes=jobs)
         todo = once(asked)
+        for old, new in earlier.going_on(out, todo).items() if resume else ():
+            old.rename(new)
         if overwrite:
             earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
             earlier.clear_runs(out)

@@ -1,0 +1,79 @@
+"""The claims of every paper in one table: `python studies/summary.py [FOLDER ...]`.
+
+Each FOLDER is what `pyro-ssvae reproduce NAME --out FOLDER` has written. Its findings, its page and
+its figures are copied to `studies/NAME`, without the runs. `studies/README.md` is written anew from
+all that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pyro_ssvae.reproduce.findings import Claim
+from pyro_ssvae.reproduce.studies import NAMES
+from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, verdict
+
+HERE = Path(__file__).resolve().parent
+INTRODUCTION = """# What the papers claim, and what came out
+
+Every claim was run again by `pyro-ssvae reproduce NAME`. Whether it holds is computed from the
+numbers of the run, which stand beside the published ones on the page of each study. A scale under 1
+is the share of the epochs and of the draws that were run: such a claim is not settled.
+"""
+
+
+def copy(folder: Path) -> None:
+    """Copy what a reproduction has found, without its runs."""
+    about = json.loads((folder / FINDINGS).read_text())
+    place = HERE / about["name"]
+    place.mkdir(exist_ok=True)
+    names = [FINDINGS, README, *(f"{picture['name']}.png" for picture in about["pictures"])]
+    for name in names:
+        shutil.copyfile(folder / name, place / name)
+
+
+def table(all_findings: list[dict[str, Any]]) -> list[str]:
+    """A row for each claim."""
+    lines = ["| study | claim | here | numbers |", "|:---|:---|:---|:---|"]
+    for about in all_findings:
+        for content in about["claims"]:
+            claim = Claim(**content)
+            lines.append(
+                f"| [{about['name']}]({about['name']}/README.md) | {claim.text} ({claim.source}) |"
+                f" {verdict(claim, about['scale'])} | {claim.because} |"
+            )
+    return lines
+
+
+def commands(all_findings: list[dict[str, Any]]) -> list[str]:
+    """How each was run."""
+    lines = ["| command | scale | time | on |", "|:---|---:|---:|:---|"]
+    return lines + [
+        f"| `pyro-ssvae reproduce {about['name']}` | {about['scale']:g} |"
+        f" {duration(about['seconds'])} | {about['hardware']} |"
+        for about in all_findings
+    ]
+
+
+def main(folders: list[Path]) -> None:
+    """Copy what is new, and write the summary."""
+    for folder in folders:
+        copy(folder)
+    found = [HERE / name / FINDINGS for name in NAMES]
+    all_findings = [json.loads(path.read_text()) for path in found if path.exists()]
+    missing = [path.parent.name for path in found if not path.exists()]
+    lines = [INTRODUCTION, *table(all_findings), "", "## How they were run", ""]
+    lines += [*commands(all_findings), ""]
+    if missing:
+        lines += [f"Not run yet: {', '.join(missing)}.", ""]
+    (HERE / "README.md").write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    main(parser.parse_args().folders)

@@ -1,0 +1,221 @@
+"""A reproduction computes into a folder, goes on there, and leaves tables, figures and a page."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import pkgutil
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from matplotlib.figure import Figure
+
+import pyro_ssvae.reproduce
+from pyro_ssvae import InputError
+from pyro_ssvae.cli import main
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.reproduce import studies, writing
+from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
+from pyro_ssvae.reproduce.work import Work
+
+SETTING = Setting(
+    "supervised", "moons", labels=6, options={"hidden": (4,)}, plan={"epochs": 1, "device": "cpu"}
+)
+
+
+def squared(number: float) -> dict[str, Any]:
+    if number < 0:
+        raise InputError(f"expected a number, got {number}")
+    return {"square": number * number}
+
+
+def example(work: Work) -> Findings:
+    """The findings of a claim about squares."""
+    squares = [part["square"] for part in work.each(squared, [{"number": n} for n in (1.0, 3.0)])]
+    (metrics,) = work.train([SETTING])
+    figure = Figure(figsize=(2, 2))
+    figure.subplots().plot(squares)
+    return Findings(
+        "Squares | of numbers", "Two numbers, one draw.",
+        rows=[
+            Row("square", squares, 4.5, 0.5, "table 1"),
+            Row("accuracy", [metrics["test"]["accuracy"]]),
+        ],
+        claims=[
+            Claim("Squares grow.", "p. 3", squares[1] > squares[0], f"{squares[1]:g} is more."),
+            Claim("Squares are odd.", "p. 4", None, "Two do not tell."),
+        ],
+        pictures=[Picture("squares", figure, "Squares over their numbers")],
+    )
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reproduction named ``of-squares``."""
+    module = SimpleNamespace(reproduce=example)
+    monkeypatch.setattr(studies, "NAMES", {"of-squares": "squares of numbers"})
+    monkeypatch.setattr(studies, "import_module", {"pyro_ssvae.reproduce.of_squares": module}.get)
+
+
+@pytest.fixture
+def done(known: None, tmp_path: Path) -> Path:
+    studies.reproduce("of-squares", Work(tmp_path / "out", scale=0.5))
+    return tmp_path / "out"
+
+
+def call(*words: Any) -> Any:
+    return CliRunner().invoke(main, ["reproduce", *map(str, words)])
+
+
+# All of them
+
+
+def test_every_reproduction_has_a_module_of_its_name_that_says_where_the_claim_is() -> None:
+    for name, what in studies.NAMES.items():
+        module = importlib.import_module(f"pyro_ssvae.reproduce.{name.replace('-', '_')}")
+        assert callable(module.reproduce) and module.__doc__ and what
+    found = {
+        module.name for module in pkgutil.iter_modules(pyro_ssvae.reproduce.__path__)
+        if hasattr(
+            importlib.import_module(f"pyro_ssvae.reproduce.{module.name}"), "reproduce"
+        )
+    }
+    assert found - {"studies"} == {name.replace("-", "_") for name in studies.NAMES}
+
+
+# What is left in the folder
+
+
+def test_findings_are_kept_as_data(done: Path) -> None:
+    about = json.loads((done / "findings.json").read_text())
+    assert about["name"] == "of-squares" and about["scale"] == 0.5
+    assert about["command"] == f"pyro-ssvae reproduce of-squares --out {done} --scale 0.5"
+    assert about["rows"][0]["found"] == [1.0, 9.0] and about["rows"][0]["published"] == 4.5
+    assert about["claims"][0]["holds"] is True and about["claims"][1]["holds"] is None
+    assert about["versions"]["pyro_ssvae"] and about["hardware"] and about["seconds"] > 0
+
+
+def test_the_page_has_the_table_beside_the_published_numbers(done: Path) -> None:
+    text = (done / "README.md").read_text()
+    assert "| square | 5.00 ± 5.66 | 2 | 4.5 ± 0.5 | table 1 |" in text
+    assert "- **Reproduced so far, not yet at full scale**: Squares grow. (p. 3)." in text
+    assert "- **Not decided**: Squares are odd." in text
+    assert "![Squares over their numbers](squares.png)" in text
+    assert (done / "squares.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_is_one_file_with_its_figures_inside(done: Path) -> None:
+    text = (done / "report.html").read_text()
+    assert text.count("data:image/png;base64,") == 1 and "<td>5.00 ± 5.66</td>" in text
+    assert 'alt="Squares over their numbers"' in text and "http" not in text
+
+
+@pytest.mark.parametrize("holds, scale, said", [
+    (True, 1.0, "reproduced"), (False, 1.0, "refuted"), (None, 0.1, "not decided"),
+    (False, 0.1, "refuted so far, not yet at full scale"),
+])
+def test_the_verdict_is_that_of_the_numbers_and_the_scale(
+    holds: bool | None, scale: float, said: str
+) -> None:
+    assert writing.verdict(Claim("", "", holds, ""), scale) == said
+
+
+@pytest.mark.parametrize("found, here", [
+    ([91.25], "91.2"), ([0.01234], "0.0123"), ([12345.6], "12346"), ([0.0], "0.00"),
+    ([90.0, 92.0], "91.0 ± 1.4"), ([0.0, 0.02], "0.0100 ± 0.0141"),
+])
+def test_numbers_have_three_digits(found: list[float], here: str) -> None:
+    assert writing.cells(Row("it", found))[1] == here
+
+
+def test_a_single_draw_has_no_deviation() -> None:
+    row = Row("it", [2.0])
+    assert row.mean == 2.0 and math.isnan(row.deviation)
+
+
+# Going on
+
+
+def test_what_was_computed_is_not_computed_again(done: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (done / "parts").iterdir()}
+    before |= {p: p.stat().st_mtime_ns for p in (done / "runs").rglob("*.json")}
+    studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(before) == 2 + 3  # two parts, and the run's metrics, data and split
+
+
+def test_a_trained_run_is_had_again(done: Path) -> None:
+    run = Work(done).run(SETTING)
+    assert run.record.model == "supervised" and run.split.dataset.name == "moons"
+
+
+def test_several_processes_compute_the_same(tmp_path: Path) -> None:
+    items = [{"number": float(n)} for n in range(4)]
+    alone, together = Work(tmp_path / "1"), Work(tmp_path / "2", jobs=2)
+    assert together.each(squared, items) == alone.each(squared, items)
+
+
+def test_epochs_and_draws_are_scaled_and_never_none() -> None:
+    work = Work(Path("out"), scale=0.1)
+    assert work.epochs(500) == 50 and work.epochs(3) == 1
+    assert list(work.draws(30)) == [0, 1, 2] and list(work.draws(2)) == [0]
+
+
+# Bad input
+
+
+def test_a_broken_part_is_named(done: Path) -> None:
+    path = next((done / "parts").iterdir())
+    path.write_text("{")
+    with pytest.raises(InputError, match=f"{path.name}: expected a result that was kept.*delete"):
+        studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
+
+
+def test_what_a_part_raises_is_raised_and_the_others_are_kept(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a number, got -1"):
+        Work(tmp_path).each(squared, [{"number": 1.0}, {"number": -1.0}])
+    assert len(list((tmp_path / "parts").iterdir())) == 1
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1.5, math.nan])
+def test_a_scale_is_a_share(scale: float, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected scale in \(0, 1\], got"):
+        Work(tmp_path, scale=scale)
+
+
+def test_a_folder_is_not_written_over_unless_asked_to(done: Path) -> None:
+    with pytest.raises(InputError, match="already holds a run; --resume .* --overwrite"):
+        studies.reproduce("of-squares", Work(done))
+
+
+# The command
+
+
+@pytest.mark.usefixtures("known")
+def test_the_command_lists_the_reproductions() -> None:
+    assert call().output == f"{'of-squares':22} squares of numbers\n"
+
+
+@pytest.mark.usefixtures("known")
+def test_the_command_says_what_holds_and_where_the_report_is(tmp_path: Path) -> None:
+    result = call("of-squares", "--out", tmp_path / "out", "--scale", 0.5)
+    assert result.exit_code == 0, result.output
+    assert "reproduced so far, not yet at full scale: Squares grow. 9 is more." in result.output
+    assert f"The report is {(tmp_path / 'out' / 'report.html').resolve()}\n" in result.output
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize("words, message", [
+    (("of-sqares", "--out", "x"), "unknown study 'of-sqares'.*did you mean 'of-squares'"),
+    (("of-squares",), "expected a folder to write to, got none; give --out runs/of-squares"),
+    (("of-squares", "--out", "x", "--scale", "2"), r"expected scale in \(0, 1\], got 2.0"),
+])
+def test_bad_input_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    result = call(*words)
+    assert result.exit_code == 2 and result.output.count("\n") == 1
+    assert re.search(message, result.output)

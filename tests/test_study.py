@@ -1,0 +1,333 @@
+"""A study is a list of settings, of which each is a run in the folder of its digest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import small
+import torch
+from torch import Tensor, nn
+
+import pyro_ssvae
+from pyro_ssvae import InputError, NonFiniteLossError, data
+from pyro_ssvae.data import Dataset
+from pyro_ssvae.experiments import parallel, runs, table
+from pyro_ssvae.experiments.grid import grid
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.experiments.study import study
+
+TINY: dict[str, Any] = {"labels": 6, "epochs": 2, "device": "cpu"}
+OPTIONS: dict[str, Any] = {"hidden": (4,), "m2": {"z_dim": 2, "alpha": [1.0, 10.0]}}
+
+
+@pytest.fixture(scope="module")
+def stripes() -> Dataset:
+    """Three classes of 4-pixel images, 90 in all."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = 0.2 * rng.random((90, 4))
+    x[np.arange(90), y] += 0.7
+    return data.from_arrays(x.reshape(-1, 2, 2), y, name="stripes")
+
+
+def settings(dataset: Dataset, **changes: Any) -> list[Setting]:
+    models = changes.pop("models", ["m2", "supervised"])
+    options = {n: v for n, v in OPTIONS.items() if n in ("hidden", *models)}
+    return grid(models, dataset, **{"draws": 2, "options": options, **TINY, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(stripes: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "out"
+    study(settings(stripes), out)
+    return out
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "out"))
+
+
+def results(out: Path) -> str:
+    return (out / "results.csv").read_text()
+
+
+def ended(out: Path) -> list[Path]:
+    return sorted((out / "runs").glob("*/metrics.json"))
+
+
+def test_every_run_is_that_of_its_setting_alone(
+    finished: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    for setting in settings(stripes)[1::2]:
+        alone = runs.train(
+            setting.pair, setting.split(), tmp_path / "alone", options=setting.options,
+            overwrite=True, **setting.whole_plan,
+        )
+        folder = finished / "runs" / (
+            f"{setting.pair.name}-seed-{setting.split_seed}-{alone['digest'][:12]}"
+        )
+        same = json.loads((folder / "metrics.json").read_text())
+        assert same["test"] == alone["test"] and same["options"] == alone["options"]
+
+
+def test_what_comes_back_is_in_the_order_of_the_settings(
+    folder: Path, stripes: Dataset
+) -> None:
+    asked = settings(stripes)
+    asked = [asked[5], asked[0], asked[5]]
+    metrics = study(asked, folder, resume=True)
+    assert [m["model"] for m in metrics] == ["supervised", "m2", "supervised"]
+    assert [m["split_seed"] for m in metrics] == [s.split_seed for s in asked]
+    assert len(table.read(folder)) == 2  # the same run twice is one
+
+
+# The table
+
+
+def test_the_table_has_a_row_a_run_with_every_setting_and_every_metric(finished: Path) -> None:
+    rows = table.read(finished)
+    assert rows["model"].tolist() == 4 * ["m2"] + 2 * ["supervised"]
+    assert rows["split_seed"].tolist() == [0, 1] * 3
+    assert rows["option.alpha"].tolist()[:4] == [1.0, 1.0, 10.0, 10.0]
+    assert rows["labels"].eq(6).all() and rows["epochs"].eq(2).all()
+    for name, row in rows.set_index("run").iterrows():
+        metrics = json.loads((finished / "runs" / str(name) / "metrics.json").read_text())
+        for part in ("validation", "test"):
+            for metric, value in metrics[part].items():
+                found = row[f"{part}.{metric}"]
+                assert pandas.isna(found) if value is None else found == value
+        assert row["updates"] == metrics["updates"]
+
+
+def test_every_column_has_one_type_as_parquet_asks(finished: Path) -> None:
+    rows = table.read(finished)
+    for name, column in rows.items():
+        assert pandas.api.types.infer_dtype(column, skipna=True) in (
+            "string", "integer", "floating", "boolean", "empty",
+        ), name
+    assert rows["option.z_dim"].dtype == "Int64" and rows["option.z_dim"].isna().sum() == 2
+
+
+def test_what_differs_from_one_time_to_the_next_is_in_a_table_of_its_own(finished: Path) -> None:
+    times = pandas.read_csv(finished / "times.csv")
+    assert times["run"].tolist() == table.read(finished)["run"].tolist()
+    assert {"seconds", "device", "version.torch"} <= set(times)
+    assert not {"seconds", "device"} & set(table.read(finished))
+
+
+# Going on
+
+
+def test_what_is_done_is_not_done_again(folder: Path, stripes: Dataset) -> None:
+    before = {path: path.stat().st_mtime_ns for path in ended(folder)}
+    text = results(folder)
+    study(settings(stripes), folder, resume=True)
+    assert {path: path.stat().st_mtime_ns for path in ended(folder)} == before
+    assert results(folder) == text
+
+
+def test_more_settings_join_a_study(folder: Path, stripes: Dataset) -> None:
+    before = {path: path.stat().st_mtime_ns for path in ended(folder)}
+    study(settings(stripes, draws=3), folder, resume=True)
+    assert len(ended(folder)) == 9
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
+def test_a_damaged_run_is_named_set_aside_and_done_again(
+    name: str, folder: Path, stripes: Dataset
+) -> None:
+    damaged, text, lines = ended(folder)[0].parent, results(folder), []
+    content = (damaged / name).read_text()
+    (damaged / name).write_text(content[:len(content) // 2] + "{")
+    study(settings(stripes), folder, resume=True, log=lines.append)
+    assert results(folder) == text
+    assert lines[0].startswith(str(damaged / name)) and lines[0].endswith(
+        f"set aside as {damaged.name}-damaged-1, and done anew"
+    )
+    assert (damaged.with_name(f"{damaged.name}-damaged-1") / name).exists()
+
+
+def test_a_damaged_checkpoint_of_a_run_under_way_is_set_aside(
+    folder: Path, stripes: Dataset
+) -> None:
+    damaged, text = ended(folder)[0].parent, results(folder)
+    (damaged / "metrics.json").unlink()
+    content = (damaged / "checkpoint.pt").read_bytes()
+    (damaged / "checkpoint.pt").write_bytes(content[:len(content) // 2])
+    study(settings(stripes), folder, resume=True)
+    assert results(folder) == text
+    assert damaged.with_name(f"{damaged.name}-damaged-1").is_dir()
+
+
+STUDY = """
+from pyro_ssvae.experiments.grid import grid
+
+study = grid(
+    ["m2", "supervised"], "moons", labels=6, draws=4, epochs=6, device="cpu",
+    drawing={"unlabelled": 300}, options={"hidden": (4,)},
+)
+"""
+
+
+def command(file: Path, out: Path, *words: str) -> list[str]:
+    line = [sys.executable, "-m", "pyro_ssvae", "study", str(file), "--out", str(out)]
+    return [*line, "--jobs", "2", *words]
+
+
+def test_a_study_that_is_killed_goes_on_to_the_same_table_bit_for_bit(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.py", tmp_path / "out"
+    file.write_text(STUDY)
+    subprocess.run(command(file, tmp_path / "once"), check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(file, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    limit = time.monotonic() + 120
+    while not ended(out) and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(5 * parallel.WATCH)  # the processes that trained end with it
+    assert 0 < len(ended(out)) < 8 and not (out / "results.csv").exists()
+    subprocess.run(command(file, out, "--resume"), check=True, capture_output=True)
+    assert results(out) == results(tmp_path / "once")
+
+
+def test_a_study_is_not_replaced_unless_asked_to(folder: Path, stripes: Dataset) -> None:
+    with pytest.raises(InputError, match="already holds a run; --resume .* --overwrite"):
+        study(settings(stripes), folder)
+    study(settings(stripes, models=["supervised"]), folder, overwrite=True)
+    assert len(ended(folder)) == 2
+
+
+def test_a_study_of_other_settings_is_not_gone_on_with(folder: Path, stripes: Dataset) -> None:
+    with pytest.raises(InputError, match=r"study.json: .* other settings, such as batch_labelled"):
+        study(settings(stripes, batch_labelled=3), folder, resume=True)
+    assert len(ended(folder)) == 6
+
+
+def test_a_study_of_another_version_is_not_gone_on_with(folder: Path, stripes: Dataset) -> None:
+    path = folder / "study.json"
+    path.write_text(path.read_text().replace(pyro_ssvae.__version__, "0.0.1"))
+    with pytest.raises(InputError, match=r"expected a study of pyro_ssvae .*, got one of 0\.0\.1"):
+        study(settings(stripes), folder, resume=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1, "runs": 3}'])
+def test_a_broken_file_of_a_study_is_named(text: str, folder: Path, stripes: Dataset) -> None:
+    (folder / "study.json").write_text(text)
+    with pytest.raises(InputError, match="study.json: expected the file of a study"):
+        study(settings(stripes), folder, resume=True)
+
+
+# Failures
+
+
+class Broken(nn.Module):
+    """A body whose outputs are infinite once it is trained."""
+
+    def __init__(self, inputs: Any, out: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, out[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1)) * (torch.inf if self.training else 1.0)
+
+
+def test_a_run_that_fails_leaves_the_others_alone(stripes: Dataset, tmp_path: Path) -> None:
+    broken = grid(["supervised"], stripes, draws=1, options={"classifier": Broken}, **TINY)
+    asked = [*broken, *settings(stripes, models=["supervised"])]
+    with pytest.raises(NonFiniteLossError, match="1 of 3 runs failed, .* supervised, seed 0: "):
+        study(asked, tmp_path / "out")
+    assert len(ended(tmp_path / "out")) == 2
+
+
+def test_settings_are_checked_before_any_training(stripes: Dataset, tmp_path: Path) -> None:
+    wrong = Setting("m2", stripes, labels=6, options={"z_dim": 0})
+    with pytest.raises(InputError, match="> 0, got 0"):
+        study([*settings(stripes), wrong], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Processes
+
+
+@pytest.mark.parametrize("backend", ["loky", "dask", "ray"])
+def test_several_processes_give_the_same_table(
+    backend: Any, finished: Path, stripes: Dataset, tmp_path: Path
+) -> None:
+    study(settings(stripes), tmp_path / "out", jobs=2, backend=backend)
+    assert results(tmp_path / "out") == results(finished)
+
+
+class Killing(nn.Module):
+    """A body that ends its process as soon as it is trained."""
+
+    def __init__(self, inputs: Any, out: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, out[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() and len(x) > 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.linear(x.flatten(1))
+
+
+def test_a_process_that_is_killed_is_one_line_and_loses_nothing_that_has_ended(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    killing = grid(["supervised"], stripes, draws=1, options={"classifier": Killing}, **TINY)
+    asked = [*settings(stripes, models=["supervised"], draws=1), *killing]
+    with pytest.raises(InputError, match="got one that was killed.*go on"):
+        study(asked[1:] * 1 + asked[:1], tmp_path / "out", jobs=2)
+    study(asked[:1], tmp_path / "out", resume=True)
+    assert len(ended(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("backend", ["dask", "ray"])
+def test_a_cluster_that_cannot_be_reached_is_one_line(
+    backend: Any, stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "REACH", 1)
+    with pytest.raises(InputError, match=f"expected a cluster of {backend} at 127.0.0.1:9, got no"):
+        study(
+            settings(stripes), tmp_path / "out", jobs=2, backend=backend, address="127.0.0.1:9"
+        )
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"jobs": 0}, "expected jobs > 0"), ({"backend": "spark"}, "unknown backend 'spark'"),
+    ({"address": "here:1"}, "an address of dask or ray alone, got 'here:1' of loky"),
+])
+def test_bad_input_is_one_line(
+    arguments: dict[str, Any], message: str, stripes: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        study(settings(stripes), tmp_path / "out", **arguments)
+
+
+# Sharing
+
+
+def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(
+    stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 2 epochs of 1 update: 4 runs of m2, which differ in a weight, and 2 of supervised.
+    monkeypatch.setattr("pyro_ssvae.training.capturing.WORTH_UPDATES", 5)
+    with small.few_figures():
+        metrics = study(settings(stripes), tmp_path / "out")
+    assert [m["capture"] for m in metrics] == 4 * [True] + 2 * [False]
+    again = study(settings(stripes), tmp_path / "out", resume=True)
+    assert [m["capture"] for m in again] == 4 * [True] + 2 * [False]
