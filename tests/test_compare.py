@@ -467,7 +467,7 @@ def test_a_row_of_fewer_epochs_is_refused_before_any_training(
 
 
 def test_runs_go_on_for_more_epochs(folder: Path, stripes: Dataset, tmp_path: Path) -> None:
-    before = (folder / "runs").glob("*")
+    before = list((folder / "runs").glob("*"))
     lines: list[str] = []
     run(stripes, folder, "supervised", "vae", epochs=3, resume=True, log=lines.append)
     assert "supervised, seed 0: going on after epoch 1 of 3" in lines
@@ -501,7 +501,7 @@ def test_another_value_joins_those_that_are_there(folder: Path, stripes: Dataset
 
 @pytest.mark.parametrize("seeds", [[], [1, 1]])
 def test_seeds_are_different_ones(seeds: list[int], stripes: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected different draws, got"):
+    with pytest.raises(InputError, match="expected different seeds, got"):
         run(stripes, tmp_path / "out", "vae", seeds=seeds)
 
 

@@ -1,4 +1,4 @@
-"""Ready-made axes of a grid: how many labels, how many other examples, and how foreign these are."""
+"""Ready-made axes of a grid: how many labels, how many others, and how foreign these are."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.experiments import earlier, record
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import REPORT, RUNS, RUNS_CSV, TABLE, TABLE_CSV, run_folder
-from pyro_ssvae.experiments.grid import grid
+from pyro_ssvae.experiments.grid import grid, seeds_of
 from pyro_ssvae.experiments.job import Job, jobs_of, once
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.parallel import Backend
@@ -87,10 +87,11 @@ def compare(
             other settings, data, epochs or seeds.
     """
     out, whole = named_folder(out), completed(plan)
+    of_runs: dict[str, Any] = {name: v for name, v in plan.items() if name not in OF_A_STUDY}
     settings = grid(
-        models, dataset, labels=labels, draws=seeds,
+        models, dataset, labels=labels, draws=seeds_of("seeds", seeds),
         seeds=None if whole["seed"] is None else [whole["seed"]], drawing=drawing, options=options,
-        **{name: v for name, v in plan.items() if name not in OF_A_STUDY},
+        **of_runs,
     )
     if not len(dataset.test):
         raise InputError(
@@ -133,8 +134,7 @@ def _begun(out: Path, todo: Sequence[Job], plan: Plan) -> list[Metrics]:
     if plan["resume"]:
         going_on = earlier.going_on(out, todo)
         kept = earlier.kept(out, todo, going_on)
-        for old, new in going_on.items():
-            old.rename(new)
+        earlier.take_over(going_on)
     for name, runs in _by_title(kept).items():
         plan["log"](f"{name}: kept from before, {len(runs)} seeds")
     for name in folders.TABLES:
@@ -191,7 +191,9 @@ def section(
         metrics: The metrics of its runs.
         dataset: The data.
     """
-    run_folders = [run_folder(out, record.read(run)) for run in metrics]
+    run_folders = [
+        run_folder(out, run["model"], run["split_seed"], run["digest"]) for run in metrics
+    ]
     captions = page.captions(dataset, pair.has_classes)
     return page.Section(
         name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def kept(
         old, metrics = read_metrics(folder)
         if (old.split_seed, old.seed) in seeds:
             _check(folder, old, list(new.values()))
-            if folder != run_folder(out, old):
+            if folder != run_folder(out, old.model, old.split_seed, old.digest):
                 raise InputError(
                     f"{folder}: expected the run that the folder is named by, {name}, got one of"
                     f" {old.model} with other settings; give another folder"
@@ -98,6 +98,14 @@ def going_on(out: Path, todo: Sequence[Job]) -> dict[Path, Path]:
         if job is not None and old.epochs < job.record.epochs and not old.options.get("decay"):
             found[folder] = missing.pop(_but_epochs(old)).folder
     return found
+
+
+def take_over(folders: Mapping[Path, Path]) -> None:
+    """Have runs go on from others: each folder is renamed, and its metrics are to come."""
+    for old, new in folders.items():
+        with locked(old):  # or else another process writes there
+            (old / METRICS).unlink(missing_ok=True)
+        old.rename(new)
 
 
 def _but_epochs(record: Record) -> str:

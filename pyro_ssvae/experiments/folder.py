@@ -36,9 +36,9 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def run_folder(out: Path, record: Record) -> Path:
+def run_folder(out: Path, model: str, split_seed: int, digest: str) -> Path:
     """Where a study in ``out`` keeps a run: named by the pair, the draw, and the digest."""
-    return out / RUNS / f"{safe(record.model)}-seed-{record.split_seed}-{record.digest[:12]}"
+    return out / RUNS / f"{safe(model)}-seed-{split_seed}-{digest[:12]}"
 
 
 def safe(name: str) -> str:

@@ -91,9 +91,9 @@ def jobs_of(
         capture = worth_capturing(
             completed(setting.plan)["capture"], runs_of_a_process * updates, split
         )
+        folder = folders.run_folder(out, record.model, record.split_seed, record.digest)
         jobs[record.digest] = Job(
-            setting, record.captured(capture), folders.run_folder(out, record), place,
-            len(split.unlabelled), figures=first,
+            setting, record.captured(capture), folder, place, len(split.unlabelled), figures=first
         )
     return [jobs[each.record.digest] for each in resolved]
 

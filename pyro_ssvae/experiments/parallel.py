@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,9 @@ def unordered(
             joblib.delayed(_in_worker)(function, i, item, threads, parent)
             for i, item in enumerate(items)
         )
-        parallel = joblib.Parallel(return_as="generator_unordered", max_nbytes=None)
+        # Ray's backend has all results at once.
+        given = "list" if backend == "ray" else "generator_unordered"
+        parallel = joblib.Parallel(return_as=given, max_nbytes=None)
         try:
             yield from parallel(calls)
         except (joblib.externals.loky.process_executor.TerminatedWorkerError, OSError) as error:
@@ -122,6 +125,8 @@ def _processes(
         if backend != "loky":
             connect = {"dask": _dask, "ray": _ray}[backend]
             try:
+                if address is not None:
+                    _reach(address)
                 connect(stack, jobs, address)
             except ImportError:
                 raise InputError(
@@ -136,6 +141,12 @@ def _processes(
         within = {"inner_max_num_threads": threads} if backend == "loky" else {}
         stack.enter_context(joblib.parallel_config(backend, n_jobs=jobs, **within))
         yield
+
+
+def _reach(address: str) -> None:
+    """Raise OSError or ValueError unless something answers at an address such as ``HOST:PORT``."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    socket.create_connection((host, int(port)), timeout=REACH).close()
 
 
 def _dask(stack: ExitStack, jobs: int, address: str | None) -> None:

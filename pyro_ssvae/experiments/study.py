@@ -76,8 +76,8 @@ def study(
         folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
         asked = jobs_of(settings, out, root, processes=jobs)
         todo = once(asked)
-        for old, new in earlier.going_on(out, todo).items() if resume else ():
-            old.rename(new)
+        if resume:
+            earlier.take_over(earlier.going_on(out, todo))
         if overwrite:
             earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
             earlier.clear_runs(out)
@@ -120,7 +120,9 @@ def carried_out(
             left.append(job)
         else:
             yield job, metrics
-    items = [(job, progress and jobs == 1) for job in left]
+    here = jobs == 1 and backend == "loky"
+    told: Plan = {"progress": progress, "log": log} if here else {}
+    items = [(job, told) for job in left]
     for place, outcome in unordered(_train, items, jobs=jobs, backend=backend, address=address):
         if isinstance(outcome, (InputError, NonFiniteLossError)):
             failures.append((left[place], outcome))
@@ -131,13 +133,13 @@ def carried_out(
         raise _all(failures, len(todo))
 
 
-def _train(item: tuple[Job, bool]) -> Metrics:
+def _train(item: tuple[Job, Plan]) -> Metrics:
     """Train a run, or go on with it."""
-    job, progress = item
+    job, told = item
     setting = job.setting
     going_on = (job.folder / CHECKPOINT).exists()
     plan: Plan = {
-        **setting.whole_plan, "resume": True, "progress": progress,
+        **setting.whole_plan, **told, "resume": True,
         "capture": "auto" if going_on else job.record.capture,  # as it began
     }
     with enough_memory(**setting.options):
