@@ -111,7 +111,7 @@ def _text(value: Any) -> str:
     """A setting as text: of one value the same, as it is and as a file has it."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(_text, value))
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or str(value) in ("", "nan", "<NA>"):  # as files and frames have it
         return "none"
     if isinstance(value, float) and float(f"{value:g}") == value:
         return f"{value:g}"
