@@ -65,7 +65,8 @@ def _silent(line: str) -> None:
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
     "selections": False, "aggressive": False, "capture": "auto", "precision": "fp32",
-    "device": "auto", "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": _silent,
+    "device": "auto",
+    "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": _silent,
 }
 
 
