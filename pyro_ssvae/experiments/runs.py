@@ -61,6 +61,7 @@ def train(
     out: str | Path,
     *,
     options: Mapping[str, Any] | None = None,
+    figures: bool = True,
     **plan: Unpack[Plan],
 ) -> dict[str, Any]:
     """Train a pair into a folder.
@@ -70,6 +71,7 @@ def train(
         split: The data.
         out: The folder. It is left only where something is saved, and locked meanwhile.
         options: The values of the pair's options.
+        figures: Whether to draw figures of what was trained.
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
 
     Returns:
@@ -95,7 +97,8 @@ def train(
         metrics = _metrics(run, whole["progress"])
         if run.selections is not None:
             metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
-        folders.write_figures(out, run.objective, run.split, run.history)
+        if figures:
+            folders.write_figures(out, run.objective, run.split, run.history)
         folders.write_metrics(out, metrics)
     return metrics
 
