@@ -171,6 +171,7 @@ def test_the_trials_are_written_as_a_table(
     with (tmp_path / "out" / "trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["accuracy"]) for row in rows] == [row["accuracy"] for row in result.rows]
+    assert {row["option.hidden"] for row in rows} <= {"3", "4,3"}
     assert rows[-1]["option.z_dim"] == ""  # of the supervised baseline, which has none
 
 

@@ -288,5 +288,10 @@ def _csv(rows: Sequence[Row]) -> str:
     head = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.DictWriter(text, head, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value as one cell has it: of a sequence its text, as on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
