@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
-from zlib import crc32
 
-import numpy as np
 import torch
 
 from pyro_ssvae.data import Dataset, Drawing, Split
 from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.errors import (
-    InputError,
     NonFiniteLossError,
     enough_memory,
     named_folder,
@@ -28,13 +23,14 @@ from pyro_ssvae.errors import (
 )
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.folder import safe
+from pyro_ssvae.experiments.journal import ended, opened, quietly, seed_of
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.space import Choice, Choices, as_data, choices_of, ends, suggested
 from pyro_ssvae.statistics.table import higher_is_better
 from pyro_ssvae.system.files import locked, write_text
 
-JOURNAL, TRIALS = "search.log", "trials.csv"
+TRIALS = "trials.csv"
 # Of a plan, what concerns a search as a whole, and what its scores do not depend on.
 OF_THE_SEARCH = ("resume", "overwrite", "progress", "log")
 NO_SETTING = ("device", "workers")
@@ -115,13 +111,13 @@ def search(
     }
     rows: list[Row] = []
     best: dict[str, dict[str, Any]] = {}
-    with locked(out), _quietly() as optuna:
+    with locked(out), quietly() as optuna:
         for pair in pairs:
             own = choices[pair.name]
             data = setting | {"space": {name: as_data(own[name]) for name in sorted(own)}}
-            study = _study(optuna, out, pair.name, metric, data)
-            while (index := len(_ended(optuna, study))) < trials:
-                own_seed = _seed(sampler_seed, pair.name, index)
+            study = opened(optuna, out, pair.name, metric, data)
+            while (index := len(ended(optuna, study))) < trials:
+                own_seed = seed_of(sampler_seed, pair.name, index)
                 study.sampler = optuna.samplers.TPESampler(seed=own_seed)
                 trial = study.ask()
                 options = {name: suggested(trial, name, choice) for name, choice in own.items()}
@@ -133,7 +129,7 @@ def search(
                 else:
                     study.tell(trial, statistics.fmean(scores))
                 whole["log"](_line(pair.name, index, trials, metric, scores))
-            tried = _ended(optuna, study)[:trials]
+            tried = ended(optuna, study)[:trials]
             rows += [_row(pair.name, i, metric, own, trial) for i, trial in enumerate(tried)]
             best |= _best(pair.name, own, tried, higher_is_better(metric))
         write_text(out / TRIALS, _csv(rows))
@@ -147,83 +143,6 @@ def _check(pair: Pair, dataset: Dataset, choices: Mapping[str, Choice]) -> None:
             for value in ends(choice):
                 with enough_memory(**{name: value}):
                     pair.on(dataset, **{name: value})
-
-
-@contextmanager
-def _quietly() -> Iterator[Any]:
-    """Optuna, which tells of every study meanwhile only if something is wrong.
-
-    Raises:
-        InputError: If it is not installed.
-    """
-    try:
-        import optuna
-        import optuna.storages.journal
-    except ImportError:
-        raise InputError(
-            "expected Optuna 4 or newer, which a search needs, got none that can be imported;"
-            " install it: pip install 'pyro-ssvae[search]'"
-        ) from None
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield optuna
-    finally:
-        optuna.logging.set_verbosity(before)
-
-
-def _study(
-    optuna: Any, out: Path, name: str, metric: str, setting: Mapping[str, Any]
-) -> Any:
-    """Optuna's study of a pair, new or with the trials that are done.
-
-    Raises:
-        InputError: If its trials had other settings, or the journal is broken.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    _mend(out / JOURNAL)
-    try:
-        backend = optuna.storages.journal.JournalFileBackend(str(out / JOURNAL))
-        study = optuna.create_study(
-            study_name=name, storage=optuna.storages.JournalStorage(backend), load_if_exists=True,
-            direction="maximize" if higher_is_better(metric) else "minimize",
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{out / JOURNAL}: expected the journal of a search, got a broken file ({error!s:.80});"
-            " give another folder"
-        ) from None
-    data = json.loads(json.dumps(setting))
-    old = study.user_attrs.get("setting", data)
-    for key in {**old, **data}:
-        if old.get(key) != data.get(key):
-            raise InputError(
-                f"{out}: the search of {name} in it has {key}={old.get(key)!s:.60}, got"
-                f" {key}={data.get(key)!s:.60}; give the same settings, or another folder"
-            )
-    study.set_user_attr("setting", data)
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # it was killed: done again
-    return study
-
-
-def _mend(journal: Path) -> None:
-    """Cut off a last line that was not written to its end, for the process was killed."""
-    text = journal.read_bytes() if journal.exists() else b""
-    if text and not text.endswith(b"\n"):
-        journal.write_bytes(text[:text.rfind(b"\n") + 1])
-
-
-def _ended(optuna: Any, study: Any) -> list[Any]:
-    """The trials that have ended, with a score or without."""
-    states = optuna.trial.TrialState
-    return study.get_trials(states=(states.COMPLETE, states.PRUNED))
-
-
-def _seed(seed: int, name: str, index: int) -> int:
-    """The seed of what a trial tries: a trial that is done again tries the same."""
-    sequence = np.random.SeedSequence([seed, crc32(name.encode()), index])
-    return int(sequence.generate_state(1)[0])
 
 
 def _scores(
