@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pyro_ssvae import InputError
@@ -69,6 +71,25 @@ def test_numbers_that_differ_late_are_not_taken_for_one_setting() -> None:
 def test_runs_without_the_metric_are_left_out() -> None:
     rows = [row("m2", 0, 0.8), row("m2", 1, None), row("m2", 2, math.nan), row("vae", 0, None)]
     assert configurations(rows, "test.accuracy") == {"m2": {(0, 0): 0.8}}
+
+
+@pytest.mark.parametrize("convert", [False, True], ids=["as read", "with gaps of pandas"])
+def test_a_table_read_from_a_file_is_as_it_was_written(convert: bool) -> None:
+    rows = [
+        row("m2", 0, 0.8, **{"option.alpha": 1.0, "patience": None}),
+        row("m2", 0, 0.9, **{"option.alpha": 2.5, "patience": 3}),
+        row("vae", 0, None, **{"option.alpha": None, "patience": 3}),
+        row("supervised", 1, 0.5, **{"option.alpha": None, "patience": 3}),
+    ]
+    frame = pd.read_csv(io.StringIO(pd.DataFrame(rows).to_csv(index=False)))
+    read = (frame.convert_dtypes() if convert else frame).to_dict("records")
+    settings = ["model", "option.alpha", "patience"]
+    found = configurations(read, "test.accuracy", settings)
+    assert [list(of_one.values()) for of_one in found.values()] == [[0.8], [0.9], [0.5]]
+    assert list(found) == [
+        "m2, alpha=1, patience=none", "m2, alpha=2.5, patience=3", "supervised",
+    ]
+    assert configurations(rows, "test.accuracy", settings) == found
 
 
 def test_two_runs_of_the_same_settings_and_seeds_are_refused() -> None:
