@@ -64,6 +64,13 @@ def test_runs_that_have_no_draw_in_common_are_not_compared() -> None:
     assert cells(found, "test.elbo")[2][6] == "–"
 
 
+def test_a_best_mean_that_is_owed_to_other_draws_is_not_called_best() -> None:
+    easy = {Seeds(draw, 0): 9.0 for draw in range(10, 20)}
+    found = standings({"a": runs(1, 2, 3, 4, 5) | easy, "b": runs(2, 3, 4, 5, 6)}, higher=True)
+    assert found.rows[0].name == "a" and not found.marked
+    assert cells(found, "test.elbo")[2][2:4] == ["+1.00 [+1.00, +1.00]", "better on the same draws"]
+
+
 def test_a_table_of_one_configuration_compares_nothing() -> None:
     found = standings({"a": runs(1, 2)}, higher=True)
     assert not any("best" in line for line in footnotes(found))

@@ -10,6 +10,7 @@ from pyro_ssvae.report.tables import COLUMNS, Column, ruled
 from pyro_ssvae.statistics.standings import Standing, Standings
 
 WORSE = {True: "yes", False: "not told apart", None: "too few draws"}
+BETTER = "better on the same draws"  # where the best mean is owed to draws that others lack
 SMALL = 0.001  # a p-value under it is not written out
 
 
@@ -82,7 +83,9 @@ def _to_best(found: Standings, row: Standing, column: Column) -> list[str]:
     if row.to_best.low is not None and row.to_best.high is not None:
         low, high = _signed(row.to_best.low, column), _signed(row.to_best.high, column)
         difference += f" [{low}, {high}]"
-    return [difference, WORSE[found.worse(row)], _p(row.to_best.p)]
+    worse = found.worse(row)
+    told = BETTER if row.to_best.apart and not worse else WORSE[worse]
+    return [difference, told, _p(row.to_best.p)]
 
 
 def _unmatched(rows: list[Standing]) -> list[str]:
