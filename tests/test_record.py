@@ -108,7 +108,7 @@ def test_a_record_has_what_the_run_was_started_with() -> None:
         "labels": 6, "hidden_labels": 0, "seed": 5, "split_seed": 2,
         "split_fingerprint": split.fingerprint, "epochs": 50, "batch_labelled": 100,
         "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": False,
-        "precision": "fp32",
+        "precision": "fp32", "selections": False,
     }
     resolved = pair("supervised").resolve(split.dataset, options)
     assert came == {**expected, "options": {**resolved, "hidden": [4, 3]}}
@@ -131,7 +131,7 @@ def test_a_captured_run_is_the_same_run() -> None:
 
 @pytest.mark.parametrize("changes", [
     {"seed": 1}, {"batch_labelled": 3}, {"options": {"beta": 0.5}}, {"patience": 2},
-    {"epochs": 2},
+    {"epochs": 2}, {"selections": True},
 ], ids=str)
 def test_other_settings_have_another_digest(changes: dict[str, Any]) -> None:
     split = stripes().split(6)
@@ -159,7 +159,7 @@ def test_a_record_of_other_kinds_is_not_read(field: str, value: Any) -> None:
         "model": "m2", "data": "d", "data_fingerprint": "f", "labels": 1, "hidden_labels": 0,
         "seed": 0, "split_seed": 0, "split_fingerprint": "f", "epochs": 1, "batch_labelled": 1,
         "batch_unlabelled": 1, "patience": 2, "aggressive": False, "capture": True,
-        "precision": "fp32", "options": {"hidden": [1, 2]},
+        "precision": "fp32", "options": {"hidden": [1, 2]}, "selections": True,
     }
     assert record.read(good).as_dict() == good
     if (field, value) == ("patience", None):

@@ -77,6 +77,8 @@ def training_options(command: Command) -> Command:
                      show_default=True, help="Unlabelled examples in a batch."),
         click.option("--patience", type=int, default=DEFAULTS["patience"],
                      help="Stop after so many epochs without better validation; keep the best."),
+        click.option("--selections", is_flag=True,
+                     help="Test the weights of the best validation accuracy, NLL and ELBO too."),
         click.option("--aggressive", is_flag=True,
                      help="Begin with aggressive training of the guide (He et al. 2019)."),
         click.option("--capture", default=DEFAULTS["capture"], show_default=True,

@@ -17,23 +17,23 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 
 
-def validate(objective: Objective, split: Split) -> dict[str, float]:
-    """How well the guide predicts, such as accuracy and NLL, and the ELBO, on the validation part.
+def validate(objective: Objective, split: Split, part: str = "validation") -> dict[str, float]:
+    """How well the guide predicts, such as accuracy and NLL, and the ELBO, on a part of the split.
 
     Raises:
         NonFiniteLossError: if one of them is NaN or infinite: the last update lost the weights.
     """
-    x, y = split.part("validation")
+    x, y = split.part(part)
     model, guide = objective.model, objective.guide
     result: dict[str, float] = {}
     with evaluating(objective):
         fit_classifier(guide, split)
         if predictor(guide) is not None:
             result |= split.target.validation(predictions(guide, split.target, x), y)
-            _check_finite(result)
+            _check_finite(result, part)
         if has_bound(model, guide, x):
             result["elbo"] = elbo(model, guide, x)
-    _check_finite(result)
+    _check_finite(result, part)
     return result
 
 
@@ -57,11 +57,11 @@ def check_support(objective: Objective, split: Split) -> None:
         )
 
 
-def _check_finite(validation: dict[str, float]) -> None:
-    for name, value in validation.items():
+def _check_finite(scores: dict[str, float], part: str) -> None:
+    for name, value in scores.items():
         if not math.isfinite(value):
             raise NonFiniteLossError(
-                f"the validation {name} is {value}: a smaller learning rate may help"
+                f"the {part} {name} is {value}: a smaller learning rate may help"
             )
 
 

@@ -20,6 +20,7 @@ from pyro_ssvae.system.files import replacing
 from pyro_ssvae.training.average import check_average
 from pyro_ssvae.training.place import Place
 from pyro_ssvae.training.saved import NUMBER, check_tensor, check_types
+from pyro_ssvae.training.selections import check_selections
 
 KEYS = ("record", "history", "objective", "training")
 
@@ -30,7 +31,7 @@ TRAINING = {"place": dict, "step": dict, "stopping": list}
 
 
 def save(folder: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint, of which the keys are :data:`KEYS`."""
+    """Write a checkpoint, of which the keys are :data:`KEYS`, and ``selections`` if there are."""
     buffer = io.BytesIO()  # torch's own writer does not tell a full disk from other errors
     torch.save(content, buffer)
     with replacing(folder / CHECKPOINT) as temporary:
@@ -54,8 +55,9 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
             raise ValueError("it has no named parts")
         if missing := [key for key in KEYS if key not in saved]:
             raise ValueError(f"it has no {missing[0]}")
+        saved["record"] = record.read(saved["record"])
         _check(saved)
-        return saved | {"record": record.read(saved["record"])}
+        return saved
 
 
 def best_weights(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def _check(saved: dict[str, Any]) -> None:
     _check_history(saved["history"])
     _check_tensors("objective", saved["objective"])
     _check_training(saved["training"])
+    if saved["record"].selections:
+        check_selections(saved.get("selections"))
 
 
 def _check_history(history: Any) -> None:

@@ -23,6 +23,9 @@ class Plan(TypedDict, total=False):
         patience: The number of epochs without a better validation accuracy (of real numbers: RMSE;
             of a pair that predicts nothing: ELBO) after which to stop and keep the best weights.
             None trains to the end.
+        selections: Whether to keep the weights of the best epochs by validation accuracy (of real
+            numbers: RMSE), NLL and ELBO too, and to measure the test part with each of them and
+            with the last ones: ``selected`` in ``metrics.json``.
         aggressive: Whether to begin with aggressive training of the guide, see
             :class:`pyro_ssvae.AggressiveInference`.
         capture: Whether to compile updates to one graph: ``"on"``, ``"off"``, or ``"auto"`` as in
@@ -43,6 +46,7 @@ class Plan(TypedDict, total=False):
     batch_unlabelled: int
     seed: int | None
     patience: int | None
+    selections: bool
     aggressive: bool
     capture: Capture
     precision: Precision
@@ -60,7 +64,8 @@ def _silent(line: str) -> None:
 
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
-    "aggressive": False, "capture": "auto", "precision": "fp32", "device": "auto",
+    "selections": False, "aggressive": False, "capture": "auto", "precision": "fp32",
+    "device": "auto",
     "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": _silent,
 }
 

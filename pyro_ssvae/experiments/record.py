@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ class Record:
         capture: Whether updates are compiled to one graph, as was decided at the start.
         precision: The precision of matrix products.
         options: The values of all options of the pair, sequences as lists.
+        selections: Whether the weights of the best epochs by several measures are kept. A record
+            that does not say so, for it is older, has none.
     """
 
     model: str
@@ -62,6 +64,7 @@ class Record:
     capture: bool
     precision: Precision
     options: dict[str, Any]
+    selections: bool = False
 
     @property
     def digest(self) -> str:
@@ -120,6 +123,7 @@ def started(
         capture=capture,
         precision=plan["precision"],
         options={name: _as_data(name, value) for name, value in values.items()},
+        selections=plan["selections"],
     )
 
 
@@ -153,7 +157,7 @@ def read(content: Any) -> Record:
         raise ValueError("the record has no named values")
     values: dict[str, Any] = {}
     for field in fields(Record):
-        value = content.get(field.name)
+        value = content.get(field.name, None if field.default is MISSING else field.default)
         wanted = _TYPES[str(field.type)]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             raise ValueError(f"the record has no usable {field.name}")

@@ -14,7 +14,7 @@ from pyro_ssvae.data.described import described
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import InputError, named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
-from pyro_ssvae.experiments import checkpoint, machine, recorded
+from pyro_ssvae.experiments import checkpoint, machine, recorded, selected
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CHECKPOINT, FILES, METRICS, SPLIT
 from pyro_ssvae.experiments.pairs import Pair, chosen
@@ -31,6 +31,7 @@ from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.how import settled
 from pyro_ssvae.training.loop import Training
 from pyro_ssvae.training.optimizers import adam, load_optimizer
+from pyro_ssvae.training.selections import Selections
 from pyro_ssvae.training.stopping import EarlyStopping
 
 
@@ -94,6 +95,8 @@ def train(
             )
         _fit(run, out, whole)
         metrics = _metrics(run, whole["progress"])
+        if run.selections is not None:
+            metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
         if figures:
             folders.write_figures(out, run.objective, run.split, run.history)
         folders.write_metrics(out, metrics)
@@ -110,6 +113,7 @@ class Prepared(Run):
         aggressive: The rule of aggressive training, if any.
         state: The state of the training to go on with. With None it begins.
         history: The rows of the epochs that are done.
+        selections: The weights that measures of validation have selected, if they are kept.
     """
 
     optimizer: torch.optim.Optimizer
@@ -117,6 +121,7 @@ class Prepared(Run):
     aggressive: AggressiveInference | None
     state: dict[str, Any] | None
     history: list[dict[str, float]]
+    selections: Selections | None
 
 
 def prepare(
@@ -152,6 +157,7 @@ def prepare(
         objective = which.build(moved.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
+    selections = Selections() if record.selections else None
     inference = AggressiveInference() if record.aggressive else None
     if inference is not None:
         inference.check(objective, moved)
@@ -163,7 +169,11 @@ def prepare(
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
             load_optimizer(optimizer, state["step"]["optimizer"])
-    return Prepared(record, objective, moved, optimizer, stopping, inference, state, history)
+        if selections is not None:
+            selections.load_state_dict(saved["selections"])
+    return Prepared(
+        record, objective, moved, optimizer, stopping, inference, state, history, selections
+    )
 
 
 def load(
@@ -259,6 +269,8 @@ def _fit(run: Prepared, out: Path, plan: Plan) -> None:
                 training.load_state_dict(run.state)
         for epoch in training:
             run.history.append(epoch.row())
+            if run.selections is not None:
+                run.selections.update(epoch, run.objective)
             _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
         if training.paused:
             _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
@@ -276,9 +288,10 @@ def _save(
         folders.write_description(out, described(run.split.dataset, run.split.target))
     (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
     folders.write_history(out, run.history)
+    selections = {} if run.selections is None else {"selections": run.selections.state_dict()}
     checkpoint.save(out, {
         "record": run.record.as_dict(), "history": run.history,
-        "objective": run.objective.state_dict(), "training": training.state_dict(),
+        "objective": run.objective.state_dict(), "training": training.state_dict(), **selections,
     })
 
 

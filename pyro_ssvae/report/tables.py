@@ -129,7 +129,12 @@ def footnotes(results: Results) -> list[str]:
 
 def markdown(results: Results) -> str:
     """The table of means and its footnotes."""
-    lines = cells(results)
+    return ruled(cells(results)) + "".join(f"\n{line}\n" for line in footnotes(results))
+
+
+def ruled(lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown: headings, then rows, the first column to the left, others to the right.
+    """
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [
@@ -137,7 +142,7 @@ def markdown(results: Results) -> str:
         for line in lines
     ]
     rows = [f"| {' | '.join(line)} |\n" for line in (padded[0], rule, *padded[1:])]
-    return "".join(rows) + "".join(f"\n{line}\n" for line in footnotes(results))
+    return "".join(rows)
 
 
 def csv_of_means(results: Results) -> str:
