@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,10 +18,12 @@ import pandas
 import pytest
 import small
 import torch
+from click.testing import CliRunner
 from torch import Tensor, nn
 
 import pyro_ssvae
 from pyro_ssvae import InputError, NonFiniteLossError, data
+from pyro_ssvae.cli import main
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.experiments import parallel, runs, table
 from pyro_ssvae.experiments.grid import grid
@@ -125,6 +128,27 @@ def test_what_differs_from_one_time_to_the_next_is_in_a_table_of_its_own(finishe
     assert times["run"].tolist() == table.read(finished)["run"].tolist()
     assert {"seconds", "device", "version.torch"} <= set(times)
     assert not {"seconds", "device"} & set(table.read(finished))
+
+
+def test_statistics_tell_which_is_the_best_and_how_sure_that_is(finished: Path) -> None:
+    text = (finished / "statistics.md").read_text()
+    assert text.startswith("# test.accuracy\n") and "# test.elbo" in text
+    for name in ("m2, alpha=1", "m2, alpha=10", "supervised"):
+        assert f"| {name} " in text
+    assert "has the best mean" in text  # two draws tell nothing apart
+
+
+def test_hidden_labels_do_not_make_other_configurations(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    several = data.from_arrays(rng.random((60, 4)), rng.integers(0, 2, (60, 3)), name="several")
+    asked = grid(
+        ["factored"], several, draws=2, drawing={"missing": 0.4},
+        options={"hidden": (4,), "z_dim": 2}, **TINY | {"labels": 20},
+    )
+    study(asked, tmp_path / "out")
+    assert table.read(tmp_path / "out")["hidden_labels"].nunique() == 2
+    text = (tmp_path / "out" / "statistics.md").read_text()
+    assert text.count("| factored ") == text.count("# test.")
 
 
 # Going on
@@ -316,6 +340,58 @@ def test_bad_input_is_one_line(
 ) -> None:
     with pytest.raises(InputError, match=message):
         study(settings(stripes), tmp_path / "out", **arguments)
+
+
+# The command
+
+
+def call(*words: Any) -> Any:
+    return CliRunner().invoke(main, ["study", *map(str, words)])
+
+
+def test_the_command_says_what_has_ended_and_where_the_table_is(tmp_path: Path) -> None:
+    file, out = tmp_path / "two.py", tmp_path / "out"
+    file.write_text(STUDY.replace("draws=4", "draws=1").replace("epochs=6", "epochs=1"))
+    result = call(file, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert re.match("m2, seed 0: accuracy .*\nsupervised, seed 0: accuracy", result.output)
+    assert result.output.endswith(f"2 runs; their table is {out}/results.csv\n")
+
+
+def test_a_file_may_have_a_function_and_a_pair_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "bodies.py").write_text(
+        "from torch import nn\n"
+        "def net(inputs, out):\n    return nn.Linear(2, out[0])\n"
+    )
+    (tmp_path / "own.py").write_text(
+        "from pyro_ssvae.experiments.setting import Setting\n"
+        "def study():\n"
+        "    return [Setting('supervised', 'moons', labels=6, plan={'epochs': 1},"
+        " options={'classifier': 'bodies:net'})]\n"
+    )
+    result = call(tmp_path / "own.py", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert table.read(tmp_path / "out")["option.classifier"].tolist() == ["bodies:net"]
+
+
+@pytest.mark.parametrize("text, message", [
+    (None, "expected a Python file that describes a study, got no file"),
+    ("study = 3", "expected a list of settings named study, .* got int"),
+    ("", "expected a list of settings named study, .* got NoneType"),
+    ("study = []", "expected a setting or more in study, got an empty list"),
+    ("1 / 0", "expected a file that runs, got ZeroDivisionError: division by zero"),
+    (STUDY.replace("m2", "m3"), "unknown model 'm3'"),
+    (STUDY.replace("draws=4", "draws=9_000"), "at most 10,000 runs, got 18,000"),
+])
+def test_a_file_without_a_study_is_one_line(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    if text is not None:
+        file.write_text(text)
+    result = call(file, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and result.output.count("\n") == 1
+    assert re.search(message, result.output) and not (tmp_path / "out").exists()
 
 
 # Sharing

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -20,8 +21,8 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.parallel import Backend
 from pyro_ssvae.experiments.plan import OF_A_STUDY, Plan, completed
 from pyro_ssvae.experiments.study import carried_out, line
-from pyro_ssvae.experiments.titles import titles
 from pyro_ssvae.report import page, tables
+from pyro_ssvae.statistics.table import names
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
 
@@ -146,8 +147,10 @@ def _begun(out: Path, todo: Sequence[Job], plan: Plan) -> list[Metrics]:
 
 def _by_title(runs: Sequence[Metrics]) -> Results:
     """The metrics of runs by the name of their row."""
+    rows = [record.read(run).row() for run in runs]
+    columns = [name for name in dict.fromkeys(chain(*rows)) if name not in record.OF_A_RUN]
     results: Results = {}
-    for name, metrics in zip(titles([record.read(run) for run in runs]), runs, strict=True):
+    for name, metrics in zip(names(rows, columns), runs, strict=True):
         results.setdefault(name, []).append(metrics)
     return results
 
@@ -165,7 +168,7 @@ def _references(
     several = len({len(split.labelled) for split in splits}) > 1
     for name in references(dataset):
         for split in splits:
-            title = f"{name} labels={len(split.labelled)}" if several else name
+            title = f"{name}, labels={len(split.labelled)}" if several else name
             yield title, split, evaluate_reference(name, split) | {"split_seed": split.seed}
 
 

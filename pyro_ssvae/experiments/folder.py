@@ -26,7 +26,7 @@ FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA)
 
 # Of a study, and of a comparison.
 RUNS = "runs"
-STUDY, RESULTS, TIMES = "study.json", "results.csv", "times.csv"
+STUDY, RESULTS, TIMES, STATISTICS = "study.json", "results.csv", "times.csv", "statistics.md"
 TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 TABLES = (TABLE, TABLE_CSV, RUNS_CSV, REPORT)
 

@@ -19,6 +19,10 @@ from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.system.places import place_of
 
 PROLONGED = "epochs"  # what may differ between a run and one that goes on with it
+# What may differ between the runs of one row of a table.
+OF_A_RUN = (
+    "seed", "split_seed", "split_fingerprint", "data_fingerprint", "hidden_labels", "capture",
+)
 OF_ONE_PAIR = ("model", "capture")  # what may differ between the runs of one table, and options
 
 
@@ -83,6 +87,12 @@ class Record:
     def values(self) -> dict[str, Any]:
         """The options as pairs take them, sequences as tuples."""
         return {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+
+    def row(self) -> dict[str, Any]:
+        """The record as a row of a table, an option under ``option.NAME``."""
+        content = self.as_dict()
+        options = content.pop("options")
+        return content | {f"option.{name}": value for name, value in options.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """The record as files have it, to be read by :func:`read`."""

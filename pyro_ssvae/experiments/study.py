@@ -13,7 +13,15 @@ import pyro_ssvae
 from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder
 from pyro_ssvae.experiments import checkpoint, earlier, runs, table
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.folder import CHECKPOINT, METRICS, RESULTS, RUNS, STUDY, TIMES
+from pyro_ssvae.experiments.folder import (
+    CHECKPOINT,
+    METRICS,
+    RESULTS,
+    RUNS,
+    STATISTICS,
+    STUDY,
+    TIMES,
+)
 from pyro_ssvae.experiments.job import Job, jobs_of, once
 from pyro_ssvae.experiments.parallel import Backend, Failure, unordered
 from pyro_ssvae.experiments.plan import Plan
@@ -51,7 +59,8 @@ def study(
     Args:
         settings: The settings, as :func:`pyro_ssvae.experiments.grid.grid` gives them.
         out: The folder for ``results.csv``, a row a run with every setting and every metric,
-            ``times.csv``, and the folders of the runs.
+            ``statistics.md``, which tells what they say, ``times.csv``, and the folders of the
+            runs.
         jobs: The number of processes, which share the cores. With 1 it is this process.
         backend: What the processes are of: ``"loky"`` of this machine, ``"dask"`` or ``"ray"`` of a
             cluster whose machines see the same folders.
@@ -92,6 +101,7 @@ def study(
                 done.advance()
         rows = [table.row(job, found[job.folder]) for job in todo]
         write_text(out / RESULTS, table.csv(rows))
+        write_text(out / STATISTICS, table.statistics(rows))
         write_text(out / TIMES, table.csv(
             [table.times(job, found[job.folder]) for job in todo]
         ))
@@ -182,7 +192,7 @@ def _begin(out: Path, todo: Sequence[Job], *, resume: bool) -> None:
     if resume and path.exists():
         runs = _checked(path, version, runs) | runs
     (out / RUNS).mkdir(parents=True, exist_ok=True)
-    for name in (RESULTS, TIMES):
+    for name in (RESULTS, STATISTICS, TIMES):
         (out / name).unlink(missing_ok=True)
     write_text(path, json.dumps({"version": version, "runs": runs}, indent=1) + "\n")
 

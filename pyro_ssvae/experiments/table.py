@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_ssvae.experiments.folder import RESULTS
 from pyro_ssvae.experiments.job import Job
+from pyro_ssvae.report import statistics_tables
+from pyro_ssvae.statistics.standings import standings
+from pyro_ssvae.statistics.table import configurations, higher_is_better
 
 if TYPE_CHECKING:
     import pandas
@@ -18,8 +21,10 @@ Row = dict[str, Any]
 
 FIRST = ("run", "model", "data", "labels", "hidden_labels", "unlabelled", "split_seed", "seed")
 OF_TRAINING = (
-    "epochs", "batch_labelled", "batch_unlabelled", "patience", "aggressive", "precision",
+    "epochs", "batch_labelled", "batch_unlabelled", "patience", "selections", "aggressive",
+    "precision",
 )
+METRICS = ("accuracy", "mean_average_precision", "rmse", "elbo")  # to compare pairs by
 
 
 def row(job: Job, metrics: Mapping[str, Any]) -> Row:
@@ -34,12 +39,11 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
         ``option.NAME`` of every option, ``validation.METRIC`` and ``test.METRIC``, and those of
         weights that were selected, ``selected.BY.epoch`` and ``selected.BY.METRIC``.
     """
-    record = job.record.as_dict()
-    own = {"run": job.folder.name, "unlabelled": job.unlabelled}
+    own = {"run": job.folder.name, "unlabelled": job.unlabelled, **job.record.row()}
+    options = {name: _plain(v) for name, v in own.items() if name.startswith("option.")}
     return (
-        {name: (own | record)[name] for name in (*FIRST, *OF_TRAINING)}
-        | _under("drawing", job.setting.drawing)
-        | _under("option", record["options"])
+        {name: own[name] for name in (*FIRST, *OF_TRAINING)}
+        | _under("drawing", job.setting.drawing) | options
         | {name: metrics[name] for name in ("epochs_done", "best_epoch", "updates")}
         | _under("validation", metrics["validation"])
         | _under("test", metrics["test"])
@@ -49,6 +53,21 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
             for name, value in {"epoch": chosen["epoch"], **chosen["test"]}.items()
         }
     )
+
+
+def statistics(rows: Sequence[Row]) -> str:
+    """What the statistics of a study say, in Markdown: a table for each of :data:`METRICS`."""
+    settings = [
+        name for name in columns(rows)
+        if name in ("model", "data", "labels", *OF_TRAINING) or name.startswith(("drawing.", "option."))
+    ]
+    parts = []
+    for metric in (f"test.{name}" for name in METRICS):
+        if any(each.get(metric) is not None for each in rows):
+            groups = configurations(rows, metric, settings)
+            found = standings(groups, higher=higher_is_better(metric))
+            parts.append(f"# {metric}\n\n{statistics_tables.markdown(found, metric)}")
+    return "\n".join(parts)
 
 
 def times(job: Job, metrics: Mapping[str, Any]) -> Row:

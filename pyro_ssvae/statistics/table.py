@@ -53,9 +53,8 @@ def configurations(
         numbers = {name for row in rows for name in row if _number(row[name]) is not None}
         raise unknown("metric", metric, numbers - {"seed", "split_seed"})
     columns = [name for name in settings if name not in ("seed", "split_seed")]
-    names = _names(measured, columns)
     result: dict[str, dict[Seeds, float]] = {}
-    for name, row in zip(names, measured):
+    for name, row in zip(names(measured, columns), measured):
         seeds = Seeds(int(row["split_seed"]), int(row["seed"]))
         runs = result.setdefault(name, {})
         if seeds in runs:
@@ -86,8 +85,13 @@ def higher_is_better(metric: str) -> bool:
     return metric.rpartition(".")[2] not in LOWER
 
 
-def _names(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
-    """The name of each row's configuration."""
+def names(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:
+    """The name of each row's configuration: its model, and what tells this from others of it.
+
+    Args:
+        rows: The table, a mapping for each run.
+        columns: The names of the columns that are settings, without the seeds.
+    """
     values: dict[str, dict[str, set[str]]] = {}  # what each column says, by model
     for row in rows:
         own = values.setdefault(_text(row.get(MODEL)), {})
