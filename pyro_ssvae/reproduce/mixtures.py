@@ -79,13 +79,13 @@ def m_step(responsibilities: Tensor, x: Tensor) -> Mixture:
 
 
 def maximised(start: Mixture, seen: Seen) -> tuple[Mixture, list[float], list[float]]:
-    """The mixture that EM ends with; its log-likelihood and the seconds so far, by iteration."""
-    mixture, begun = start, time.perf_counter()
+    """The mixture that EM ends with; its log-likelihood and the processor's seconds so far, by iteration."""
+    mixture, begun = start, time.thread_time()
     values, seconds = [likelihood(start, seen)], [0.0]
     for _ in range(MOST):
         mixture = m_step(e_step(mixture, seen), seen.x)
         values.append(likelihood(mixture, seen))
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.thread_time() - begun)
         if values[-1] - values[-2] < CONVERGED:
             break
     return mixture, values, seconds
@@ -117,7 +117,7 @@ def read(objective: Objective) -> Mixture:
 def by_gradients(
     start: Mixture, seen: Seen, lr: float, updates: int, batch: int | None = None, seed: int = 0
 ) -> Iterator[tuple[Objective, float]]:
-    """The pair after each update of Adam on minus its bound, and the seconds so far.
+    """The pair after each update of Adam on minus its bound, and the processor's seconds so far.
 
     The bound is what Pyro's enumeration gives, a mean over the examples with a label and those
     without.
@@ -136,7 +136,7 @@ def by_gradients(
     noise = torch.Generator().manual_seed(seed)
     number, seconds = len(seen.x), 0.0
     for update in range(updates):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         rows = torch.arange(number) if batch is None else torch.randint(
             number, (batch,), generator=noise
         )
@@ -148,5 +148,5 @@ def by_gradients(
         optimizer.zero_grad()
         objective(some.batch(classes)).total.backward()
         optimizer.step()
-        seconds += time.perf_counter() - begun
+        seconds += time.thread_time() - begun
         yield objective, seconds
