@@ -104,4 +104,4 @@ def cost(k: int, n: int, way: str) -> dict[str, Any]:
             begun = time.perf_counter()
             function(*given)
             seconds.append(time.perf_counter() - begun)
-    return {"value": float(value), "operations": counted.operations, "seconds": min(seconds)}
+    return {"value": value.item(), "operations": counted.operations, "seconds": min(seconds)}

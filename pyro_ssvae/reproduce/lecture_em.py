@@ -57,13 +57,13 @@ SOURCE = "lecture 13"
 
 def truth() -> Mixture:
     """The mixture that the examples are drawn from: three ellipses that overlap."""
-    means = torch.tensor([[0.0, 2.0], [-1.8, -1.0], [1.8, -1.0]]).double()
-    scales = torch.tensor([[1.4, 0.5], [1.2, 0.7], [1.5, 0.4]]).double()
-    angle = torch.tensor([0.3, 1.2, 2.2]).double()
+    means = torch.tensor([[0.0, 2.0], [-1.8, -1.0], [1.8, -1.0]], dtype=torch.double)
+    scales = torch.tensor([[1.4, 0.5], [1.2, 0.7], [1.5, 0.4]], dtype=torch.double)
+    angle = torch.tensor([0.3, 1.2, 2.2], dtype=torch.double)
     cosine, sine = angle.cos(), angle.sin()
     turned = torch.stack([cosine, -sine, sine, cosine], -1).view(3, 2, 2)
     covariances = turned @ torch.diag_embed(scales**2) @ turned.mT
-    return Mixture(torch.tensor([0.5, 0.3, 0.2]).double(), means, covariances)
+    return Mixture(torch.tensor([0.5, 0.3, 0.2], dtype=torch.double), means, covariances)
 
 
 def reproduce(work: Work) -> Findings:
@@ -90,7 +90,7 @@ def reproduce(work: Work) -> Findings:
         pictures=[
             Picture("inference", mixture_plots.inference(
                         {share: runs[0] for share, runs in results.items()}),
-                    "Nats from EM's optimum against iterations and against seconds, for each share"
+                    "Nats from EM's optimum against iterations and the processor's seconds, by share"
                     " of labels: EM, Adam on all examples, Adam on batches."),
             Picture("shares", mixture_plots.shares(results),
                     "Iterations, test accuracy and distance of the means from the truth, against"
@@ -107,7 +107,7 @@ def inferred(draw: int, share: float) -> dict[str, Any]:
 
     Returns:
         ``em``, ``svi`` and ``batches`` with the log-likelihood's distance from EM's optimum by
-        iteration, ``gaps``, and the ``seconds`` so far; the largest difference of two parameters of
+        iteration, ``gaps``, and the processor's ``seconds`` so far; the largest difference of two parameters of
         the optima, ``parameters``; that of EM's responsibilities and Pyro's marginals, ``e_step``;
         the nats by which EM's worst iteration falls, ``fall``, and Adam's on batches,
         ``fall_batches``; the test accuracy and the distance of the means from the truth.
@@ -180,7 +180,8 @@ def _e_step_apart(mixture: Mixture, seen: Seen) -> float:
     with private_params():
         elbo = TraceEnum_ELBO(max_plate_nesting=1)
         marginals = elbo.compute_marginals(objective.model, objective.guide, unknown)
-    return float((marginals["y"].probs - e_step(mixture, seen)[~seen.known]).abs().max())
+    found = marginals["y"].probs.detach()
+    return float((found - e_step(mixture, seen)[~seen.known]).abs().max())
 
 
 def _matched(components: Tensor, classes: Tensor) -> Tensor:
@@ -206,8 +207,8 @@ def _mixture_rows(results: dict[float, list[Any]]) -> list[Row]:
                 [iterations(run["em"]["gaps"]) for run in runs]),
             Row(f"{where}: updates of Adam to {NEAR:g} nats",
                 [iterations(run["svi"]["gaps"]) for run in runs]),
-            Row(f"{where}: milliseconds of EM", [1e3 * _time(run["em"]) for run in runs]),
-            Row(f"{where}: milliseconds of Adam", [1e3 * _time(run["svi"]) for run in runs]),
+            Row(f"{where}: milliseconds of EM, of the processor", [1e3 * _time(run["em"]) for run in runs]),
+            Row(f"{where}: milliseconds of Adam, of the processor", [1e3 * _time(run["svi"]) for run in runs]),
             Row(f"{where}: nats from the optimum after {BATCHES} batches",
                 [run["batches"]["gaps"][-1] for run in runs]),
             Row(f"{where}: largest difference of a parameter of the two optima",
