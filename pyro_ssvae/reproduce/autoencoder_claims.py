@@ -42,13 +42,14 @@ def of_generation(results: Results, dims: int) -> list[Claim]:
 
 def of_density(results: Results) -> list[Claim]:
     """Question 2: can we approximate p(x) with an autoencoder?"""
-    worse, order, text = [], [], []
+    worse, tighter, text = [], [], []
     for dims in sorted({dims for _, dims in results}):
         ours, other = results["VAE", dims], results["AE", dims]
         worse += [
             plain["density"]["iwae"] < run["density"]["iwae"] for run, plain in zip(ours, other)
         ]
-        order += [run["density"]["elbo"] <= run["density"]["iwae"] for run in [*ours, *other]]
+        # Each is an estimate from samples, so that their means over the seeds are compared.
+        tighter.append(fmean(run["density"]["iwae"] - run["density"]["elbo"] for run in ours))
         text.append(
             f"{dims} dimensions: AE's log p(x | code)"
             f" {fmean(run['density']['reconstruction'] for run in other):.1f}, bound under N(0, I)"
@@ -56,12 +57,12 @@ def of_density(results: Results) -> list[Claim]:
             f" {fmean(run['density']['iwae'] for run in ours):.1f}"
         )
     return [
-        Claim("2. An autoencoder gives no p(x): what it maximises is no bound, and under N(0, I) its"
-              " decoder is worth less than the VAE's, in every seed.", SOURCE, all(worse),
+        Claim("2. An autoencoder gives no p(x): what it maximises is no bound, and under N(0, I)"
+              " its decoder is worth less than the VAE's, in every seed.", SOURCE, all(worse),
               "nats; " + "; ".join(text)),
-        Claim("A VAE gives p(x) by a bound, which importance weights tighten.", SOURCE, all(order),
-              "the bound of many samples is above the ELBO in"
-              f" {sum(order)} of {len(order)} pairs"),
+        Claim("A VAE gives p(x) by a bound, which importance weights tighten.", SOURCE,
+              min(tighter) > 0, "nats above the ELBO, by dimensions: "
+              + ", ".join(f"{nats:.2f}" for nats in tighter)),
     ]
 
 
@@ -70,10 +71,6 @@ def of_space(results: Results, dims: int) -> list[Claim]:
     ours, other = results["VAE", dims], results["AE", dims]
     divergence = {
         who: [run["space"]["divergence"] for run in runs]
-        for who, runs in {"VAE": ours, "AE": other}.items()
-    }
-    holes = {
-        who: [run["space"]["hole"] / run["space"]["held"] for run in runs]
         for who, runs in {"VAE": ours, "AE": other}.items()
     }
     sure = {
@@ -89,10 +86,6 @@ def of_space(results: Results, dims: int) -> list[Claim]:
               max(divergence["VAE"]) < min(divergence["AE"]),
               f"KL of the Gaussian of all codes from N(0, I) in {dims} dimensions:"
               f" VAE {fmean(divergence['VAE']):.2f}, AE {fmean(divergence['AE']):.1f} nats"),
-        Claim("The prior's samples lie among the VAE's codes, and beside the autoencoder's.",
-              SOURCE, max(holes["VAE"]) < min(holes["AE"]),
-              "distance to the nearest code, in that of a test image's code: VAE"
-              f" {fmean(holes['VAE']):.2f}, AE {fmean(holes['AE']):.2f}"),
         Claim("Between two digits the VAE's images are digits more often.", "ours",
               fmean(sure["VAE"]) > fmean(sure["AE"]),
               f"the classifier is sure of {100 * fmean(sure['VAE']):.0f} % of the halves of the VAE"

@@ -154,8 +154,8 @@ def _identity_rows(
             "gradient")),
         Row("alpha = 1: the same of the weights of the two trainings", _largest(identities,
             "weights")),
-        Row("unlabelled: M2's loss plus H[q(y | x)] less the derived one less log K!, largest, nats",
-            _largest(wholes, "value")),
+        Row("unlabelled: M2's loss plus H[q(y | x)] less the derived one less log K!, largest,"
+            " nats", _largest(wholes, "value")),
         *(Row(f"power {w:g}: {what.partition(',')[0]}, nats", [each["identity"] for each in runs])
           for w, runs in weights.items()),
         *(Row(f"power {w:g}: nats that the loss is above that of the bound (power 1)",

@@ -55,7 +55,8 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
 }
 SCORES = {
     "elbo": "ELBO, nats", "iwae": f"importance-weighted bound of {WEIGHED} samples, nats",
-    "kl_z": "KL[q(z | x) || p(z)], nats", "mutual_information": "mutual information of x and z, nats",
+    "kl_z": "KL[q(z | x) || p(z)], nats",
+    "mutual_information": "mutual information of x and z, nats",
     "active_units": f"active units of {DIMENSIONS}", "seconds": "seconds of the processor",
 }
 
@@ -155,8 +156,8 @@ def _claims(results: Mapping[str, Sequence[Any]]) -> list[Claim]:
     plain = "autoregressive"
     text = ", ".join(f"{way} {fmean(values):.3f}" for way, values in nats.items())
     return [
-        Claim("With an autoregressive decoder of text, z and x become independent, and with one that"
-              " is not they do not.", SOURCE,
+        Claim("With an autoregressive decoder of tokens, z and x become independent, and with one"
+              " that is not they do not.", SOURCE,
               max(nats[plain]) < COLLAPSED < min(nats["independent tokens"]),
               f"mutual information of x and z, nats: {text}"),
         Claim("The collapsed model is one without latent variables, and no worse for it.", "ours",

@@ -18,21 +18,20 @@ Full scale: 1,000 examples, 2,000 for testing, 5 draws, five shares of labels; k
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from pyro.infer import TraceEnum_ELBO
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.reproduce import mixture_plots
+from pyro_ssvae.reproduce import em_findings, mixture_plots
 from pyro_ssvae.reproduce.chains import cost
-from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
+from pyro_ssvae.reproduce.em_findings import NEAR
+from pyro_ssvae.reproduce.findings import Findings, Picture
 from pyro_ssvae.reproduce.mixtures import (
     Mixture,
     Seen,
@@ -47,12 +46,11 @@ from pyro_ssvae.reproduce.work import Work
 
 DRAWS, EXAMPLES, TESTED = 5, 1_000, 2_000
 SHARES = (0.0, 0.05, 0.2, 0.5, 1.0)
-NEAR, MOST = 1e-6, 2_000  # nats from the optimum at which an inference is done, and updates
+MOST = 2_000  # updates, at most, on all examples
 LR, BATCH, BATCHES = 0.1, 100, 200
 VALUES, VARIABLES = (16, 32, 64, 128, 256), (4, 6, 8, 10, 12, 14, 16, 20, 24, 32)
 SMALL = ((2, 3), (2, 8), (3, 6), (4, 5), (5, 8))  # k and n of which the table of all values is made
-AT_N, AT_K, LONG = 8, 64, 16  # the fixed length, the fixed number of values, and a long chain
-SOURCE = "lecture 13"
+AT_N, AT_K, LONG = 8, 64, 16  # a length, a number of values, and the length of a long chain
 
 
 def truth() -> Mixture:
@@ -85,13 +83,16 @@ def reproduce(work: Work) -> Findings:
             f" {BATCHES} batches of {BATCH} with a rate that falls to 0; chains of up to"
             f" {max(VARIABLES)} variables of up to {max(VALUES)} values"
         ),
-        rows=[*_mixture_rows(results), *_chain_rows(by_k, long, small)],
-        claims=[*_mixture_claims(results), *_chain_claims(by_k, by_n, long, small)],
+        rows=[*em_findings.mixture_rows(results), *em_findings.chain_rows(by_k, long, small)],
+        claims=[
+            *em_findings.mixture_claims(results),
+            *em_findings.chain_claims(by_k, by_n, long, small),
+        ],
         pictures=[
             Picture("inference", mixture_plots.inference(
                         {share: runs[0] for share, runs in results.items()}),
-                    "Nats from EM's optimum against iterations and the processor's seconds, by share"
-                    " of labels: EM, Adam on all examples, Adam on batches."),
+                    "Nats from EM's optimum against iterations and against the processor's"
+                    " seconds, by share of labels: EM, Adam on all examples, Adam on batches."),
             Picture("shares", mixture_plots.shares(results),
                     "Iterations, test accuracy and distance of the means from the truth, against"
                     " the share of labels."),
@@ -107,8 +108,8 @@ def inferred(draw: int, share: float) -> dict[str, Any]:
 
     Returns:
         ``em``, ``svi`` and ``batches`` with the log-likelihood's distance from EM's optimum by
-        iteration, ``gaps``, and the processor's ``seconds`` so far; the largest difference of two parameters of
-        the optima, ``parameters``; that of EM's responsibilities and Pyro's marginals, ``e_step``;
+        iteration, ``gaps``, and the processor's ``seconds`` so far; the largest difference of two
+        parameters of the optima, ``parameters``; that of EM's responsibilities and Pyro's marginals, ``e_step``;
         the nats by which EM's worst iteration falls, ``fall``, and Adam's on batches,
         ``fall_batches``; the test accuracy and the distance of the means from the truth.
     """
@@ -145,11 +146,6 @@ def checked(k: int, n: int) -> dict[str, Any]:
 def eliminated(k: int, n: int) -> dict[str, Any]:
     """What a chain costs by elimination."""
     return {"k": k, "n": n, **cost(k, n, "eliminated")}
-
-
-def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """The e of y = c x^e that fits best in the logarithms."""
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def _costs(work: Work, sizes: Sequence[tuple[int, int]]) -> list[Any]:
@@ -189,110 +185,3 @@ def _matched(components: Tensor, classes: Tensor) -> Tensor:
     table = torch.zeros(3, 3)
     table.index_put_((components, classes), torch.ones(len(classes)), accumulate=True)
     return torch.as_tensor(linear_sum_assignment(-table.numpy())[1])
-
-
-def iterations(gaps: Sequence[float], within: float = NEAR) -> float:
-    """The iterations after which the distance stays within so many nats; NaN where it does not."""
-    outside = [i for i, gap in enumerate(gaps) if abs(gap) >= within]
-    after = outside[-1] + 1 if outside else 0
-    return float(after) if after < len(gaps) else math.nan
-
-
-def _mixture_rows(results: dict[float, list[Any]]) -> list[Row]:
-    rows = []
-    for share, runs in results.items():
-        where = f"{share:.0%} labels"
-        rows += [
-            Row(f"{where}: iterations of EM to {NEAR:g} nats",
-                [iterations(run["em"]["gaps"]) for run in runs]),
-            Row(f"{where}: updates of Adam to {NEAR:g} nats",
-                [iterations(run["svi"]["gaps"]) for run in runs]),
-            Row(f"{where}: milliseconds of EM, of the processor", [1e3 * _time(run["em"]) for run in runs]),
-            Row(f"{where}: milliseconds of Adam, of the processor", [1e3 * _time(run["svi"]) for run in runs]),
-            Row(f"{where}: nats from the optimum after {BATCHES} batches",
-                [run["batches"]["gaps"][-1] for run in runs]),
-            Row(f"{where}: largest difference of a parameter of the two optima",
-                [run["parameters"] for run in runs]),
-            Row(f"{where}: test accuracy of EM, %", [100 * run["accuracy"] for run in runs]),
-            Row(f"{where}: distance of the means from the truth",
-                [run["distance"] for run in runs]),
-        ]
-    return rows
-
-
-def _time(way: Any) -> float:
-    """The seconds until it is near the optimum."""
-    return float(way["seconds"][min(len(way["seconds"]) - 1, int(iterations(way["gaps"])))])
-
-
-def _chain_rows(by_k: list[Any], long: list[Any], small: list[Any]) -> list[Row]:
-    last = small[-1]
-    size = f"k = {last['k']}, n = {last['n']}"
-    return [
-        Row(f"chain of {AT_N}: exponent of k in the operations of elimination", [_slope(by_k)]),
-        Row(f"chain of {LONG}: exponent of k in the operations of elimination", [_slope(long)]),
-        Row(f"{size}: operations of elimination", [last["eliminated"]["operations"]]),
-        Row(f"{size}: operations of the table of all values", [last["joint"]["operations"]]),
-    ]
-
-
-def _slope(costs: list[Any]) -> float:
-    """The exponent of k, for the larger half of the k."""
-    upper = costs[len(costs) // 2:]
-    return exponent([c["k"] for c in upper], [c["operations"] for c in upper])
-
-
-def _mixture_claims(results: dict[float, list[Any]]) -> list[Claim]:
-    runs = [run for of_share in results.values() for run in of_share]
-    parameters = max(run["parameters"] for run in runs)
-    gap = max(abs(run["svi"]["gaps"][-1]) for run in runs)
-    step = max(run["e_step"] for run in runs)
-    fall = max(run["fall"] for run in runs)
-    falls = max(run["fall_batches"] for run in runs)
-    once = max(iterations(run["em"]["gaps"]) for run in results[1.0])
-    means = {share: np.mean([iterations(run["em"]["gaps"]) for run in of_share])
-             for share, of_share in results.items()}
-    fewer = all(a >= b for a, b in pairwise(means.values()))
-    return [
-        Claim("GMM and GDA are one graphical model: one program, y seen or not, has the optimum of"
-              " EM at every share of labels.", f"{SOURCE}, GMM / GDA in PGMs",
-              gap < NEAR and parameters < 0.05,
-              f"Adam on the program's bound ends {gap:.0e} nats from EM's optimum, and its"
-              f" parameters differ by {parameters:.1e} at most"),
-        Claim("With all labels the maximum is closed: one M-step.", f"{SOURCE}, GDA", once <= 1,
-              f"iterations of EM with all labels: {once:.0f} at most"),
-        Claim("The E-step computes p(y | x), which is enumeration.",
-              f"{SOURCE}, how to do MLE on latent variable models", step < 1e-9,
-              f"Pyro's marginals of y differ from EM's responsibilities by {step:.0e} at most"),
-        Claim("EM is hill climbing.", f"{SOURCE}, recap", fall < 1e-12,
-              f"the largest fall of the log-likelihood in an iteration is {fall:.0e} nats; of a"
-              f" stochastic update it is {falls:.0e}"),
-        Claim("The more labels, the fewer iterations of EM.", "ours", bool(fewer),
-              ", ".join(f"{share:.0%}: {mean:.1f}" for share, mean in means.items())),
-    ]
-
-
-def _chain_claims(
-    by_k: list[Any], by_n: list[Any], long: list[Any], small: list[Any]
-) -> list[Claim]:
-    apart = max(abs(each["eliminated"]["value"] - each["joint"]["value"]) for each in small)
-    values = [k**(n - 1) for k, n in SMALL]
-    joint = exponent(values, [each["joint"]["operations"] for each in small])
-    short = [c for c in by_n if c["n"] < LONG]
-    edges = [c["operations"] / (c["n"] - 1) / c["k"] ** 2 for c in short]
-    return [
-        Claim("Enumeration in parallel gives the exact probability of the chain's end.",
-              f"{SOURCE}, elimination algorithm", apart < 1e-12,
-              f"at most {apart:.0e} nats from the table of all values, on {len(small)} chains"),
-        Claim("Summing out jointly costs k^n.", f"{SOURCE}, elimination algorithm",
-              abs(joint - 1) < 0.15,
-              f"operations grow as the number of the table's values to the power {joint:.2f}"),
-        Claim("Elimination costs k^2 an edge.", f"{SOURCE}, elimination algorithm",
-              abs(_slope(by_k) - 2) < 0.1 and max(edges) < 1.5 * min(edges),
-              f"chain of {AT_N}: k to the power {_slope(by_k):.2f}; {min(edges):.1f} to"
-              f" {max(edges):.1f} operations for each of k^2 values of an edge, n < {LONG}"),
-        Claim("Pyro eliminates long chains at k^2 an edge too.", "ours",
-              abs(_slope(long) - 2) < 0.1,
-              f"chain of {LONG}: k to the power {_slope(long):.2f}; from 15 factors on opt_einsum"
-              " plans greedily, and multiplies matrices where a vector would do"),
-    ]

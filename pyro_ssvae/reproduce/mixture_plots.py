@@ -15,7 +15,7 @@ LEAST = 1e-8  # nats, the end of the axis
 
 
 def inference(runs: Mapping[float, Any]) -> Figure:
-    """Nats from the optimum against iterations, above, and the processor's seconds, below, by share of labels."""
+    """Nats from the optimum against iterations, above, and the processor's seconds, below."""
     figure = Figure(figsize=(2.2 * len(runs), 4.6), layout="constrained")
     grid = figure.subplots(2, len(runs), sharey=True, squeeze=False)
     for column, (share, run) in enumerate(runs.items()):
@@ -26,7 +26,8 @@ def inference(runs: Mapping[float, Any]) -> Figure:
             grid[1, column].plot(run[way]["seconds"], gaps, color=shade, lw=1.2)
         grid[0, column].set(title=f"{share:.0%} labels", xlabel="iteration", xscale="symlog",
                             yscale="log", xlim=(0, None), ylim=(LEAST, 3))
-        grid[1, column].set(xlabel="seconds of the processor", xscale="log", yscale="log", xlim=(1e-3, None))
+        grid[1, column].set(xlabel="processor's seconds", xscale="log", yscale="log",
+                            xlim=(1e-3, None))
     for row in grid:
         row[0].set_ylabel("nats from the optimum")
         for axes in row:

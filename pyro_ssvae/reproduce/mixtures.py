@@ -79,7 +79,8 @@ def m_step(responsibilities: Tensor, x: Tensor) -> Mixture:
 
 
 def maximised(start: Mixture, seen: Seen) -> tuple[Mixture, list[float], list[float]]:
-    """The mixture that EM ends with; its log-likelihood and the processor's seconds so far, by iteration."""
+    """The mixture that EM ends with; the log-likelihood and the processor's seconds, by iteration.
+    """
     mixture, begun = start, time.thread_time()
     values, seconds = [likelihood(start, seen)], [0.0]
     for _ in range(MOST):
