@@ -55,7 +55,9 @@ def interpolations(runs: Mapping[str, Any]) -> Figure:
 
 def _rows(blocks: Mapping[str, Any], columns: int) -> Figure:
     """Images (N, C, H, W) in blocks side by side, of so many columns each."""
-    figure = Figure(figsize=(0.42 * columns * len(blocks) + 0.4, 3.2), layout="constrained")
+    rows = len(next(iter(blocks.values()))) // columns
+    size = 0.42 * columns * len(blocks) + 0.4, 0.42 * rows + 0.5
+    figure = Figure(figsize=size, layout="constrained")
     for axes, (name, images) in zip(figure.subplots(1, len(blocks)), blocks.items()):
         show(axes, _sheet(torch.tensor(images), columns))
         axes.set(xticks=[], yticks=[])
@@ -67,4 +69,5 @@ def _sheet(images: Tensor, columns: int) -> Tensor:
     """One image (C, rows * (H + 1), columns * (W + 1)) of many, with a white line between."""
     framed = torch.nn.functional.pad(images[:len(images) // columns * columns], (0, 1, 0, 1))
     grid = framed.unflatten(0, (-1, columns))  # (rows, columns, C, H, W)
-    return grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+    sheet = grid.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+    return torch.nn.functional.pad(sheet, (1, 0, 1, 0))

@@ -250,8 +250,8 @@ def _rows(results: Mapping[tuple[str, int], Sequence[Any]], real: Sequence[Any])
             Row(f"{who}: KL of the Gaussian of all codes from N(0, I), nats",
                 _of(runs, "space", "divergence")),
             Row(f"{who}: root mean square of a code's coordinates", _of(runs, "space", "radius")),
-            Row(f"{who}: distance of z ~ N(0, I) to the nearest mean code of a training image, in that"
-                " of a test image's mean code",
+            Row(f"{who}: distance of z ~ N(0, I) to the nearest mean code of a training image, in"
+                " that of a test image's mean code",
                 [run["space"]["hole"] / run["space"]["held"] for run in runs]),
             Row(f"{who}: halves between two digits that the classifier is sure of, %",
                 [100 * value for value in _of(runs, "space", "sure")]),

@@ -109,9 +109,9 @@ def inferred(draw: int, share: float) -> dict[str, Any]:
     Returns:
         ``em``, ``svi`` and ``batches`` with the log-likelihood's distance from EM's optimum by
         iteration, ``gaps``, and the processor's ``seconds`` so far; the largest difference of two
-        parameters of the optima, ``parameters``; that of EM's responsibilities and Pyro's marginals, ``e_step``;
-        the nats by which EM's worst iteration falls, ``fall``, and Adam's on batches,
-        ``fall_batches``; the test accuracy and the distance of the means from the truth.
+        parameters of the optima, ``parameters``; that of EM's responsibilities and Pyro's
+        marginals, ``e_step``; the nats by which EM's worst iteration falls, ``fall``, and Adam's on
+        batches, ``fall_batches``; the test accuracy and the distance of the means from the truth.
     """
     torch.manual_seed(draw)
     true = truth()

@@ -27,7 +27,7 @@ def inference(runs: Mapping[float, Any]) -> Figure:
         grid[0, column].set(title=f"{share:.0%} labels", xlabel="iteration", xscale="symlog",
                             yscale="log", xlim=(0, None), ylim=(LEAST, 3))
         grid[1, column].set(xlabel="processor's seconds", xscale="log", yscale="log",
-                            xlim=(1e-3, None))
+                            xlim=(1e-3, None), xticks=(1e-2, 1e-1, 1, 10))
     for row in grid:
         row[0].set_ylabel("nats from the optimum")
         for axes in row:
@@ -42,9 +42,9 @@ def shares(results: Mapping[float, Sequence[Any]]) -> Figure:
     figure = Figure(figsize=(8.4, 2.8), layout="constrained")
     panels = figure.subplots(1, 3)
     values = {
-        "iterations of EM": lambda run: len(run["em"]["gaps"]) - 1,
+        "iterations of EM to the end": lambda run: len(run["em"]["gaps"]) - 1,
         "test accuracy (%)": lambda run: 100 * run["accuracy"],
-        "distance of the means from the truth": lambda run: run["distance"],
+        "distance of the means": lambda run: run["distance"],
     }
     for axes, (title, value) in zip(panels, values.items()):
         for i, runs in enumerate(results.values()):
@@ -70,6 +70,8 @@ def chain(
     of_k.plot(ks, counts, "o", ms=4, color=SEVERAL[0], label="counted")
     of_k.plot(ks, counts[-1] * (ks / ks[-1]) ** 2.0, color="black", lw=0.8, label="as k²")
     of_k.set(xscale="log", yscale="log", xlabel="k", title=f"n = {n}: operations")
+    of_k.set_xticks(ks, [str(value) for value in ks])
+    of_k.minorticks_off()
     of_k.legend(frameon=False, fontsize=8)
     edges = [each["operations"] / (each["n"] - 1) / k**2 for each in by_n]
     of_n.plot([each["n"] for each in by_n], edges, "o-", ms=4, lw=0.8, color=SEVERAL[0])
