@@ -51,10 +51,20 @@ def test_a_difference_is_of_pairs() -> None:
 
 
 def test_dirichlet_alpha_at_a_tiny_scale(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(dirichlet_alpha, "AT_ONE", {})
+    weights = (1.0, 10.0)
+    few = {
+        "WEIGHTS": weights, "AT_ONE": {},
+        "M2": {f"M2, alpha = {w:g}": {"alpha": w} for w in weights},
+        "POWERS": {f"Dirichlet, power {w:g}": {"temper": w} for w in weights},
+        "AT_TEN": {
+            name: options for name, options in dirichlet_alpha.AT_TEN.items() if "bound" in options
+        },
+    }
+    for name, value in few.items():
+        monkeypatch.setattr(dirichlet_alpha, name, value)
     findings = dirichlet_alpha.reproduce(Work(tmp_path, scale=0.02))
     assert {picture.name for picture in findings.pictures} == {"identity", "accuracy", "variants"}
-    assert len(findings.rows) == 4 + 3 * 4 + (5 + 4 + 5) + 4 * 3 + 5 + 3
+    assert len(findings.rows) == 4 + 3 * 2 + (2 + 2 + 2) + 4 * 3 + 2
     held = [claim.holds for claim in findings.claims]
     assert held[:4] == [True] * 4
     assert held[4:] == [None] * len(held[4:])  # one draw tells nothing

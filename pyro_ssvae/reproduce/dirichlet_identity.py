@@ -76,7 +76,7 @@ def gradient(objective: Objective, value: Tensor) -> Tensor:
 
 def apart(objectives: tuple[Objective, Objective]) -> float:
     """The largest difference of two weights of the same name."""
-    first, second = (dict(objective.named_parameters()) for objective in objectives)
+    first, second = (objective.state_dict() for objective in objectives)
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 

