@@ -136,7 +136,7 @@ def run(name: str, options: Options, draw: int, epochs: int) -> dict[str, Any]:
         for epoch in fit(objective, split, epochs=epochs, seed=draw, capture="off", **how)
     ]
     seconds = time.perf_counter() - begun
-    x, y = split.part("test")
+    x, y = split.examples(split.test)
     with evaluating(objective):
         labels = objective.guide.classify(x)
         scores = split.target.scores(split.target.predicted(labels), y)

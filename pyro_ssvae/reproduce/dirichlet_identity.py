@@ -149,7 +149,7 @@ def weighed(draw: int, epochs: int, weight: float) -> dict[str, float]:
     for _ in along(split, both[1:], epochs, draw):
         pass
     both[0].load_state_dict(both[1].state_dict(), strict=False)
-    x, y = (part.double() for part in split.part("labelled"))
+    x, y = (part.double() for part in split.examples(split.labelled))
     batch = Batch(x, y, x[:0])
     for objective in both:
         objective.weights["unlabelled"] = 0.0

@@ -21,7 +21,8 @@ def binarised(labels: int, seed: int) -> Split:
     """The digits with pixels of 0 and 1, drawn once with the grey values as probabilities."""
     digits = data.load("digits")
     noise = torch.Generator().manual_seed(0)
-    binary = torch.bernoulli(digits.x, generator=noise)
+    grey = digits.x[torch.arange(len(digits.y))]
+    binary = torch.bernoulli(grey, generator=noise)
     return replace(digits, x=binary, name="binary digits").split(labels=labels, seed=seed)
 
 
@@ -33,7 +34,7 @@ def classifier(split: Split) -> Callable[[Tensor], Tensor]:
     """
     from sklearn.neural_network import MLPClassifier
 
-    x, y = split.view(split.unlabelled)
+    x, y = split.examples(split.unlabelled)
     judge = MLPClassifier((128,), max_iter=200, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it need not converge to judge

@@ -118,19 +118,19 @@ def trained(way: str, dims: int, seed: int, epochs: int) -> dict[str, Any]:
 def reality(seed: int) -> dict[str, Any]:
     """What the scores of generated images are for real ones: those of the test part."""
     split = binarised(LABELS, seed)
-    x, _ = split.part("test")
+    x, _ = split.examples(split.test)
     half = len(x) // 2
     return judged(x[:half], classifier(split), _training(split), x[half:])
 
 
 def _training(split: Split) -> Tensor:
-    x, _ = split.view(split.unlabelled)
+    x, _ = split.examples(split.unlabelled)
     return x
 
 
 def _generation(objective: Objective, split: Split) -> dict[str, Any]:
     """Scores of images drawn with z from the prior, and from a Gaussian fitted to the codes."""
-    x, (tested, _) = _training(split), split.part("test")
+    x, (tested, _) = _training(split), split.examples(split.test)
     judge, codes = classifier(split), posterior_means(objective.guide, x)
     fitted = MultivariateNormal(codes.mean(0), codes.T.cov() + 1e-6 * torch.eye(codes.shape[1]))
     sources = {"prior": torch.randn(SAMPLES, codes.shape[1]), "fitted": fitted.sample((SAMPLES,))}
@@ -144,7 +144,7 @@ def _density(
     objective: Objective, split: Split, way: str, seed: int, epochs: int
 ) -> dict[str, float]:
     """What there is of log p(x) on the test part; a guide is fitted to the decoder of an AE."""
-    x, _ = split.part("test")
+    x, _ = split.examples(split.test)
     with evaluating(objective, seed=seed):
         terms = elbo_terms(objective.model, objective.guide, x)
     result = {"reconstruction": float(terms["x"].value)}
@@ -172,7 +172,7 @@ def _space(objective: Objective, split: Split) -> dict[str, float]:
         halves between two digits of which the classifier is sure; ``leakage``, the accuracy of a
         linear classifier of the codes; and ``active``, the active units, as a share.
     """
-    x, (tested, _) = _training(split), split.part("test")
+    x, (tested, _) = _training(split), split.examples(split.test)
     guide = objective.guide
     known, codes = posterior_means(guide, x), posterior_means(guide, tested)
     spread = query_spread(guide, tested)
@@ -205,7 +205,7 @@ def gaussian_divergence(mean: Tensor, covariance: Tensor) -> float:
 
 def _figure(objective: Objective, split: Split) -> dict[str, Any]:
     """What the figures show: codes with classes, samples, and images between two digits."""
-    tested, y = split.part("test")
+    tested, y = split.examples(split.test)
     model = objective.model
     codes = posterior_means(objective.guide, tested)
     known = posterior_means(objective.guide, _training(split))

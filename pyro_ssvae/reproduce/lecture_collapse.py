@@ -110,7 +110,7 @@ def trained(way: str, seed: int, epochs: int) -> dict[str, Any]:
         aggressive += inference is not None and inference.active
         history.append([_elbo(objective, split), _information(objective, split, "validation")])
         begun = time.thread_time()
-    x, _ = split.part("test")
+    x, _ = split.examples(split.test)
     with evaluating(objective):
         model, guide = objective.model, objective.guide
         parts = elbo_parts(model, guide, x)
