@@ -207,8 +207,8 @@ def _identity_claims(
         Claim("alpha is not derived: of all powers only 1 gives the bound.", SOURCE,
               abs(gaps[1.0]) < 1e-9 and all(abs(gap) > 1e-6 for gap in others.values()),
               "nats of the loss above that of the bound, at the weights trained with each power, "
-              f"{below}; the power that is normalised over y has weight 1 again, of logits times"
-              " the power"),
+              f"{below}: a smaller power bounds nothing, and a larger one is a looser bound; the"
+              " power that is normalised over y has weight 1 again, of logits times the power"),
     ]
 
 

@@ -175,7 +175,7 @@ def _space(objective: Objective, split: Split) -> dict[str, float]:
     x, (tested, _) = _training(split), split.examples(split.test)
     guide = objective.guide
     known, codes = posterior_means(guide, x), posterior_means(guide, tested)
-    spread = query_spread(guide, tested)
+    spread = _spread(guide, tested)
     covariance = codes.T.cov() + torch.diag(spread)
     other = codes[torch.randperm(len(codes))]
     halves = decoded(objective.model, (0.5 * (codes + other))[:PAIRS], x)
@@ -192,7 +192,7 @@ def _space(objective: Objective, split: Split) -> dict[str, float]:
     }
 
 
-def query_spread(guide: Any, x: Tensor) -> Tensor:
+def _spread(guide: Any, x: Tensor) -> Tensor:
     """The mean variance of q(z | x) in each dimension, (J,); zero for a point mass."""
     return guide.encoder(x).variance.mean(0)
 
