@@ -14,8 +14,9 @@ one also with lambda = 0.3, with a warm-up over half of the epochs, and aggressi
 
 Full scale: 2,000 sequences, 3 seeds, each of the data too, 20 epochs of batches of 200, Adam 5e-3;
 aggressive training ends when the mutual information on validation data has not risen for 3 epochs,
-where He et al. wait for 5. Their code (jxhe/vae-lagging-encoder) draws 20,000 sequences of 10 tokens
-of a vocabulary of 1,000, and decodes with an LSTM of 50 units with dropout, in batches of 16.
+where He et al. wait for 5. Their code (jxhe/vae-lagging-encoder) draws 20,000 sequences of 10
+tokens of a vocabulary of 1,000, and decodes with an LSTM of 50 units with dropout, in batches of
+16.
 """
 
 from __future__ import annotations
