@@ -1,4 +1,4 @@
-"""M2 on points of the plane, as Jurasinski (2019) trains it in section 3.1 and in the supplement."""
+"""M2 on points of the plane, as in section 3.1 and in the supplement of Jurasinski (2019)."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from pyro_ssvae.targets.metrics import accuracy
 from pyro_ssvae.training.capturing import WORTH_UPDATES
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit, fit_ensemble
-from pyro_ssvae.training.how import How
 
 LABELS = 50  # 25 of each class; 9,950 more points are unlabelled
 SIDE = 48  # cells of the grid on which a classifier is drawn
 ARROWS = 16  # arrows of a vector field, along each side
 SHOWN = 300  # points that are reconstructed in a figure
 SAMPLES = 16  # of z, in the reconstruction of a point given its class
-BATCHES: How = {"batch_labelled": LABELS, "batch_unlabelled": 100}
+UPDATES = 100  # of a classifier alone, in what counts as an epoch
+BATCH = 100  # unlabelled points, beside all that are labelled
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,11 @@ def trained_together(
     Returns:
         The validation accuracy of each after every epoch.
     """
-    worth = epochs * steps_per_epoch(split) >= WORTH_UPDATES
+    worth = epochs * steps_per_epoch(split, BATCH) >= WORTH_UPDATES
     curves: list[list[float]] = [[] for _ in objectives]
     training = fit_ensemble(
-        objectives, split, seeds=[seed] * len(objectives), epochs=epochs, compile=worth, **BATCHES
+        objectives, split, seeds=[seed] * len(objectives), epochs=epochs, compile=worth,
+        batch_labelled=LABELS, batch_unlabelled=BATCH,
     )
     for done in training:
         for curve, epoch in zip(curves, done):
@@ -126,7 +127,7 @@ def classifier_alone(split: Split, seed: int, epochs: int) -> Any:
     objective, how = pair("supervised").on(split, classifier=one_layer)
     how |= {
         "lr": 1e-3, "batch_labelled": min(100, len(split.labelled)),
-        "batch_unlabelled": len(split.unlabelled) // 100,  # which are not looked at
+        "batch_unlabelled": len(split.unlabelled) // UPDATES,  # which are not looked at
     }
     for _ in fit(objective, split, seed=seed, epochs=epochs, capture="off", **how):
         pass
@@ -143,6 +144,7 @@ def probabilities(guide: Any, x: Tensor) -> Tensor:
 def test_accuracy(guide: Any, split: Split) -> float:
     """The accuracy of a classifier on the test part."""
     x, y = split.part("test")
+    assert isinstance(x, Tensor)
     return accuracy(probabilities(guide, x), y)
 
 

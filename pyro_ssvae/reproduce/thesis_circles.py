@@ -94,7 +94,7 @@ def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     tuned = fmean(_accuracies(results, best))
     accuracies = [fmean(_accuracies(results, i)) for i in range(len(SIGMA2))]
     errors = [fmean(r["runs"][i]["error"] for r in results) for i in range(len(SIGMA2))]
-    rank = float(spearmanr(errors, accuracies).statistic)
+    rank = rank_correlation(errors, accuracies)
     return [
         Claim(
             "The classifier, trained on the 50 labelled points alone, finds the boundary.",
@@ -118,10 +118,18 @@ def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
         ),
         Claim(
             "The better M2 reconstructs, the better it classifies.",
-            "section 3.1, figure 4", rank <= -0.5,
-            f"the rank correlation of error and accuracy over sigma^2 is {rank:.2f}",
+            "section 3.1, figure 4", None if rank is None else rank <= -0.5,
+            "the rank correlation of error and accuracy over sigma^2 is"
+            + (" not defined" if rank is None else f" {rank:.2f}"),
         ),
     ]
+
+
+def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's; None where one of them is the same throughout."""
+    if min(len(set(a)), len(set(b))) < 2:
+        return None
+    return float(spearmanr(a, b).statistic)
 
 
 def chosen(results: Sequence[Mapping[str, Any]]) -> int:
