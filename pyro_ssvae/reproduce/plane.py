@@ -26,7 +26,7 @@ from pyro_ssvae.training.capturing import WORTH_UPDATES
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit, fit_ensemble
 
-LABELS = 50  # 25 of each class; 9,950 more points are unlabelled
+LABELS, UNLABELLED = 50, 9_950
 SIDE = 48  # cells of the grid on which a classifier is drawn
 ARROWS = 16  # arrows of a vector field, along each side
 SHOWN = 300  # points that are reconstructed in a figure
@@ -63,9 +63,15 @@ def one_layer(inputs: Sequence[nn.Shape], out: nn.Shape) -> nn.MLP:
     return nn.MLP(inputs, out, hidden=(50,))
 
 
-def points(name: str, seed: int) -> Split:
-    """A draw of 50 labelled and 9,950 unlabelled points of ``"circles"`` or ``"moons"``."""
-    return data.load(name).split(LABELS, seed=seed)
+def points(name: str, seed: int, validation: int = 1_000) -> Split:
+    """A draw of 50 labelled and 9,950 unlabelled points of ``"circles"`` or ``"moons"``.
+
+    Args:
+        name: The name of the data.
+        seed: The seed of the draw.
+        validation: The number of points that curves are of. Every epoch waits for them.
+    """
+    return data.load(name).split(LABELS, validation, seed, unlabelled=UNLABELLED)
 
 
 def m2(seed: int, *, sigma2: float, alpha: float, warmup: float = 0.0) -> Objective:

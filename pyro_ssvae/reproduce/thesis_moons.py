@@ -52,7 +52,7 @@ def reproduce(work: Work) -> Findings:
 
 def moons(seed: int, epochs: int, warmup: int) -> dict[str, Any]:
     """M2 with every sigma^2 on one draw, looked at twice."""
-    split = plane.points("moons", seed)
+    split = plane.points("moons", seed, validation=250)
     objectives = [
         plane.m2(seed, sigma2=sigma2, alpha=0.0, warmup=warmup) for sigma2 in SIGMA2
     ]
@@ -178,7 +178,7 @@ def pictures(result: Mapping[str, Any]) -> list[Picture]:
 def classifiers(result: Mapping[str, Any], moment: str) -> Figure:
     """Figures 8 and 10: data, reconstructions, and two classifiers."""
     run, frame = result[moment][SIGMA2.index(DRAWN)], result["frame"]
-    figure = Figure(figsize=(10.8, 2.3), layout="constrained")
+    figure = Figure(figsize=(10.8, 2.1), layout="constrained")
     data, images, guide, by_error = figure.subplots(1, 4)
     plane_plots.points(data, result["unlabelled"], "silver")
     plane_plots.bare(data, frame, "data")
@@ -197,7 +197,7 @@ def classifiers(result: Mapping[str, Any], moment: str) -> Figure:
 def field(result: Mapping[str, Any], moment: str) -> Figure:
     """Figures 9 and 11: where points are reconstructed, given each class."""
     ends, frame = result[moment][SIGMA2.index(DRAWN)]["ends"], result["frame"]
-    figure = Figure(figsize=(11.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(11.4, 2.8), layout="constrained")
     panels = figure.subplots(1, 3)
     for axes, shown, title in zip(panels, ((0,), (1,), (0, 1)), ("class 0", "class 1", "both")):
         plane_plots.points(axes, result["unlabelled"], "silver")

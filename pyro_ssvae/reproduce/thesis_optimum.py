@@ -24,7 +24,7 @@ from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
 EPOCHS, DRAWS = 100, 5
-FOUND = 100  # epochs in which the optimum is found
+FOUND = 50  # epochs in which the optimum is found
 # (sigma^2, alpha); the first is the generative loss alone.
 SETTINGS = (
     (1.0, 0.0), (1.0, 0.1), (1.0, 1.0), (1.0, 10.0), (1.0, 100.0), (1.0, 1000.0), (0.01, 0.1),
@@ -50,7 +50,7 @@ def reproduce(work: Work) -> Findings:
 
 def departures(seed: int, epochs: int, found: int) -> dict[str, Any]:
     """M2 with every setting from the optimum on, on one draw."""
-    split = plane.points("circles", seed)
+    split = plane.points("circles", seed, validation=250)
     everything = data.load("circles").split(5_000, seed=seed)
     optimum = plane.classifier_alone(everything, seed, found)
     start = plane.test_accuracy(optimum, split)
