@@ -19,10 +19,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation.importance import class_posteriors
 from pyro_ssvae.experiments.setting import loaded
-from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import PLAIN, color, show
 from pyro_ssvae.reproduce import images
@@ -73,18 +71,17 @@ def look(data: str, seed: int, epochs: int, judged: int) -> dict[str, Any]:
         "judge": images.test_accuracy(judge, split),
         "x": images.plain(shown),
         "analogies": [images.plain(each) for each in images.analogies(objective, shown)],
-        **measures(torch.stack(images.analogies(objective, x)), y, judge, split),
+        **measures(torch.stack(images.analogies(objective, x)), y, judge),
     }
 
 
-def measures(every: Tensor, y: Tensor, judge: Objective, split: Split) -> dict[str, Any]:
+def measures(every: Tensor, y: Tensor, judge: Any) -> dict[str, Any]:
     """How grey analogies are, and how many are of the label asked for.
 
     Args:
         every: The analogies of n images with every label, (K, n, 1, H, W).
         y: The true labels of the images, (n, K).
-        judge: A classifier that was trained on many labels.
-        split: Its data.
+        judge: The objective of a classifier that was trained on many labels.
     """
     own = y.T.bool()  # (K, n): where the label asked for is that of the image
     grey = greyness(every)
