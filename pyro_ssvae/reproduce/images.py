@@ -36,8 +36,8 @@ def epochs(work: Work) -> dict[str, int]:
 
 def said(work: Work, draws: int) -> str:
     """The setting of a study on these data, in a sentence."""
-    on = ", ".join(f"{NAMES[name]}: {epochs(work)[name]} epochs" for name in DATA)
-    return f"{on}; {draws} draw{'s' if draws > 1 else ''}."
+    on = "; ".join(f"{NAMES[name]}, {epochs(work)[name]} epochs" for name in DATA)
+    return f"Draws of labels and weights: {draws}. {on}."
 
 
 def split_of(data: str, seed: int) -> Split:

@@ -38,23 +38,25 @@ MOMENTS = {"early": "KL on its way in", "end": "KL wholly in"}
 def reproduce(work: Work) -> Findings:
     """Run the study."""
     epochs, warmup, draws = work.epochs(EPOCHS), work.epochs(WARMUP), work.draws(DRAWS)
-    results = work.each(
-        moons, [{"seed": seed, "epochs": epochs, "warmup": warmup} for seed in draws]
-    )
+    results = work.each(moons, [
+        {"seed": seed, "epochs": epochs, "warmup": warmup, "sigma2s": list(SIGMA2)}
+        for seed in draws
+    ])
     return Findings(
         "M2 on two moons: q(y | x) against the classifier by reconstruction",
         "Moons with 50 labelled and 9,950 unlabelled points, the generative loss alone; the KL"
-        f" divergence of z comes in over {warmup} epochs of {epochs}, of 100 updates each;"
-        f" {len(draws)} draws. Labels, sigma^2, noise and networks are not published.",
+        f" divergence of z comes in over {warmup} epochs of {epochs}, of 100 updates each. Draws"
+        f" of points and weights: {len(draws)}. Labels, sigma^2, noise and networks are not"
+        " published.",
         rows(results), claims(results), pictures(results[0]),
     )
 
 
-def moons(seed: int, epochs: int, warmup: int) -> dict[str, Any]:
+def moons(seed: int, epochs: int, warmup: int, sigma2s: Sequence[float]) -> dict[str, Any]:
     """M2 with every sigma^2 on one draw, looked at twice."""
     split = plane.points("moons", seed, validation=250)
     objectives = [
-        plane.m2(seed, sigma2=sigma2, alpha=0.0, warmup=warmup) for sigma2 in SIGMA2
+        plane.m2(seed, sigma2=sigma2, alpha=0.0, warmup=warmup) for sigma2 in sigma2s
     ]
     looks: dict[str, list[dict[str, Any]]] = {}
     early = max(1, round(EARLY * warmup))
@@ -63,7 +65,7 @@ def moons(seed: int, epochs: int, warmup: int) -> dict[str, Any]:
         for moment, when in (("early", early), ("end", epochs)):
             if epoch == when:
                 looks[moment] = [
-                    look(each, split, sigma2) for each, sigma2 in zip(objectives, SIGMA2)
+                    look(each, split, sigma2) for each, sigma2 in zip(objectives, sigma2s)
                 ]
 
     curves = plane.trained_together(objectives, split, seed, epochs, after)

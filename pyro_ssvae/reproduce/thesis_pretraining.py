@@ -59,7 +59,7 @@ def reproduce(work: Work) -> Findings:
     results = [item | found for item, found in zip(items, work.each(outcome, items))]
     return Findings(
         "M2 and the thesis's models from the weights of a VAE",
-        images.said(work, len(draws)) + " As many epochs for the VAE.",
+        images.said(work, len(draws)) + " The VAE has as many epochs.",
         rows(results), claims(results), pictures(results),
     )
 
