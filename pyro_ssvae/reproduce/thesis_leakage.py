@@ -12,12 +12,14 @@ Bernoulli, for its normal likelihood's sigma^2 on MNIST is not published.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -73,8 +75,11 @@ def probed(guide: Any, split: Split) -> dict[str, float]:
     }
     result = {}
     for name, probe in probes.items():
-        fitted = make_pipeline(StandardScaler(), probe).fit(train, truth)
-        result[name] = float(fitted.score(test, target))
+        pipeline = make_pipeline(StandardScaler(), probe)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations are limited
+            pipeline.fit(train, truth)
+        result[name] = float(pipeline.score(test, target))
     return result
 
 
