@@ -101,7 +101,7 @@ def beginning(vae: Objective) -> Any:
 def borrow(network: nn.Module, lender: nn.Module) -> None:
     """Give a network the weights of another, which has no further input such as y."""
     own, lent = network.state_dict(), lender.state_dict()
-    network.load_state_dict({**own, **{name: lent[name] for name in lent}})
+    network.load_state_dict({**own, **lent})
 
 
 def reconstructions(vae: Objective, x: Tensor) -> Tensor:
