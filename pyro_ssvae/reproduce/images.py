@@ -1,0 +1,97 @@
+"""Pairs on images with few labels, as several studies of Jurasinski (2019) train them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pyro_ssvae.data import Split
+from pyro_ssvae.evaluation.evaluate import predictions
+from pyro_ssvae.experiments.pairs import pair
+from pyro_ssvae.experiments.setting import loaded
+from pyro_ssvae.inference import query
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.reproduce.work import Work
+from pyro_ssvae.targets.metrics import accuracy
+from pyro_ssvae.training.fit import fit
+
+DATA = ("digits", "mnist")  # the small ones first: they tell the direction cheaply
+LABELS = {"digits": 50, "mnist": 100}
+NAMES = {"digits": "digits, 50 labels", "mnist": "MNIST, 100 labels"}
+EPOCHS = 500  # of MNIST, as in section 5.1
+QUICK = 20  # times as many epochs of the digits as of MNIST, whose epoch has 40 times the updates
+MOST = 200  # epochs of the digits
+
+
+def epochs(work: Work) -> dict[str, int]:
+    """The number of epochs on each data set."""
+    full = work.epochs(EPOCHS)
+    return {"mnist": full, "digits": min(MOST, QUICK * full)}
+
+
+def said(work: Work, draws: int) -> str:
+    """The setting of a study on these data, in a sentence."""
+    on = "; ".join(f"{NAMES[name]}, {epochs(work)[name]} epochs" for name in DATA)
+    return f"Draws of labels and weights: {draws}. {on}."
+
+
+def split_of(data: str, seed: int) -> Split:
+    """A draw of labels."""
+    return loaded(data, None).split(LABELS[data], seed=seed)
+
+
+def trained(
+    name: str, split: Split, epochs: int, *,
+    begin: Callable[[Objective], None] = lambda objective: None, **options: Any,
+) -> Objective:
+    """A pair after training, with the seed of the split for weights, batches and noise.
+
+    Args:
+        name: The name of the pair.
+        split: The data.
+        epochs: The number of epochs.
+        begin: A function that changes the weights before.
+        options: The values of options.
+    """
+    torch.manual_seed(split.seed)
+    objective, how = pair(name).on(split, **options)
+    begin(objective)
+    for _ in fit(objective, split, seed=split.seed, epochs=epochs, **how):
+        pass
+    return objective
+
+
+def test_accuracy(objective: Objective, split: Split) -> float:
+    """The accuracy of the guide's classifier on the test part."""
+    x, y = split.part("test")
+    with evaluating(objective):
+        return accuracy(predictions(objective.guide, split.target, x), y)
+
+
+def first_of_each_class(split: Split) -> Tensor:
+    """A test image of every class, in their order."""
+    x, y = split.part("test")
+    assert isinstance(x, Tensor)
+    return x[y.argmax(0)]  # the first that is 1
+
+
+def analogies(objective: Objective, x: Tensor) -> list[Tensor]:
+    """The images of x's z with every class in turn; z is the posterior mean given the likeliest."""
+    model, guide = objective.model, objective.guide
+    with evaluating(objective):
+        probs = guide.classify(x).probs
+        classes = probs.shape[-1]
+        z = query.posterior_mean(guide, x, F.one_hot(probs.argmax(-1), classes).to(x))
+        labels = torch.eye(classes).unsqueeze(1).expand(-1, len(x), -1)
+        return [query.likelihood(model, x, y=y, z=z).mean for y in labels]
+
+
+def plain(x: Tensor) -> list[list[list[float]]]:
+    """Grey images (n, 1, H, W) as plain data, in hundredths."""
+    found: list[list[list[float]]] = (100 * x[:, 0]).round().int().tolist()
+    return found
