@@ -80,7 +80,7 @@ class ReverseBoundOfGiven:
 
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
         """Minus the bound of some of the rows; of the batch it takes the type alone."""
-        y, z = guide.given_y, guide.given_z
+        y, z = guide.given_y.to(batch.x), guide.given_z.to(batch.x)
         if self.number < len(y):
             rows = torch.rand(len(y), device=y.device).argsort()[:self.number]
             y, z = y.index_select(0, rows), z.index_select(0, rows)
@@ -132,20 +132,20 @@ def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Te
 
 
 def checked(given: tuple[Tensor, Tensor], model: Any) -> tuple[Tensor, Tensor]:
-    """Labels (M, K) and latents (M, J) that were given without images, of torch's default type.
+    """Labels (M, K) and latents (M, J) that were given without images, as tensors.
 
     Raises:
         InputError: If they are no probabilities of the model's classes, with a z inside its cube
             for each.
     """
-    y, z = (torch.as_tensor(part).to(torch.get_default_dtype()) for part in given)
+    y, z = map(torch.as_tensor, given)
     shapes = (len(y), model.y_dim), (len(y), model.z_dim)
     if not len(y) or (tuple(y.shape), tuple(z.shape)) != shapes:
         raise InputError(
             f"expected given labels (M, {model.y_dim}) and latents (M, {model.z_dim}), M > 0, got"
             f" {tuple(y.shape)} and {tuple(z.shape)}"
         )
-    if not ((y >= 0).all() and torch.allclose(y.sum(-1), torch.ones(len(y)), atol=1e-4)):
+    if not ((y >= 0).all() and torch.allclose(y.sum(-1), torch.ones_like(y[:, 0]), atol=1e-4)):
         raise InputError("expected given labels as probabilities that sum to 1 in every row")
     if not (z.abs() < model.bound).all():
         raise InputError(
