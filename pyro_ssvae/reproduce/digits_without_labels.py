@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ def trial(
     clip: float | None,
     given: bool,
     options: Mapping[str, Any],
+    root: str | None = None,
 ) -> dict[str, Any]:
     """Train the pair ``untapped`` once, name its classes, and judge them.
 
@@ -58,8 +59,10 @@ def trial(
         given: Whether the labels without images are one nearly one-hot row a class, each with a z
             that is drawn once, as in the authors' code. Without, they are drawn at every update.
         options: The further options of the pair.
+        root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
     """
-    split = task(tuple(known), tuple(new), unlabelled, seed)
+    images = digits(tuple(known), tuple(new), root)
+    split = task(images, unlabelled, seed)
     classes = len(known) + len(new)
     torch.manual_seed(seed)
     extra: dict[str, Any] = {}
@@ -78,7 +81,7 @@ def trial(
         seed=seed, **how,
     ):
         losses = dict(epoch.losses)
-    return judged(objective, split, len(known)) | {"losses": losses}
+    return judged(objective, split, images) | {"losses": losses}
 
 
 def tanh(*hidden: int) -> Any:
@@ -86,71 +89,72 @@ def tanh(*hidden: int) -> Any:
     return partial(MLP, hidden=hidden, activation=nn.Tanh)
 
 
-def task(known: tuple[int, ...], new: tuple[int, ...], unlabelled: int, seed: int) -> Split:
-    """The split: labels of the known digits alone, and new digits of MNIST's test part to test."""
-    dataset = digits(known, new)
-    generator = torch.Generator().manual_seed(seed)
-    training = torch.ones(len(dataset.y), dtype=torch.bool)
-    training[whole_test(known, new)] = False
-    pool = training.nonzero().squeeze(1)
-    without = pool[torch.randperm(len(pool), generator=generator)[:unlabelled]]
-    rest = (dataset.y < len(known)).nonzero().squeeze(1)
-    rest = rest[~torch.isin(rest, without)]
-    rest = rest[torch.randperm(len(rest), generator=generator)]
-    return Split(dataset, rest[VALIDATION:], without, rest[:VALIDATION], seed)
+class Digits(NamedTuple):
+    """Images of some digits of MNIST.
+
+    Attributes:
+        dataset: The images. The known digits are the first classes, and the images of new ones in
+            MNIST's test part are for testing.
+        known: The number of digits with labels.
+        held: Whether an image is in MNIST's test part, (N,).
+        reader: The logistic regression that reads generated images, trained on all other images.
+    """
+
+    dataset: Dataset
+    known: int
+    held: Tensor
+    reader: LogisticRegression
 
 
 @lru_cache(maxsize=1)
-def digits(known: tuple[int, ...], new: tuple[int, ...]) -> Dataset:
-    """The images of these digits, the known ones as the first classes."""
-    whole = data.load("mnist")
+def digits(known: tuple[int, ...], new: tuple[int, ...], root: str | None = None) -> Digits:
+    """The images of known and of new digits."""
+    whole = data.load("mnist", root)
     order = torch.full((10,), -1)
     order[torch.tensor((*known, *new))] = torch.arange(len(known) + len(new))
     keep = (order[whole.y] >= 0).nonzero().squeeze(1)
-    y = order[whole.y[keep]]
-    tested = torch.isin(keep, whole.test) & (y >= len(known))
+    y, held = order[whole.y[keep]], torch.isin(keep, whole.test)
     assert isinstance(whole.x, Tensor)
-    return Dataset(
+    dataset = Dataset(
         name="mnist", x=whole.x[keep], y=y, target=Classes(tuple(map(str, (*known, *new)))),
-        test=tested.nonzero().squeeze(1), validation=VALIDATION, divisor=whole.divisor,
-        kind="mnist",
+        test=(held & (y >= len(known))).nonzero().squeeze(1), validation=VALIDATION,
+        divisor=whole.divisor, kind="mnist",
     )
-
-
-@lru_cache(maxsize=1)
-def whole_test(known: tuple[int, ...], new: tuple[int, ...]) -> Tensor:
-    """The indices of all images of MNIST's test part among :func:`digits`."""
-    whole = data.load("mnist")
-    keep = torch.isin(whole.y, torch.tensor((*known, *new))).nonzero().squeeze(1)
-    return torch.isin(keep, whole.test).nonzero().squeeze(1)
-
-
-@lru_cache(maxsize=1)
-def reader(known: tuple[int, ...], new: tuple[int, ...]) -> LogisticRegression:
-    """The logistic regression that reads generated images, trained on images of all digits."""
-    dataset = digits(known, new)
     assert isinstance(dataset.x, Tensor)
-    seen = torch.ones(len(dataset.y), dtype=torch.bool)
-    seen[whole_test(known, new)] = False
-    x = dataset.x[seen].flatten(1).numpy()
-    return LogisticRegression(tol=1e-2, max_iter=200).fit(x, dataset.y[seen].numpy())
+    reader = LogisticRegression(tol=1e-2, max_iter=200)
+    reader.fit(dataset.x[~held].flatten(1).numpy(), y[~held].numpy())
+    return Digits(dataset, len(known), held, reader)
 
 
-def judged(objective: Objective, split: Split, known: int) -> dict[str, Any]:
+def task(images: Digits, unlabelled: int, seed: int) -> Split:
+    """The split: labels of known digits alone, and so many images of all without.
+
+    The unlabelled images are not of MNIST's test part. All images of known digits that are not
+    among them have their label, but for :data:`VALIDATION` that are held out.
+    """
+    y = images.dataset.y
+    generator = torch.Generator().manual_seed(seed)
+    pool = (~images.held).nonzero().squeeze(1)
+    without = pool[torch.randperm(len(pool), generator=generator)[:unlabelled]]
+    rest = (y < images.known).nonzero().squeeze(1)
+    rest = rest[~torch.isin(rest, without)]
+    rest = rest[torch.randperm(len(rest), generator=generator)]
+    return Split(images.dataset, rest[VALIDATION:], without, rest[:VALIDATION], seed)
+
+
+def judged(objective: Objective, split: Split, images: Digits) -> dict[str, Any]:
     """The images of the classes, their names by both rules, and how well new digits are told."""
-    names = tuple(map(int, split.dataset.target.names))
-    images = prototypes(objective, split)
-    probability = reader(names[:known], names[known:]).predict_proba(images.flatten(1).numpy())
+    known, classify = images.known, objective.guide.classify
+    generated = prototypes(objective, split)
+    probability = images.reader.predict_proba(generated.flatten(1).numpy())
     with torch.no_grad(), evaluating(objective.guide):
         x, y = split.part("test")
-        log_probs = torch.cat([
-            objective.guide.classify(rows).logits.log_softmax(-1) for rows in x.split(2_000)
-        ])
+        log_probs = torch.cat([classify(rows).logits.log_softmax(-1) for rows in x.split(2_000)])
         held, labels = split.part("validation")
-        right = (objective.guide.classify(held).logits.argmax(-1) == labels.argmax(-1)).float()
+        right = (classify(held).logits.argmax(-1) == labels.argmax(-1)).float()
     block = probability[known:, known:]
     result: dict[str, Any] = {
-        "images": [[round(v, 2) for v in image.flatten().tolist()] for image in images],
+        "images": [[round(v, 2) for v in image.flatten().tolist()] for image in generated],
         "read": probability.tolist(), "known": float(right.mean()),
         "digits": len(set(probability.argmax(1).tolist())),
     }

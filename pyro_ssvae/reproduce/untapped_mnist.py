@@ -75,7 +75,7 @@ Results = Mapping[str, Sequence[Mapping[str, Any]]]
 def reproduce(work: Work) -> Findings:
     """Train all recipes, and judge what became of the digits without labels."""
     chosen = dict(zip(CANDIDATES, work.each(trial, choice(work))))
-    results = {name: work.each(trial, trials(work, name)) for name in reversed(RECIPES)}
+    results = {name: work.each(trial, trials(work, name)) for name in reversed(list(RECIPES))}
     results = {name: results[name] for name in RECIPES}
     return Findings(
         "Digits without labels: Gemp et al. (2017), Inverting VAEs for Improved Generative"
@@ -103,14 +103,19 @@ def trials(work: Work, name: str) -> list[dict[str, Any]]:
     """The trials of a recipe."""
     recipe = RECIPES[name]
     epochs = work.epochs(recipe["epochs"])
-    return [TASK | dict(recipe) | {"seed": seed, "epochs": epochs} for seed in work.draws(TRIALS)]
+    return [
+        TASK | dict(recipe) | {"seed": seed, "epochs": epochs} | _root(work)
+        for seed in work.draws(TRIALS)
+    ]
 
 
 def choice(work: Work) -> list[dict[str, Any]]:
     """The trials by which the recipe was chosen: among the digits 0 to 4 alone."""
     epochs = work.epochs(EPOCHS_OF_CHOICE)
-    return [CHOICE | HERE | {"seed": 0, "epochs": epochs, "options": dict(options)}
-            for options in CANDIDATES.values()]
+    return [
+        CHOICE | HERE | {"seed": 0, "epochs": epochs, "options": dict(options)} | _root(work)
+        for options in CANDIDATES.values()
+    ]
 
 
 def rows(results: Results, chosen: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -211,6 +216,10 @@ def dots(results: Results) -> Figure:
              ylim=(len(results) - 0.5, -0.5))
     axes.grid(alpha=0.3, axis="x")
     return figure
+
+
+def _root(work: Work) -> dict[str, Any]:
+    return {} if work.root is None else {"root": str(work.root)}
 
 
 def _all(found: Sequence[Mapping[str, Any]], rule: str, score: str) -> list[float]:
