@@ -15,8 +15,8 @@ updates by the recipe of this study. Where this is not as published:
 - M2 is without the reverse bound and without the squared error of images, which is the reverse
   model's classification loss.
 
-The recipe of this study was chosen by the same task within the digits 0 to 4: labels of 0 and 1,
-and 2 to 4 to be found. No image of 5 to 9 took part in the choice.
+The recipe of this study was chosen by the same task within the digits 0 to 4: labels of 0 alone, and
+1 to 4 to be found. No image of 5 to 9 took part in the choice.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ TRIALS, EPOCHS_OF_CHOICE = 10, 8
 TARGET = 1.9  # the cross-entropy, in nats, that the recipe of this study is to be below
 
 TASK = {"known": [0, 1, 2, 3, 4], "new": [5, 6, 7, 8, 9], "unlabelled": 20_000}
-CHOICE = {"known": [0, 1], "new": [2, 3, 4], "unlabelled": 10_000}  # of digits 0 to 4 alone
+CHOICE = {"known": [0], "new": [1, 2, 3, 4], "unlabelled": 10_000}  # of digits 0 to 4 alone
 PAPER = {"batch": [10_000, 10_000], "lr": 1e-2, "clip": 1.0, "given": True, "epochs": 150}
 SMALLER = PAPER | {"batch": [1_000, 1_000], "epochs": 15}  # of as many updates
-HERE = {"batch": [50, 200], "lr": 3e-3, "clip": None, "given": False, "epochs": 10}
+HERE = {"batch": [25, 200], "lr": 1e-2, "clip": None, "given": False, "epochs": 10}
 M2 = {"reverse": 0.0, "image": 0.0}
 EXACT = {"label_inference": "enumerated", "bounded": 0.25}
 ALIGNED = {"alignment": 10.0}
+VIEWED = ALIGNED | {"views": "digits", "consistency": 5.0}
 SLEEP = {"gradient": "sleep", "unfeatured": 50, "image": 0.0}
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -51,22 +52,22 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "untapped, the paper's recipe": PAPER | {"options": {"unfeatured": 10}},
     "M2, the paper's recipe, batches of 1,000": SMALLER | {"options": M2},
     "untapped, the paper's recipe, batches of 1,000": SMALLER | {"options": {"unfeatured": 10}},
-    "M2, all labels summed over, aligned": HERE | {"options": M2 | EXACT | ALIGNED},
-    "untapped, all labels summed over, aligned": HERE | {"options": SLEEP | EXACT | ALIGNED},
+    "M2, this study's recipe": HERE | {"options": M2 | EXACT | VIEWED},
+    "untapped, this study's recipe": HERE | {"options": SLEEP | EXACT | VIEWED},
 }
 CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     "M2, relaxed labels": M2 | {"bounded": 0.25},
     "M2, relaxed labels, aligned": M2 | {"bounded": 0.25} | ALIGNED,
     "M2, all labels summed over": M2 | EXACT,
     "M2, all labels summed over, aligned": M2 | EXACT | ALIGNED,
-    "untapped, all labels summed over": SLEEP | EXACT,
-    "untapped, all labels summed over, aligned": SLEEP | EXACT | ALIGNED,
-    "untapped, straight through, all labels summed over, aligned":
-        SLEEP | EXACT | ALIGNED | {"gradient": "relaxed"},
+    "M2, all labels summed over, aligned, views agree": M2 | EXACT | VIEWED,
+    "untapped, all labels summed over, aligned, views agree": SLEEP | EXACT | VIEWED,
+    "untapped, the same, straight through":
+        SLEEP | EXACT | VIEWED | {"gradient": "relaxed"},
 }
 WITH_AND_WITHOUT = (
     "the paper's recipe", "the paper's recipe, batches of 1,000",
-    "all labels summed over, aligned",
+    "this study's recipe",
 )
 PUBLISHED = {"M2, the paper's recipe": 2.30, "untapped, the paper's recipe": 2.07}
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -141,7 +142,7 @@ def rows(results: Results, chosen: Mapping[str, Mapping[str, Any]]) -> list[Row]
         ]
     for name, one in chosen.items():
         result.append(Row(
-            f"choice on 0 to 4, {name}: cross-entropy on 2 to 4, nats",
+            f"choice on 0 to 4, {name}: cross-entropy on 1 to 4, nats",
             [one["matched"]["cross_entropy"]],
         ))
     return result
