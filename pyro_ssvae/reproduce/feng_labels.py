@@ -91,7 +91,7 @@ def reproduce(work: Work) -> Findings:
         f"Canvases of MNIST digits, 200 labelled and 4,000 not, {run['epochs']} epochs;"
         f" {', '.join(name for name in there if name != 'elpv') or 'no'} tables,"
         f" {work.epochs(EPOCHS_OF_TABLES)} epochs (mediamill: {_epochs('mediamill', work)}, 6,000"
-        f" rows, one draw); {len(draws)} draws. No times but those of the first table are measured."
+        f" rows, one draw); {len(draws)} draws."
         + (f" Left out, for their files are not there: {', '.join(missing)}." if missing else ""),
         rows=_rows(costs, read, doubtful, told, tables, solar),
         claims=claims(costs, read, doubtful, told, tables),
@@ -135,7 +135,7 @@ def claims(
         for key, found in tables.items() if key[3] == "factored" and key[1] <= 0.1
     ]
     result = [
-        Claim("The traditional bound costs k^c, the factored one is linear in the number of labels",
+        Claim("The traditional bound costs k^c, the factored one is linear in the labels",
               "slides 5 and 11; O(kc) of slide 5 is O(k^c)",
               all(n == 10**c for c, n in exact.items())
               and all(decoded["relaxed", c] == 1 for c in COUNTED["relaxed"]),
@@ -189,8 +189,8 @@ def _rows(
         "marginal": "KL[q(z) || p(z)] by samples",
     }
     result += [
-        Row(f"eq. 14, {'eq. 13' if capacity is None else f'capacity {capacity:g}'}, {epochs} epochs:"
-            f" {name}, nats", [one[score] for one in found])
+        Row(f"eq. 14, {'no capacity' if capacity is None else f'capacity {capacity:g}'},"
+            f" {epochs} epochs: {name}, nats", [one[score] for one in found])
         for (capacity, epochs), found in told.items() for score, name in names.items()
     ]
     return result + [

@@ -15,8 +15,8 @@ updates by the recipe of this study. Where this is not as published:
 - M2 is without the reverse bound and without the squared error of images, which is the reverse
   model's classification loss.
 
-The recipe of this study was chosen by the same task within the digits 0 to 4: labels of 0 alone, and
-1 to 4 to be found. No image of 5 to 9 took part in the choice.
+The recipe of this study was chosen by the same task within the digits 0 to 4: labels of 0 alone,
+and 1 to 4 to be found. No image of 5 to 9 took part in the choice.
 """
 
 from __future__ import annotations
