@@ -57,13 +57,6 @@ def test_scores_are_of_the_class_that_was_named_as_the_digit() -> None:
     assert came["clipped"] == pytest.approx(sum(clipped) / 3, rel=1e-5)
 
 
-def test_at_temperature_2_probabilities_are_square_roots_made_to_sum_to_1() -> None:
-    probs = torch.tensor([[0.04, 0.32, 0.64]])
-    tempered = task.scores(probs.log(), torch.tensor([1]), 1, np.array([1, 0]))["tempered"]
-    roots = [0.2, math.sqrt(0.32), 0.8]
-    assert tempered[:2] == pytest.approx([-math.log(0.64), -math.log(0.8 / sum(roots))], rel=1e-5)
-
-
 def test_labels_are_of_known_digits_alone_and_what_is_judged_is_never_seen() -> None:
     images = task.digits((0, 1, 2), (3, 4))
     split = task.task(images, 200, seed=0)

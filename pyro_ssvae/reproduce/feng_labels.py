@@ -49,7 +49,8 @@ Results = Mapping[tuple[Any, ...], Sequence[Mapping[str, float]]]
 def reproduce(work: Work) -> Findings:
     """Measure all parts."""
     root = {} if work.root is None else {"root": str(work.root)}
-    run = {"epochs": work.epochs(EPOCHS), **root}
+    epochs = work.epochs(EPOCHS)
+    run: dict[str, Any] = {"epochs": epochs, **root}
     draws = work.draws(DRAWS)
     costs: Results = {(how, c): work.each(parts.cost, [{"labels": c, "how": how}])
                       for how, numbers in COUNTED.items() for c in numbers}
@@ -64,10 +65,9 @@ def reproduce(work: Work) -> Findings:
         ]) for policy in POLICIES for how in ("relaxed", "logistic")
     }
     told: Results = {
-        (capacity, epochs): work.each(parts.information, [
-            {"capacity": capacity, "seed": seed, **run, "epochs": epochs} for seed in draws
-        ]) for capacity in CAPACITIES
-        for epochs in sorted({max(1, run["epochs"] // 5), run["epochs"]})
+        (capacity, done): work.each(parts.information, [
+            {"capacity": capacity, "seed": seed, **run, "epochs": done} for seed in draws
+        ]) for capacity in CAPACITIES for done in sorted({max(1, epochs // 5), epochs})
     }
     there = [name for name in (*TABLES, "elpv") if _there(name, work)]
     tables: Results = {
@@ -88,7 +88,7 @@ def reproduce(work: Work) -> Findings:
     missing = sorted({*TABLES, "elpv"} - {*there})
     return Findings(
         "Many labels, some of them missing: Feng (2019), semi-supervised multi-label learning",
-        f"Canvases of MNIST digits, 200 labelled and 4,000 not, {run['epochs']} epochs;"
+        f"Canvases of MNIST digits, 200 labelled and 4,000 not, {epochs} epochs;"
         f" {', '.join(name for name in there if name != 'elpv') or 'no'} tables,"
         f" {work.epochs(EPOCHS_OF_TABLES)} epochs (mediamill: {_epochs('mediamill', work)}, 6,000"
         f" rows, one draw); {len(draws)} draws."
@@ -150,7 +150,7 @@ def claims(
         Claim("The KL divergence of q(z | x) is I(x; z) and that of q(z)", "slide 9, eq. 14",
               max(errors) < 0.1, f"both sides differ by {max(errors):.3f} nats at most"),
         Claim("Uncertain labels are better taken for unknown than believed", "not in the slides",
-              unknown > believed, f"{100 * unknown:.1f} % against {100 * believed:.1f} % of digits"),
+              unknown > believed, f"{100 * unknown:.1f} against {100 * believed:.1f} % of digits"),
     ]
     if wins:
         result.append(Claim(

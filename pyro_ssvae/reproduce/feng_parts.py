@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pyro import distributions as dist
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from pyro_ssvae import fit, pair
-from pyro_ssvae.data import Split
+from pyro_ssvae.data import Split, elpv
+from pyro_ssvae.data.root import data_root
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import fit_label
 from pyro_ssvae.experiments.setting import loaded
@@ -87,7 +88,7 @@ def information(
         KL[q(z) || p(z)] by samples of q(z).
     """
     labelled, unlabelled, test = _drawn(1, seed, root)
-    options = {} if capacity is None else {"capacity_z": capacity, "gamma_z": 10.0}
+    options: dict[str, Any] = {} if capacity is None else {"capacity_z": capacity, "gamma_z": 10.0}
     objective = canvases.trained(
         labelled, labelled.encoded, unlabelled, "relaxed", epochs=epochs, seed=seed, z_dim=2,
         **options,
@@ -164,13 +165,12 @@ def scores(split: Split, probs: Tensor, y: Tensor) -> dict[str, float]:
     }
 
 
-def cells(*, policy: str, labels: int, seed: int, epochs: int, root: str | None = None
-          ) -> dict[str, Any]:
-    """Solar cells: accuracy and AUROC on certain ones, uncertain ones unknown or nearest."""
-    from pyro_ssvae.data import elpv
-
-    dataset = elpv.load("elpv", elpv.data_root(root), uncertain=policy)  # type: ignore[arg-type]
-    split = dataset.split(labels, seed=seed)
+def cells(
+    *, policy: Literal["unknown", "nearest"], labels: int, seed: int, epochs: int,
+    root: str | None = None,
+) -> dict[str, Any]:
+    """Solar cells: scores on certain ones, with uncertain ones unknown or of the nearest class."""
+    split = elpv.load("elpv", data_root(root), uncertain=policy).split(labels, seed=seed)
     torch.manual_seed(seed)
     objective, options = pair("factored").on(split)
     for _ in fit(objective, split, epochs=epochs, seed=seed, **options):
