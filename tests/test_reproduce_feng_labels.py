@@ -135,7 +135,7 @@ def test_the_study_is_done_at_a_tiny_scale(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(study, "READ", {how: (1, 2) for how in study.READ})
     monkeypatch.setattr(study, "SHARES", ((0.1, 0.0), (0.5, 0.0), (0.5, 0.5)))
     found = study.reproduce(Work(tmp_path, scale=0.07))
-    assert "Left out, for their files are not there: elpv, mediamill, scene" in found.setting
+    assert "Left out, for lack of files: elpv, mediamill, scene" in found.setting
     assert [claim.holds for claim in found.claims][0] is True and len(found.claims) == 6
     assert [picture.name for picture in found.pictures] == ["cost", "canvases", "tables"]
     assert all(np.isfinite(row.found).all() for row in found.rows)

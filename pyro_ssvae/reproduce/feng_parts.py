@@ -24,7 +24,7 @@ from pyro_ssvae.reproduce.canvases import DIGITS, Canvases
 
 LABELLED, UNLABELLED, TESTED = 200, 4_000, 2_000  # canvases
 UNCERTAIN, WRONG = 0.5, 0.5  # the share of uncertain labels, and of wrong ones among them
-LARGE = 6_000  # examples of a large data set that are used
+LARGE = 2_000  # training rows of a large table that are used
 PENALTIES = (0.1, 1.0, 10.0)
 
 
