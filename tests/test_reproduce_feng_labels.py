@@ -29,6 +29,7 @@ def made_table(name: str = "emotions", root: object = None) -> data.Dataset:
 def small(monkeypatch):
     monkeypatch.setattr(canvases.data, "load", made_table)
     monkeypatch.setattr(feng_parts, "loaded", made_table)
+    monkeypatch.setattr(study, "loaded", made_table)
     for name, number in {"LABELLED": 60, "UNLABELLED": 100, "TESTED": 80}.items():
         monkeypatch.setattr(feng_parts, name, number)
     canvases.mnist.cache_clear()
@@ -134,7 +135,7 @@ def test_the_study_is_done_at_a_tiny_scale(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(study, "COUNTED", {"relaxed": (1, 2), "enumerated": (1, 2)})
     monkeypatch.setattr(study, "READ", {how: (1, 2) for how in study.READ})
     monkeypatch.setattr(study, "SHARES", ((0.1, 0.0), (0.5, 0.0), (0.5, 0.5)))
-    found = study.reproduce(Work(tmp_path, scale=0.07))
+    found = study.reproduce(Work(tmp_path, scale=0.07, root=tmp_path))
     assert "Left out, for lack of files: elpv, mediamill, scene" in found.setting
     assert [claim.holds for claim in found.claims][0] is True and len(found.claims) == 6
     assert [picture.name for picture in found.pictures] == ["cost", "canvases", "tables"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from pyro_ssvae import fit, pair
-from pyro_ssvae.data import Split, elpv
+from pyro_ssvae.data import Dataset, Split, elpv
 from pyro_ssvae.data.root import data_root
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import fit_label
@@ -170,7 +171,7 @@ def cells(
     root: str | None = None,
 ) -> dict[str, Any]:
     """Solar cells: scores on certain ones, with uncertain ones unknown or of the nearest class."""
-    split = elpv.load("elpv", data_root(root), uncertain=policy).split(labels, seed=seed)
+    split = _cells(policy, root).split(labels, seed=seed)
     torch.manual_seed(seed)
     objective, options = pair("factored").on(split)
     for _ in fit(objective, split, epochs=epochs, seed=seed, **options):
@@ -179,6 +180,11 @@ def cells(
     with torch.no_grad(), evaluating(objective.guide):
         every = split.target.scores(objective.guide.classify(x).probs, y)
     return {"accuracy": every["accuracy"], "nll": every["nll"]}
+
+
+@lru_cache(maxsize=1)
+def _cells(policy: Literal["unknown", "nearest"], root: str | None) -> Dataset:
+    return elpv.load("elpv", data_root(root), uncertain=policy)
 
 
 def _logistic(split: Split, x: Tensor) -> Tensor:
