@@ -118,7 +118,7 @@ def pictures(found: Measured) -> list[Picture]:
     """The figures."""
     result = [
         Picture("cost", figures.cost(found.costs), (
-            "Milliseconds of an update of 20 labelled and 20 unlabelled canvases, and decoded"
+            "Milliseconds of the processor for an update of 20 labelled and 20 unlabelled canvases, and decoded"
             " images for each unlabelled one, against the number of labels."
         )),
         Picture("canvases", figures.read(found.read), (
