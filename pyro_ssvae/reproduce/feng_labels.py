@@ -118,8 +118,8 @@ def pictures(found: Measured) -> list[Picture]:
     """The figures."""
     result = [
         Picture("cost", figures.cost(found.costs), (
-            "Milliseconds of the processor for an update of 20 labelled and 20 unlabelled canvases, and decoded"
-            " images for each unlabelled one, against the number of labels."
+            "Milliseconds of the processor for an update of 20 labelled and 20 unlabelled canvases,"
+            " and decoded images for each unlabelled one, against the number of labels."
         )),
         Picture("canvases", figures.read(found.read), (
             "The share of digits read correctly on test canvases against the number of digits"
