@@ -75,8 +75,7 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
         {"options": SLEEP | EXACT | VIEWED | {"gradient": "relaxed"}},
 }
 WITH_AND_WITHOUT = (
-    "the paper's recipe", "the paper's recipe, batches of 1,000",
-    "this study's recipe",
+    "the paper's recipe", "the paper's recipe, batches of 1,000", "this study's recipe",
 )
 PUBLISHED = {"M2, the paper's recipe": 2.30, "untapped, the paper's recipe": 2.07}
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -163,7 +162,7 @@ def claims(results: Results) -> list[Claim]:
     read = {
         name: statistics.fmean(one["digits"] for one in found) for name, found in results.items()
     }
-    best = min(statistics.fmean(values) for values in entropy.values())
+    reached = statistics.fmean(entropy["untapped, this study's recipe"])
     result = []
     for how in WITH_AND_WITHOUT:
         m2, full = f"M2, {how}", f"untapped, {how}"
@@ -178,7 +177,7 @@ def claims(results: Results) -> list[Claim]:
         ]
     return [*result, Claim(
         f"A recipe chosen on digits 0 to 4 reaches less than {TARGET} nats on 5 to 9",
-        "aim of this study", best < TARGET, f"{best:.3f} nats",
+        "aim of this study", reached < TARGET, f"{reached:.3f} nats",
     )]
 
 
