@@ -9,7 +9,7 @@ from torch import Tensor
 from pyro_ssvae import models, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import not_negative
-from pyro_ssvae.inference.reverse import Gradient, ReverseBound
+from pyro_ssvae.inference.reverse import Gradient, ReverseBound, ReverseBoundOfGiven, checked
 from pyro_ssvae.inference.terms import Scalar, Term
 from pyro_ssvae.labels import Inference, LabelInference, Relaxed
 
@@ -39,6 +39,9 @@ class Untapped(PyroModule):
         gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the
             straight-through gradient, ``"sleep"`` none, as in wake-sleep.
         image: The weight of the squared error of decoded labelled images.
+        given: The labels (M, K) and the latents (M, J) that came without images, where there are
+            such: probabilities of the classes, and places inside the cube. Of them an update takes
+            ``unfeatured`` rows, in place of labels and latents that it draws.
     """
 
     def __init__(
@@ -53,13 +56,20 @@ class Untapped(PyroModule):
         reverse: float = 1.0,
         gradient: Gradient = "relaxed",
         image: float = 0.1,
+        given: tuple[Tensor, Tensor] | None = None,
         classifier: nn.Body | None = None,
         encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
         not_negative(reverse=reverse, image=image)
+        bound: ReverseBound | ReverseBoundOfGiven = ReverseBound(unfeatured, certainty, gradient)
+        if given is not None:
+            given_y, given_z = checked(given, model)
+            self.register_buffer("given_y", given_y)
+            self.register_buffer("given_z", given_z)
+            bound = ReverseBoundOfGiven(unfeatured, gradient)
         self.terms = {
-            "reverse": Term(ReverseBound(unfeatured, certainty, gradient), weight=reverse),
+            "reverse": Term(bound, weight=reverse),
             "image": Term(squared_error, weight=image),
         }
         x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim

@@ -308,6 +308,51 @@ def test_unfeatured_labels_are_made_on_the_device_of_the_data() -> None:
     assert reverse.soft_labels(7, K, 0.9, like).device.type == "meta"
 
 
+# Labels and latents that came without images.
+
+
+def test_given_labels_and_latents_take_the_place_of_drawn_ones() -> None:
+    model, guide = build(given=(SOFT, Z), unfeatured=N, reverse=0.7)
+    torch.manual_seed(5)
+    terms = evaluated({"reverse": guide.terms["reverse"]}, model, guide, Batch(X, Y, U), 0.0)
+    torch.manual_seed(5)
+    assert_same(terms["reverse"], reverse.negative_elbo(model, guide, SOFT, Z, X), model, guide)
+
+
+def test_an_update_takes_some_of_the_given_rows_each_with_its_own_latent(monkeypatch) -> None:
+    model, guide = build(given=(SOFT, Z), unfeatured=2)
+    taken = set()
+
+    def noting(model, guide, y, z, like, gradient) -> Tensor:
+        rows = [(SOFT == one).all(-1) & (Z == other).all(-1) for one, other in zip(y, z)]
+        taken.add(tuple(int(row.nonzero()) for row in rows))
+        return torch.zeros(())
+
+    monkeypatch.setattr(reverse, "negative_elbo", noting)
+    for _ in range(200):
+        evaluated({"reverse": guide.terms["reverse"]}, model, guide, Batch(X, Y, U), 0.0)
+    assert taken == set(itertools.permutations(range(N), 2))
+
+
+def test_given_rows_are_kept_with_the_weights() -> None:
+    _, guide = build(given=(SOFT, Z))
+    state = guide.state_dict()
+    torch.testing.assert_close(state["given_y"], SOFT)
+    torch.testing.assert_close(state["given_z"], Z)
+
+
+@pytest.mark.parametrize("rows, message", [
+    ((SOFT[:, :2], Z), r"labels \(M, 3\) and latents \(M, 2\), M > 0, got \(5, 2\)"),
+    ((SOFT, Z[:4]), r"got \(5, 3\) and \(4, 2\)"),
+    ((SOFT[:0], Z[:0]), r"got \(0, 3\) and \(0, 2\)"),
+    ((2 * SOFT, Z), "as probabilities that sum to 1 in every row"),
+    ((SOFT, Z + 3), "expected given latents between -1.5 and 1.5, got"),
+])
+def test_given_rows_that_cannot_be_are_named(rows, message) -> None:
+    with pytest.raises(InputError, match=message):
+        build(given=rows)
+
+
 def test_the_total_is_equation_8() -> None:
     objective = Objective(*build(reverse=0.7, image=0.2), alpha=10.0)
     torch.manual_seed(6)

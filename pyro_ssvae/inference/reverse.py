@@ -59,6 +59,34 @@ class ReverseBound:
         return negative_elbo(model, guide, y, z, batch.x, self.gradient)
 
 
+@dataclass(frozen=True)
+class ReverseBoundOfGiven:
+    """Minus the reverse bound, eq. 17, of labels and latents that are given: a term of a loss.
+
+    The guide holds them as ``given_y`` and ``given_z``, see :class:`pyro_ssvae.guides.Untapped`.
+
+    Attributes:
+        number: The number of rows in an update, drawn anew each time. All, where there are no more.
+        gradient: The gradient that binary images pass on to the model, as :func:`negative_elbo`
+            takes it.
+    """
+
+    number: int
+    gradient: Gradient = "relaxed"
+
+    def __post_init__(self) -> None:
+        one_of("gradient", self.gradient, ("relaxed", "sleep"))
+        positive(unfeatured=self.number)
+
+    def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
+        """Minus the bound of some of the rows; of the batch it takes the type alone."""
+        y, z = guide.given_y.to(batch.x), guide.given_z.to(batch.x)
+        if self.number < len(y):
+            rows = torch.rand(len(y), device=y.device).argsort()[:self.number]
+            y, z = y.index_select(0, rows), z.index_select(0, rows)
+        return negative_elbo(model, guide, y, z, batch.x, self.gradient)
+
+
 class StraightThrough(dist.Bernoulli):
     """A Bernoulli whose binary samples pass gradients on as if they were its means."""
 
@@ -101,6 +129,30 @@ def soft_labels(number: int, classes: int, certainty: float, like: Tensor) -> Te
     order = torch.rand(classes, device=like.device).argsort()
     turns = torch.arange(number, device=like.device) % classes
     return (rest + (certainty - rest) * one_hot).index_select(0, order.index_select(0, turns))
+
+
+def checked(given: tuple[Tensor, Tensor], model: Any) -> tuple[Tensor, Tensor]:
+    """Labels (M, K) and latents (M, J) that were given without images, as tensors.
+
+    Raises:
+        InputError: If they are no probabilities of the model's classes, with a z inside its cube
+            for each.
+    """
+    y, z = map(torch.as_tensor, given)
+    shapes = (len(y), model.y_dim), (len(y), model.z_dim)
+    if not len(y) or (tuple(y.shape), tuple(z.shape)) != shapes:
+        raise InputError(
+            f"expected given labels (M, {model.y_dim}) and latents (M, {model.z_dim}), M > 0, got"
+            f" {tuple(y.shape)} and {tuple(z.shape)}"
+        )
+    if not ((y >= 0).all() and torch.allclose(y.sum(-1), torch.ones_like(y[:, 0]), atol=1e-4)):
+        raise InputError("expected given labels as probabilities that sum to 1 in every row")
+    if not (z.abs() < model.bound).all():
+        raise InputError(
+            f"expected given latents between -{model.bound} and {model.bound}, got"
+            f" {z.abs().max():.4g} as the largest magnitude"
+        )
+    return y, z
 
 
 def negative_elbo(
