@@ -10,9 +10,10 @@ epochs, 10 label draws.
 Where this differs from the paper:
 
 * M1's features go to a transductive SVM there, which scikit-learn does not have. The nearest that
-  it has is self-training around an SVM: it labels the features that the SVM is sure of, and is
-  fitted again. It sees :data:`UNLABELLED` unlabelled images, and its penalty is chosen on
-  validation data. Beside it stands a logistic regression of the labelled features alone.
+  it has is self-training around an SVM: it labels the features of which the SVM is surest, and is
+  fitted again, until all are labelled. It sees :data:`UNLABELLED` unlabelled images, and its
+  penalty is chosen on validation data. Beside it stands a logistic regression of the labelled
+  features alone.
 * In M1+M2 both models train at once, M2 on samples of M1's features from which no gradient goes
   back; there M1 is trained first, and only those of its features that vary are kept. All its
   networks, and those of M1, have two hidden layers of 500; M2 has one. So have the authors' files;

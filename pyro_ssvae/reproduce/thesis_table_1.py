@@ -2,11 +2,11 @@
 
 M2 by the weight alpha of its classification loss, the thesis's own model ("ours") and its
 simplified form by the weight lambda of their labelled bound, over eight weights, and a classifier
-trained on the 100 labels alone. As section 5.1 and appendix B say: 50,000 images for training, 10,000 for
-validation and 10,000 for testing, 10 labels from each class, batches of 100 labelled and 100
-unlabelled images, networks with one hidden layer of 500 softplus units, Xavier's initialisation, 50
-latent dimensions, Adam with a learning rate of 0.001, 500 epochs; reported is the epoch of the best
-validation accuracy. Full scale: 500 epochs, 10 label draws.
+trained on the 100 labels alone. As section 5.1 and appendix B say: 50,000 images for training,
+10,000 for validation and 10,000 for testing, 10 labels from each class, batches of 100 labelled and
+100 unlabelled images, networks with one hidden layer of 500 softplus units, Xavier's
+initialisation, 50 latent dimensions, Adam with a learning rate of 0.001, 500 epochs; reported is
+the epoch of the best validation accuracy. Full scale: 500 epochs, 10 label draws.
 
 Where the thesis does not say:
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC
 from torch import Tensor
@@ -16,7 +17,7 @@ from pyro_ssvae.experiments import runs
 from pyro_ssvae.inference.programs import evaluating
 
 PENALTIES = (1.0, 10.0)  # of which validation data choose
-SURE = 0.9  # the probability from which on self-training takes a label for known
+ROUNDS = 10  # in each of which one in ten unlabelled examples gets its label
 
 
 def self_trained(folder: str, unlabelled: int, root: str | None = None) -> dict[str, Any]:
@@ -28,8 +29,7 @@ def self_trained(folder: str, unlabelled: int, root: str | None = None) -> dict[
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
 
     Returns:
-        The ``accuracy`` of the test part, the ``penalty`` of the best validation accuracy, and the
-        ``labelled`` examples that the last SVM was fitted to.
+        The ``accuracy`` of the test part, and the ``penalty`` of the best validation accuracy.
     """
     run = runs.load(folder, root=root)
     split = run.split
@@ -43,25 +43,26 @@ def self_trained(folder: str, unlabelled: int, root: str | None = None) -> dict[
         }
     fitted = [fit(parts["labelled"], parts["unlabelled"][0], penalty) for penalty in PENALTIES]
     scores = [float(one.score(*parts["validation"])) for one in fitted]
-    best = fitted[int(np.argmax(scores))]
+    best = int(np.argmax(scores))
     return {
-        "accuracy": float(best.score(*parts["test"])),
-        "penalty": float(best.estimator_.C),
-        "labelled": int((best.transduction_ >= 0).sum()),
+        "accuracy": float(fitted[best].score(*parts["test"])), "penalty": PENALTIES[best],
     }
 
 
 def fit(labelled: tuple[Any, Any], unlabelled: Any, penalty: float) -> SelfTrainingClassifier:
-    """An SVM that labels what it is sure of, and is fitted again, up to ten times.
+    """An SVM that labels the tenth of the examples of which it is surest, and is fitted again.
+
+    After :data:`ROUNDS` rounds all are labelled, as a transductive SVM labels all.
 
     Args:
         labelled: The features (L, J) and classes (L,) of labelled examples.
         unlabelled: The features (U, J) of unlabelled ones.
         penalty: The weight of what is on the wrong side of the margin.
     """
-    svm = SVC(C=penalty, probability=True, random_state=0)
+    svm = CalibratedClassifierCV(SVC(C=penalty), ensemble=False)  # which gives it probabilities
     x, y = labelled
-    return SelfTrainingClassifier(svm, threshold=SURE).fit(
+    each = -(-len(unlabelled) // ROUNDS)
+    return SelfTrainingClassifier(svm, criterion="k_best", k_best=each, max_iter=ROUNDS).fit(
         np.concatenate([x, unlabelled]), np.concatenate([y, np.full(len(unlabelled), -1)])
     )
 
