@@ -21,7 +21,7 @@ from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.inference.programs import evaluating
-from pyro_ssvae.report.published_plots import Measured, against, dots
+from pyro_ssvae.report.published_plots import Measured, against, dots, over_epochs, together
 from pyro_ssvae.reproduce import (
     draws,
     kingma_mnist,
@@ -342,12 +342,29 @@ def test_draws_stand_on_a_bar_of_what_was_published() -> None:
 def test_a_panel_for_each_method_leaves_out_what_there_is_not() -> None:
     figure = against(
         ["0", "1"], {"a": [None, Measured([1.0, 3.0], 2.5, 0.5)], "b": [Measured([4.0]), None]},
-        "accuracy (%)", "alpha",
+        "accuracy (%)", ["alpha", "lambda"],
     )
     left, right = figure.axes
     assert (left.get_title(), right.get_title()) == ("a", "b")
+    assert (left.get_xlabel(), right.get_xlabel()) == ("alpha", "lambda")
     published, found = left.containers
     assert published[0].get_ydata()[0] == 2.5
     assert (found[0].get_xdata()[0], found[0].get_ydata()[0]) == (1, 2.0)
     low, high = found[2][0].get_segments()[0][:, 1]
     assert (high - low) / 2 == pytest.approx(math.sqrt(2))
+
+
+def test_lines_in_one_panel_stand_side_by_side() -> None:
+    figure = together(["0", "1"], {"a": [[1.0], [3.0]], "b": [[2.0], [4.0, 6.0]]}, "y", "alpha")
+    axes, = figure.axes
+    points = [bar[0].get_xydata().tolist() for bar in axes.containers]
+    assert [[y for _, y in line] for line in points] == [[1, 3], [2, 5]]
+    assert [round(line[0][0], 2) for line in points] == [-0.06, 0.06]
+
+
+def test_epochs_have_the_mean_and_the_range_of_the_draws() -> None:
+    figure = over_epochs({"a": [[1.0, 2.0], [3.0, 6.0]]}, "accuracy (%)")
+    axes, = figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[1, 2], [2, 4]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(point) for point in band.tolist()} >= {(1, 1), (1, 3), (2, 2), (2, 6)}

@@ -154,8 +154,8 @@ def claims(found: Found) -> list[Claim]:
                 all_of(
                     greater(found[STACKED, labels], found[other, labels]) for other in (SVM, M2)
                 ),
-                " and ".join(
-                    f"{difference(found[STACKED, labels], found[other, labels])} points to {other}"
+                "; ".join(
+                    f"minus {other}: {difference(found[STACKED, labels], found[other, labels])}"
                     for other in (SVM, M2)
                 ),
             )
@@ -165,7 +165,7 @@ def claims(found: Found) -> list[Claim]:
             Claim(
                 f"{method} gains from {LABELS[-1]:,} labels in place of {LABELS[0]}", "table 1",
                 greater(found[method, LABELS[-1]], found[method, LABELS[0]]),
-                f"{difference(found[method, LABELS[-1]], found[method, LABELS[0]])} points",
+                difference(found[method, LABELS[-1]], found[method, LABELS[0]]),
             )
             for method in (SVM, M2, STACKED)
         ),

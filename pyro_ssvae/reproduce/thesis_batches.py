@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.setting import Setting
-from pyro_ssvae.report import comparison_plots
-from pyro_ssvae.report.drawing import color
+from pyro_ssvae.report.published_plots import over_epochs
 from pyro_ssvae.reproduce import selected
 from pyro_ssvae.reproduce.draws import accuracies, counted, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
@@ -128,9 +127,12 @@ def _changes(
 
 def picture(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Picture:
     """The validation accuracies over the epochs."""
-    colors = {name: color(i) for i, name in enumerate(histories)}
+    lines = {
+        name: [[100 * row["val_accuracy"] for row in rows] for rows in runs]
+        for name, runs in histories.items()
+    }
     return Picture(
-        "curves", comparison_plots.curves(histories, colors)["accuracy"],
+        "curves", over_epochs(lines, "validation accuracy (%)"),
         "Validation accuracy over the epochs, mean and range over the label draws, by the numbers"
         " of labelled and unlabelled images in a batch and the weight of the labelled terms.",
     )

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.report.published_plots import Measured, against
+from pyro_ssvae.report.published_plots import together
 from pyro_ssvae.reproduce import selected
 from pyro_ssvae.reproduce.draws import all_of, counted, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
@@ -136,12 +136,13 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def picture(found: Found, part: str) -> Picture:
-    """The accuracies by alpha, a panel for each way of choosing."""
-    panels = {
-        name: [Measured(found[way][alpha]) for alpha in WEIGHTS] for way, name in WAYS.items()
+    """The accuracies by alpha, a line for each way of choosing."""
+    lines = {
+        f"chosen by {name}" if way in selected.BY else name: [found[way][at] for at in WEIGHTS]
+        for way, name in WAYS.items()
     }
-    figure = against(
-        [f"{alpha:g}" for alpha in WEIGHTS], panels, f"{part} accuracy (%)", "alpha"
+    figure = together(
+        [f"{alpha:g}" for alpha in WEIGHTS], lines, f"{part} accuracy (%)", "alpha"
     )
     return Picture(
         "selection", figure,
