@@ -22,6 +22,7 @@ from pyro_ssvae.report.published_plots import over_epochs
 from pyro_ssvae.reproduce import selected
 from pyro_ssvae.reproduce.draws import accuracies, counted, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
+from pyro_ssvae.reproduce.thesis_table_1 import LIKELIHOOD
 from pyro_ssvae.reproduce.work import Work
 
 EPOCHS, DRAWS = 500, 5
@@ -53,7 +54,7 @@ class Batches:
         """The run on a label draw."""
         return Setting(
             "m2", DATA, labels=LABELS, split_seed=seed,
-            options={"labelled": self.weight, "alpha": self.weight},
+            options={"labelled": self.weight, "alpha": self.weight, "likelihood": LIKELIHOOD},
             plan=selected.plan(
                 epochs, batch_labelled=self.labelled, batch_unlabelled=self.unlabelled
             ),
