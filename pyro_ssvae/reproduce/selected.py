@@ -1,0 +1,46 @@
+"""The epoch whose weights a study reports: the last, or the one that validation data choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from pyro_ssvae.experiments.plan import DEFAULTS, Plan
+
+# The measures of validation data by which an epoch is chosen, and what tables call them.
+BY: Mapping[str, str] = {
+    "accuracy": "validation accuracy", "nll": "validation NLL of the labels",
+    "elbo": "validation ELBO",
+}
+# By the columns of histories; of the NLL less is more.
+COLUMNS: Mapping[str, tuple[str, int]] = {
+    "accuracy": ("val_accuracy", 1), "nll": ("val_nll", -1), "elbo": ("val_elbo", 1),
+}
+
+
+def plan(epochs: int, **further: Any) -> Plan:
+    """The plan of a run whose best epochs, by each measure of :data:`BY`, are tested as well."""
+    selecting = {"selections": True} if "selections" in DEFAULTS else {}
+    return cast(Plan, {"epochs": epochs, **selecting, **further})
+
+
+def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
+    """The test accuracy of a run in %: at the epoch that a measure chooses, or at the last one.
+
+    Args:
+        metrics: What ``metrics.json`` holds of the run.
+        by: The measure, one of :data:`BY`.
+    """
+    test = metrics.get("selected", {}).get(by, metrics)["test"]
+    return 100 * float(test["accuracy"])
+
+
+def validated(history: list[dict[str, float]], by: str) -> float:
+    """The validation accuracy of a run in %, at the epoch that a measure chooses.
+
+    Args:
+        history: The rows of the run's epochs.
+        by: The measure, one of :data:`BY`.
+    """
+    column, sign = COLUMNS[by]
+    return 100 * max(history, key=lambda row: sign * row[column])["val_accuracy"]

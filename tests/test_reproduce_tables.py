@@ -1,0 +1,379 @@
+"""The studies of whole runs: their settings, their arithmetic, and each of them run small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_moons
+from sklearn.svm import SVC
+
+from pyro_ssvae.data import Split, from_arrays, load
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.evaluation.evaluate import fit_classifier, predictions
+from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.report.published_plots import Measured, against, dots, over_epochs, together
+from pyro_ssvae.reproduce import (
+    draws,
+    kingma_mnist,
+    leaderboard,
+    selected,
+    thesis_batches,
+    thesis_selection,
+    thesis_table_1,
+    transductive,
+)
+from pyro_ssvae.reproduce.findings import Findings
+from pyro_ssvae.reproduce.thesis_table_1 import M2, OURS, SIMPLIFIED, Cell
+from pyro_ssvae.reproduce.work import Work
+from pyro_ssvae.targets.metrics import accuracy
+
+TINY = 1 / 1000
+
+
+class Told(Work):
+    """A place of work where runs have the accuracies that it is told, and nothing is trained."""
+
+    def train(self, settings: Sequence[Setting]) -> list[dict[str, Any]]:
+        return [told(setting) for setting in settings]
+
+
+def told(setting: Setting) -> dict[str, Any]:
+    """Accuracies that depend on the setting: higher for draw 1, and by the published table."""
+    weight = setting.options.get("alpha", setting.options.get("labelled"))
+    model = {
+        ("m2", False): M2, ("latentclassifier", False): OURS,
+        ("latentclassifier", True): SIMPLIFIED,
+    }.get((str(setting.model), bool(setting.options.get("simplified"))))
+    cell = thesis_table_1.BASELINE if model is None else Cell(model, weight)
+    share = thesis_table_1.PUBLISHED[cell][0] / 100 + setting.split_seed / 1000
+    return {
+        "test": {"accuracy": share - 0.02}, "validation": {"accuracy": share},
+        "selected": {
+            by: {"epoch": 1, "test": {"accuracy": share - less}}
+            for by, less in (("accuracy", 0.0), ("nll", 0.001), ("elbo", 0.01))
+        },
+    }
+
+
+@contextmanager
+def short_runs() -> Iterator[None]:
+    """Runs of which the accuracy alone is measured, and nothing drawn."""
+    def accuracies(model: Any, guide: Any, split: Split, part: str, **_: Any) -> dict[str, float]:
+        x, y = split.part(part)
+        with evaluating(model, guide):
+            fit_classifier(guide, split)
+            return {"accuracy": accuracy(predictions(guide, split.target, x), y, (y.shape[-1],))}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "evaluate", accuracies)
+        patch.setattr(folders, "write_figures", lambda *_: None)
+        yield
+
+
+def held(findings: Findings) -> dict[str, bool | None]:
+    return {claim.text: claim.holds for claim in findings.claims}
+
+
+# Draw by draw.
+
+
+def test_a_method_is_better_where_the_mean_difference_is_two_standard_errors_from_zero() -> None:
+    assert draws.greater([3.0, 4.0, 5.0], [1.0, 2.0, 3.1]) is True
+    assert draws.greater([1.0, 2.0, 3.1], [3.0, 4.0, 5.0]) is False
+    # Differences 1, -1, 3: the mean is 1, and its standard error 2 / sqrt(3) = 1.15.
+    assert draws.greater([1.0, 0.0, 3.0], [0.0, 1.0, 0.0]) is None
+
+
+def test_one_draw_does_not_tell_which_method_is_better() -> None:
+    assert draws.greater([90.0], [10.0]) is None
+    assert draws.difference([90.0], [10.0]) == "+80.0 on one draw"
+
+
+def test_a_difference_is_said_with_its_standard_error() -> None:
+    assert draws.difference([1.0, 0.0, 3.0], [0.0, 1.0, 0.0]) == "+1.0 ± 1.2 over 3 draws"
+
+
+@pytest.mark.parametrize(("verdicts", "together"), [
+    ((True, True), True), ((True, None), None), ((None, False), False), ((), True),
+])
+def test_verdicts_hold_together_where_all_do(
+    verdicts: tuple[bool | None, ...], together: bool | None
+) -> None:
+    assert draws.all_of(verdicts) is together
+
+
+def test_a_mean_lies_within_a_published_one_up_to_its_deviation() -> None:
+    assert draws.within([90.0, 92.0], 92.0, 1.0)
+    assert not draws.within([90.0, 91.9], 92.0, 1.0)
+
+
+# The epoch that is reported.
+
+
+def test_the_test_accuracy_is_that_of_the_epoch_chosen_or_else_of_the_last() -> None:
+    last = {"test": {"accuracy": 0.5}}
+    chosen = {**last, "selected": {"elbo": {"epoch": 3, "test": {"accuracy": 0.75}}}}
+    assert selected.tested(last) == 50
+    assert selected.tested(chosen, "elbo") == 75
+    assert selected.tested(chosen, "nll") == 50
+
+
+def test_an_epoch_is_chosen_by_high_accuracy_low_nll_or_high_elbo() -> None:
+    history = [
+        {"val_accuracy": 0.5, "val_nll": 0.1, "val_elbo": -9.0},
+        {"val_accuracy": 0.9, "val_nll": 0.4, "val_elbo": -8.0},
+        {"val_accuracy": 0.7, "val_nll": 0.3, "val_elbo": -7.0},
+    ]
+    found = {by: selected.validated(history, by) for by in selected.BY}
+    assert found == pytest.approx({"accuracy": 90, "nll": 50, "elbo": 70})
+
+
+# Table 1.
+
+
+def test_table_1_has_eight_weights_of_m2_and_seven_of_the_others_and_the_labels_alone() -> None:
+    cells = thesis_table_1.ordered()
+    assert len(cells) == len(set(cells)) == 23 and set(cells) == set(thesis_table_1.PUBLISHED)
+    assert cells[0] == thesis_table_1.BASELINE
+
+
+def test_table_1_gives_alpha_to_m2_and_lambda_to_the_labelled_bound_of_the_others() -> None:
+    settings = [
+        thesis_table_1.setting(Cell(model, 10.0), seed=3, epochs=7)
+        for model in thesis_table_1.MODELS
+    ]
+    assert [one.model for one in settings] == ["m2", "latentclassifier", "latentclassifier"]
+    assert settings[0].options.get("alpha") == 10 and "labelled" not in settings[0].options
+    assert [one.options["labelled"] for one in settings[1:]] == [10, 10]
+    assert [one.options["simplified"] for one in settings[1:]] == [False, True]
+    assert all(one.split_seed == 3 and one.plan["epochs"] == 7 for one in settings)
+    assert {one.options["likelihood"] for one in settings} == {"normal:1.0"}
+
+
+def test_accuracies_as_published_bear_out_what_is_said_of_table_1(tmp_path: Path) -> None:
+    findings = thesis_table_1.reproduce(Told(tmp_path, scale=0.2))
+    claims = held(findings)
+    # The deviations between the draws are the same in all cells, and so no difference is in doubt.
+    assert all(holds is True for holds in claims.values()), claims
+    assert len(findings.rows) == 23 and [p.name for p in findings.pictures] == ["accuracies"]
+    row = next(row for row in findings.rows if row.what.startswith("M2, alpha = 0.1:"))
+    assert row.found == pytest.approx([91.4, 91.5]) and (row.published, row.spread) == (91.4, 2.2)
+    assert "100 epochs of 500, 2 label draws" in findings.setting
+
+
+def test_accuracies_that_are_otherwise_refute_what_is_said_of_table_1() -> None:
+    found: dict[Cell, list[float]] = {
+        cell: [80.0, 80.1] for cell in thesis_table_1.PUBLISHED
+    }
+    found[Cell(M2, 0.0)] = [95.0, 95.1]
+    claims = {claim.text: claim for claim in thesis_table_1.claims(found, found)}
+    assert claims["M2 is best with alpha = 10000"].holds is False
+    assert next(c for t, c in claims.items() if t.startswith("M2 gains")).holds is False
+    outside = claims["The means of M2 lie within the published means ± their deviations"]
+    assert outside.holds is False and outside.because.startswith("0 of 8 do; not with alpha = 0 (")
+
+
+def test_the_best_weights_are_chosen_on_validation_data() -> None:
+    found = {cell: [80.0, 80.1] for cell in thesis_table_1.PUBLISHED}
+    found |= {Cell(SIMPLIFIED, 100.0): [99.0, 99.1], Cell(SIMPLIFIED, 0.5): [70.0, 70.1]}
+    validated = {**found, Cell(SIMPLIFIED, 100.0): [60.0], Cell(SIMPLIFIED, 0.5): [90.0]}
+    claims = {claim.text: claim for claim in thesis_table_1.claims(found, validated)}
+    assert claims["The simplified model improves on the labels alone"].holds is False
+
+
+# Figure 12.
+
+
+def test_choosing_by_accuracy_is_compared_with_choosing_by_either_loss(tmp_path: Path) -> None:
+    findings = thesis_selection.reproduce(Told(tmp_path, scale=0.2))
+    by_elbo, by_nll = findings.claims[:2]
+    assert by_elbo.holds is True and by_elbo.because.startswith("over all alphas +1.0 ± 0.0")
+    assert by_nll.holds is True and by_nll.because.startswith("over all alphas +0.1 ± 0.0")
+    assert len(findings.rows) == 8 * 4 and "of the test images" in findings.setting
+
+
+def test_a_difference_larger_than_between_draws_is_large(tmp_path: Path) -> None:
+    findings = thesis_selection.reproduce(Told(tmp_path, scale=0.2))
+    verdicts = {c.text: c.holds for c in findings.claims if "not large" in c.text}
+    # By the ELBO 1.0 points less, by the NLL 0.1; between the two draws 0.1.
+    assert list(verdicts.values())[0] is False
+
+
+# Batches.
+
+
+def test_one_labelled_image_a_batch_and_its_weight_are_told_apart() -> None:
+    found = {
+        (of.plan["batch_labelled"], of.plan["batch_unlabelled"], of.options["labelled"])
+        for of in (batches.setting(0, 1) for batches in thesis_batches.SETTINGS)
+    }
+    assert found == {(100, 100, 1.0), (100, 100, 1 / 499), (1, 499, 1.0), (1, 499, 1 / 499)}
+
+
+def test_batches_are_compared_in_three_ways() -> None:
+    even, both, few, light = thesis_batches.SETTINGS
+    found = {even: [90.0, 91.0], light: [80.0, 81.1], few: [70.0, 71.0], both: [80.1, 81.0]}
+    together, weight, composition = thesis_batches.claims(found)
+    assert together.holds is True and "+10.0 ± 0.0" in together.because
+    assert weight.holds is True and composition.holds is None
+
+
+def test_batches_on_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = load("digits")
+    few = from_arrays(digits.x[:400], digits.y[:400].numpy(), test=0.25)
+    monkeypatch.setattr(thesis_batches, "DATA", few)
+    with short_runs():
+        findings = thesis_batches.reproduce(Work(tmp_path, scale=TINY))
+    assert len(findings.rows) == 4 and all(0 < row.mean <= 100 for row in findings.rows)
+    assert [claim.holds for claim in findings.claims] == [None, None, None]
+    axes, = findings.pictures[0].figure.axes
+    assert len(axes.lines) == 4
+
+
+# Kingma's table.
+
+
+def test_the_weights_are_those_of_sums_over_the_data_set() -> None:
+    setting = kingma_mnist.Job("m2", 100, seed=0).setting(epochs=1)
+    # By example: 50,000 / 100 * 0.1 = 50 to one of a labelled bound, which counts 1 / 499.
+    assert setting.options["labelled"] == pytest.approx(1 / 499)
+    assert setting.options["alpha"] / setting.options["labelled"] == pytest.approx(50)
+    assert (setting.plan["batch_labelled"], setting.plan["batch_unlabelled"]) == (1, 499)
+
+
+def test_m1_keeps_the_whole_divergence_and_m1m2_is_stacked() -> None:
+    m1, m1m2 = (kingma_mnist.Job(pair, 600, seed=0).setting(1) for pair in ("m1", "m1m2"))
+    assert m1.options["beta"] == 1 and "alpha" not in m1.options
+    assert m1m2.options["stacked"] is True and m1m2.options["warmup"] == 0
+    assert (m1m2.plan["batch_labelled"], m1m2.plan["batch_unlabelled"]) == (6, 494)
+
+
+def test_self_training_labels_all_and_gains_from_it() -> None:
+    x, y = make_moons(400, noise=0.05, random_state=0)
+    few = np.array([*np.flatnonzero(y == 0)[:5], *np.flatnonzero(y == 1)[:5]])
+    rest = np.setdiff1d(np.arange(400), few)
+    fitted = transductive.fit((x[few], y[few]), x[rest], penalty=10.0)
+    assert (fitted.transduction_ >= 0).all()
+    assert fitted.score(x, y) > SVC(C=10.0).fit(x[few], y[few]).score(x, y) + 0.01
+
+
+def test_kingma_on_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_study = {
+        "DATA": "digits", "TRAINING": 1_078, "UPDATES": 5, "LABELS": (50,), "UNLABELLED": 100,
+    }
+    for name, value in small_study.items():
+        monkeypatch.setattr(kingma_mnist, name, value)
+    with short_runs():
+        findings = kingma_mnist.reproduce(Work(tmp_path, scale=TINY / 3))
+    assert len(findings.rows) == 4 and all(5 < row.mean <= 100 for row in findings.rows)
+    assert "1 epoch of 3,000" in findings.setting
+    sources = {row.what: row.source for row in findings.rows}
+    assert sources["M1 + logistic regression, 50 labels: test accuracy, %"] == "not in the paper"
+
+
+# The leaderboard.
+
+
+def test_the_leaderboard_has_every_pair_that_classifies() -> None:
+    names = leaderboard.ordered()
+    assert names[0] == "supervised" and len(names) == len(set(names))
+    assert {"m1", "gaussianmixture", "adgm", "untapped"} < set(names)
+    assert not {"vae", "regression"} & set(names)
+
+
+def test_what_cannot_be_loaded_is_left_out_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaderboard, "loaded", only_digits(leaderboard.loaded))
+    found, missing = leaderboard.available(Work(tmp_path))
+    assert [board.data for board in found] == ["digits"]
+    assert missing == ["fashion-mnist (no files)", "mnist (no files)"]
+
+
+def only_digits(loaded: Callable[..., Any]) -> Callable[..., Any]:
+    def load(name: str, root: object) -> Any:
+        if name != "digits":
+            raise InputError("no files")
+        return loaded(name, root)
+    return load
+
+
+def test_the_leaderboard_of_two_pairs_on_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = replace(leaderboard.BOARDS[0], epochs=1, draws=2)
+    monkeypatch.setattr(leaderboard, "BOARDS", (digits, leaderboard.BOARDS[2]))
+    monkeypatch.setattr(leaderboard, "ordered", lambda: ["supervised", "m1"])
+    monkeypatch.setattr(leaderboard, "loaded", only_digits(leaderboard.loaded))
+    with short_runs():
+        findings = leaderboard.reproduce(Work(tmp_path))
+    rows = {row.what: row for row in findings.rows}
+    one, other = (rows[f"digits, {name}: test accuracy, %"] for name in ("m1", "supervised"))
+    assert rows["digits, m1 minus supervised: points"].found == pytest.approx(
+        [a - b for a, b in zip(one.found, other.found)]
+    )
+    assert rows["digits, LabelSpreading: test accuracy, %"].mean > 80
+    assert "Left out: mnist (no files)." in findings.setting
+    assert [picture.name for picture in findings.pictures] == ["digits"]
+
+
+def test_the_best_pair_is_chosen_on_validation_data() -> None:
+    board = leaderboard.BOARDS[0]
+    pairs = {"supervised": [80.0, 81.0], "m2": [85.0, 86.1], "vade": [90.0, 91.0]}
+    validated = {"supervised": [1.0, 1.0], "m2": [9.0, 9.0], "vade": [8.0, 8.0]}
+    best, gains = leaderboard.claims_of(board, pairs, validated, {"LabelSpreading": [80.0, 81.0]})
+    assert "accuracy, m2, is better" in best.text and best.holds is True
+    assert gains.holds is True and gains.because == "2 of 2 do"
+
+
+# Figures.
+
+
+def test_draws_stand_on_a_bar_of_what_was_published() -> None:
+    figure = dots({"a": Measured([1.0, 3.0], 2.5, 0.5), "b": Measured([4.0])}, "accuracy (%)")
+    axes, = figure.axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]
+    assert len(axes.containers) == 1  # the bar of a
+    means = [points for points in axes.collections if points.get_label() == "mean"]
+    assert [tuple(points.get_offsets()[0]) for points in means] == [(2.0, 0.0), (4.0, 1.0)]
+
+
+def test_a_panel_for_each_method_leaves_out_what_there_is_not() -> None:
+    figure = against(
+        ["0", "1"], {"a": [None, Measured([1.0, 3.0], 2.5, 0.5)], "b": [Measured([4.0]), None]},
+        "accuracy (%)", ["alpha", "lambda"],
+    )
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("a", "b")
+    assert (left.get_xlabel(), right.get_xlabel()) == ("alpha", "lambda")
+    published, found = left.containers
+    assert published[0].get_ydata()[0] == 2.5
+    assert (found[0].get_xdata()[0], found[0].get_ydata()[0]) == (1, 2.0)
+    low, high = found[2][0].get_segments()[0][:, 1]
+    assert (high - low) / 2 == pytest.approx(math.sqrt(2))
+
+
+def test_lines_in_one_panel_stand_side_by_side() -> None:
+    figure = together(["0", "1"], {"a": [[1.0], [3.0]], "b": [[2.0], [4.0, 6.0]]}, "y", "alpha")
+    axes, = figure.axes
+    points = [bar[0].get_xydata().tolist() for bar in axes.containers]
+    assert [[y for _, y in line] for line in points] == [[1, 3], [2, 5]]
+    assert [round(line[0][0], 2) for line in points] == [-0.06, 0.06]
+
+
+def test_epochs_have_the_mean_and_the_range_of_the_draws() -> None:
+    figure = over_epochs({"a": [[1.0, 2.0], [3.0, 6.0]]}, "accuracy (%)")
+    axes, = figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[1, 2], [2, 4]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(point) for point in band.tolist()} >= {(1, 1), (1, 3), (2, 2), (2, 6)}
