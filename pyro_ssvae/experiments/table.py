@@ -57,9 +57,10 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
 
 def statistics(rows: Sequence[Row]) -> str:
     """What the statistics of a study say, in Markdown: a table for each of :data:`METRICS`."""
+    told = ("model", "data", "labels", *OF_TRAINING)
     settings = [
         name for name in columns(rows)
-        if name in ("model", "data", "labels", *OF_TRAINING) or name.startswith(("drawing.", "option."))
+        if name in told or name.partition(".")[0] in ("drawing", "option")
     ]
     parts = []
     for metric in (f"test.{name}" for name in METRICS):

@@ -13,7 +13,26 @@ from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.system.files import locked
 
 # What each is about. Its module, of a name with underscores, has a function ``reproduce(work)``.
-NAMES: dict[str, str] = {}
+NAMES = {
+    "thesis-table-1": "M2 and latent classifiers by their weights, MNIST with 100 labels",
+    "thesis-pretraining": "what is left of a classifier after pretraining without it",
+    "thesis-optimum": "whether M2 stays where its classifier is best",
+    "thesis-leakage": "what z tells of the class",
+    "thesis-circles": "circles: the likelihood's variance, accuracy and reconstructions",
+    "thesis-batches": "the make-up of batches",
+    "thesis-moons": "moons: warm-up, the classifier by reconstruction, vector fields",
+    "thesis-selection": "the best epoch by validation accuracy and by loss",
+    "thesis-analogies": "analogies of digits",
+    "thesis-adversarial": "M2 with an adversary that keeps the class out of z",
+    "untapped-mnist": "digits that are found without labels, by labels without images",
+    "kingma-mnist": "M1, M2 and M1+M2 on MNIST with 100 to 3,000 labels",
+    "feng-labels": "cost and quality in the number of labels of an example",
+    "dirichlet-alpha": "which part of alpha a Dirichlet prior derives",
+    "lecture-em": "EM and variational inference on mixtures; elimination on a chain",
+    "lecture-collapse": "posterior collapse, and what helps",
+    "lecture-autoencoder": "autoencoder and VAE: samples, p(x), latent spaces",
+    "leaderboard": "every pair beside scikit-learn's methods",
+}
 
 
 def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = False) -> Findings:

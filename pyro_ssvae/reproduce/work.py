@@ -71,9 +71,13 @@ class Work:
 
     def run(self, setting: Setting) -> runs.Run:
         """A run that :meth:`train` has trained, with its weights and its data."""
-        (job,) = jobs_of([setting], self.out, self.root)
         dataset = setting.split(self.root).dataset
-        return runs.load(job.folder, pair=setting.pair, dataset=dataset)
+        return runs.load(self.folder(setting), pair=setting.pair, dataset=dataset)
+
+    def folder(self, setting: Setting) -> Path:
+        """The folder of the run of a setting."""
+        (job,) = jobs_of([setting], self.out, self.root)
+        return job.folder
 
     def each(
         self, function: Callable[..., dict[str, Any]], items: Sequence[Mapping[str, Any]]
