@@ -18,7 +18,7 @@ from pyro_ssvae.experiments.folder import REPORT, RUNS, RUNS_CSV, TABLE, TABLE_C
 from pyro_ssvae.experiments.grid import grid, seeds_of
 from pyro_ssvae.experiments.job import Job, jobs_of, once
 from pyro_ssvae.experiments.pairs import Pair, chosen
-from pyro_ssvae.experiments.parallel import Backend
+from pyro_ssvae.experiments.parallel import Backend, check
 from pyro_ssvae.experiments.plan import OF_A_STUDY, Plan, completed
 from pyro_ssvae.experiments.study import carried_out, line
 from pyro_ssvae.report import page, tables
@@ -88,6 +88,7 @@ def compare(
             other settings, data, epochs or seeds.
     """
     out, whole = named_folder(out), completed(plan)
+    check(jobs, backend, address)
     of_runs: dict[str, Any] = {name: v for name, v in plan.items() if name not in OF_A_STUDY}
     settings = grid(
         models, dataset, labels=labels, draws=seeds_of("seeds", seeds),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import joblib
 import torch
@@ -51,10 +51,7 @@ def unordered(
     Raises:
         InputError: If the cluster cannot be reached, or a process was killed.
     """
-    positive(jobs=jobs)
-    one_of("backend", backend, ("loky", "dask", "ray"))
-    if address is not None and backend == "loky":
-        raise InputError(f"expected an address of dask or ray alone, got {address!r} of loky")
+    check(jobs, backend, address)
     if jobs == 1 and backend == "loky":
         yield from ((i, _outcome(function, item)) for i, item in enumerate(items))
         return
@@ -76,6 +73,14 @@ def unordered(
                 f" want of memory ({_line(error):.80}); what has ended is kept: give fewer jobs,"
                 " and go on"
             ) from None
+
+
+def check(jobs: int, backend: Backend, address: str | None) -> None:
+    """Raise :class:`InputError` unless these are usable arguments of :func:`unordered`."""
+    positive(jobs=jobs)
+    one_of("backend", backend, get_args(Backend))
+    if address is not None and backend == "loky":
+        raise InputError(f"expected an address of dask or ray alone, got {address!r} of loky")
 
 
 def cores() -> int:

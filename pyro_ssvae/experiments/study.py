@@ -23,7 +23,7 @@ from pyro_ssvae.experiments.folder import (
     TIMES,
 )
 from pyro_ssvae.experiments.job import Job, jobs_of, once
-from pyro_ssvae.experiments.parallel import Backend, Failure, unordered
+from pyro_ssvae.experiments.parallel import Backend, Failure, check, unordered
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.system.files import locked, write_text
@@ -81,6 +81,7 @@ def study(
         NonFiniteLossError: When all other runs have ended, if the loss of a run was not finite.
     """
     out = named_folder(out)
+    check(jobs, backend, address)
     with locked(out):
         folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
         asked = jobs_of(settings, out, root, processes=jobs)
