@@ -163,6 +163,7 @@ def test_several_processes_compute_the_same(tmp_path: Path) -> None:
 def test_epochs_and_draws_are_scaled_and_never_none() -> None:
     work = Work(Path("out"), scale=0.1)
     assert work.epochs(500) == 50 and work.epochs(3) == 1
+    assert list(Work(Path("out"), scale=0.1, number=2).draws(30)) == [0, 1]
     assert list(work.draws(30)) == [0, 1, 2] and list(work.draws(2)) == [0]
 
 

@@ -128,16 +128,6 @@ def test_the_test_accuracy_is_that_of_the_epoch_chosen_or_else_of_the_last() -> 
     assert selected.tested(chosen, "nll") == 50
 
 
-def test_an_epoch_is_chosen_by_high_accuracy_low_nll_or_high_elbo() -> None:
-    history = [
-        {"val_accuracy": 0.5, "val_nll": 0.1, "val_elbo": -9.0},
-        {"val_accuracy": 0.9, "val_nll": 0.4, "val_elbo": -8.0},
-        {"val_accuracy": 0.7, "val_nll": 0.3, "val_elbo": -7.0},
-    ]
-    found = {by: selected.validated(history, by) for by in selected.BY}
-    assert found == pytest.approx({"accuracy": 90, "nll": 50, "elbo": 70})
-
-
 # Table 1.
 
 

@@ -99,13 +99,15 @@ def study(file: str, out: str, data_root: str | None, **arguments: Any) -> None:
 @click.option("--out", type=click.Path(), default=None, help="Folder to write to.")
 @click.option("--scale", default=1.0, show_default=True,
               help="Share of the epochs and of the draws.")
+@click.option("--draws", type=int, default=None,
+              help="Number of draws or trials, whatever the scale.")
 @click.option("--jobs", default=1, show_default=True, help="Processes that compute.")
 @data_root_option
 @click.option("--resume", is_flag=True, help="Go on with what is in the folder.")
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder.")
 def reproduce(
-    name: str | None, out: str | None, scale: float, jobs: int, data_root: str | None,
-    resume: bool, overwrite: bool,
+    name: str | None, out: str | None, scale: float, draws: int | None, jobs: int,
+    data_root: str | None, resume: bool, overwrite: bool,
 ) -> None:
     """Run a paper's claim again: NAME, or list them all.
 
@@ -122,7 +124,7 @@ def reproduce(
         return
     if out is None:
         raise InputError(f"expected a folder to write to, got none; give --out runs/{name}")
-    work = Work(Path(out), scale, jobs, data_root, progress=True, log=say)
+    work = Work(Path(out), scale, jobs, draws, data_root, progress=True, log=say)
     findings = studies.reproduce(name, work, resume=resume, overwrite=overwrite)
     for claim in findings.claims:
         click.echo(f"{writing.verdict(claim, scale)}: {claim.text} {claim.because}")

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
-from pyro_ssvae.experiments.plan import DEFAULTS, Plan
+from pyro_ssvae.experiments.plan import Plan
 
 # The measures of validation data by which an epoch is chosen, and what tables call them.
 BY: Mapping[str, str] = {
     "accuracy": "validation accuracy", "nll": "validation NLL of the labels",
     "elbo": "validation ELBO",
 }
-# By the columns of histories; of the NLL less is more.
-COLUMNS: Mapping[str, tuple[str, int]] = {
-    "accuracy": ("val_accuracy", 1), "nll": ("val_nll", -1), "elbo": ("val_elbo", 1),
-}
 
 
 def plan(epochs: int, **further: Any) -> Plan:
     """The plan of a run whose best epochs, by each measure of :data:`BY`, are tested as well."""
-    selecting = {"selections": True} if "selections" in DEFAULTS else {}
-    return cast(Plan, {"epochs": epochs, **selecting, **further})
+    return Plan(**{"epochs": epochs, "selections": True, **further})
 
 
 def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
@@ -33,14 +28,3 @@ def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
     """
     test = metrics.get("selected", {}).get(by, metrics)["test"]
     return 100 * float(test["accuracy"])
-
-
-def validated(history: list[dict[str, float]], by: str) -> float:
-    """The validation accuracy of a run in %, at the epoch that a measure chooses.
-
-    Args:
-        history: The rows of the run's epochs.
-        by: The measure, one of :data:`BY`.
-    """
-    column, sign = COLUMNS[by]
-    return 100 * max(history, key=lambda row: sign * row[column])["val_accuracy"]

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.report.published_plots import together
 from pyro_ssvae.reproduce import selected
 from pyro_ssvae.reproduce.draws import all_of, counted, difference, greater
@@ -44,11 +43,7 @@ def reproduce(work: Work) -> Findings:
     jobs = [(alpha, seed) for seed in draws for alpha in FIRST]
     settings = [setting(Cell(M2, alpha), seed, epochs) for alpha, seed in jobs]
     metrics = work.train(settings)
-    part = "test" if "selected" in metrics[0] else "validation"
-    chosen = [
-        _tested(run) if part == "test" else _validated(folders.read_history(work.folder(of)))
-        for run, of in zip(metrics, settings)
-    ]
+    chosen = [_tested(run) for run in metrics]
     found: Found = {
         way: {
             alpha: [one[way] for (at, _), one in zip(jobs, chosen) if at == alpha]
@@ -60,26 +55,20 @@ def reproduce(work: Work) -> Findings:
         title="Figure 12 of Jurasinski (2019): choosing an epoch by accuracy or by loss",
         setting=(
             f"M2, MNIST, {LABELS} labels, {counted(epochs, 'epoch')} of {EPOCHS},"
-            f" {counted(len(draws), 'label draw')}, 10,000 validation images; accuracies are of the"
-            f" {part} images."
+            f" {counted(len(draws), 'label draw')}, 10,000 validation images."
         ),
         rows=[
-            Row(f"alpha = {alpha:g}, {name}: {part} accuracy, %", found[way][alpha],
+            Row(f"alpha = {alpha:g}, {name}: test accuracy, %", found[way][alpha],
                 source="figure 12, a curve")
             for alpha in WEIGHTS for way, name in WAYS.items()
         ],
         claims=claims(found),
-        pictures=[picture(found, part)],
+        pictures=[picture(found)],
     )
 
 
 def _tested(run: Mapping[str, Any]) -> dict[str, float]:
     return {way: selected.tested(run, way) for way in WAYS}
-
-
-def _validated(history: list[dict[str, float]]) -> dict[str, float]:
-    by = {way: selected.validated(history, way) for way in selected.BY}
-    return {**by, "last": 100 * history[-1]["val_accuracy"]}
 
 
 def claims(found: Found) -> list[Claim]:
@@ -135,18 +124,18 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def picture(found: Found, part: str) -> Picture:
+def picture(found: Found) -> Picture:
     """The accuracies by alpha, a line for each way of choosing."""
     lines = {
         f"chosen by {name}" if way in selected.BY else name: [found[way][at] for at in WEIGHTS]
         for way, name in WAYS.items()
     }
     figure = together(
-        [f"{alpha:g}" for alpha in WEIGHTS], lines, f"{part} accuracy (%)", "alpha"
+        [f"{alpha:g}" for alpha in WEIGHTS], lines, "test accuracy (%)", "alpha"
     )
     return Picture(
         "selection", figure,
-        f"The {part} accuracy of M2 by alpha, mean and deviation over the label draws, at the epoch"
+        "The test accuracy of M2 by alpha, mean and deviation over the label draws, at the epoch"
         " chosen by validation accuracy, by the NLL of validation labels, by the ELBO of validation"
         " images, and at the last one.",
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.job import jobs_of, once
 from pyro_ssvae.experiments.parallel import unordered
@@ -31,6 +31,7 @@ class Work:
         out: The folder.
         scale: The share of the epochs and of the draws, in (0, 1].
         jobs: The number of processes.
+        number: The number of draws or trials. None takes the share of those at full scale.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         progress: Whether to show the progress and the time left.
         log: A function that takes a line as each run ends.
@@ -39,6 +40,7 @@ class Work:
     out: Path
     scale: float = 1.0
     jobs: int = 1
+    number: int | None = None
     root: str | Path | None = None
     progress: bool = False
     log: Callable[[str], None] = field(default=_silent, repr=False)
@@ -46,6 +48,8 @@ class Work:
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
             raise InputError(f"expected scale in (0, 1], got {self.scale}")
+        if self.number is not None:
+            positive(draws=self.number)
 
     def epochs(self, full: int) -> int:
         """The number of epochs to train for, of ``full`` at full scale."""
@@ -53,7 +57,7 @@ class Work:
 
     def draws(self, full: int) -> range:
         """The seeds of the draws or trials, of ``full`` at full scale."""
-        return range(max(1, round(self.scale * full)))
+        return range(max(1, round(self.scale * full)) if self.number is None else self.number)
 
     def train(self, settings: Sequence[Setting]) -> list[dict[str, Any]]:
         """Train a run for each setting, and return what ``metrics.json`` holds of each."""

@@ -48,6 +48,8 @@ def command(name: str, work: Work) -> str:
     words = ["pyro-ssvae", "reproduce", name, "--out", str(work.out)]
     if work.scale != 1:
         words += ["--scale", f"{work.scale:g}"]
+    if work.number is not None:
+        words += ["--draws", str(work.number)]
     return shlex.join(words)
 
 
