@@ -44,7 +44,7 @@ def table(all_findings: list[dict[str, Any]]) -> list[str]:
             claim = Claim(**content)
             lines.append(
                 f"| [{about['name']}]({about['name']}/README.md) | {claim.text} ({claim.source}) |"
-                f" {verdict(claim, about['scale'])} | {claim.because} |"
+                f" {verdict(claim, full=about['full'])} | {claim.because} |"
             )
     return lines
 

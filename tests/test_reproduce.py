@@ -115,14 +115,19 @@ def test_the_report_is_one_file_with_its_figures_inside(done: Path) -> None:
     assert 'alt="Squares over their numbers"' in text and "http" not in text
 
 
-@pytest.mark.parametrize("holds, scale, said", [
-    (True, 1.0, "reproduced"), (False, 1.0, "refuted"), (None, 0.1, "not decided"),
-    (False, 0.1, "refuted so far, not yet at full scale"),
+@pytest.mark.parametrize("holds, full, said", [
+    (True, True, "reproduced"), (False, True, "refuted"), (None, False, "not decided"),
+    (False, False, "refuted so far, not yet at full scale"),
 ])
 def test_the_verdict_is_that_of_the_numbers_and_the_scale(
-    holds: bool | None, scale: float, said: str
+    holds: bool | None, full: bool, said: str
 ) -> None:
-    assert writing.verdict(Claim("", "", holds, ""), scale) == said
+    assert writing.verdict(Claim("", "", holds, ""), full=full) == said
+
+
+def test_a_number_of_draws_of_ones_own_is_not_the_full_scale(tmp_path: Path) -> None:
+    assert Work(tmp_path).full
+    assert not Work(tmp_path, scale=0.5).full and not Work(tmp_path, number=3).full
 
 
 @pytest.mark.parametrize("found, here", [

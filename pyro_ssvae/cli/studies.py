@@ -127,5 +127,5 @@ def reproduce(
     work = Work(Path(out), scale, jobs, draws, data_root, progress=True, log=say)
     findings = studies.reproduce(name, work, resume=resume, overwrite=overwrite)
     for claim in findings.claims:
-        click.echo(f"{writing.verdict(claim, scale)}: {claim.text} {claim.because}")
+        click.echo(f"{writing.verdict(claim, full=work.full)}: {claim.text} {claim.because}")
     click.echo(f"The report is {(work.out / writing.REPORT).resolve()}")

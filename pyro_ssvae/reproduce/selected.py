@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pyro_ssvae.experiments.plan import Plan
 
@@ -16,7 +16,7 @@ BY: Mapping[str, str] = {
 
 def plan(epochs: int, **further: Any) -> Plan:
     """The plan of a run whose best epochs, by each measure of :data:`BY`, are tested as well."""
-    return Plan(**{"epochs": epochs, "selections": True, **further})
+    return cast(Plan, {"epochs": epochs, "selections": True, **further})
 
 
 def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:

@@ -51,6 +51,11 @@ class Work:
         if self.number is not None:
             positive(draws=self.number)
 
+    @property
+    def full(self) -> bool:
+        """Whether this is the full scale."""
+        return self.scale == 1 and self.number is None
+
     def epochs(self, full: int) -> int:
         """The number of epochs to train for, of ``full`` at full scale."""
         return max(1, round(self.scale * full))

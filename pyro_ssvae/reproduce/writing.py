@@ -31,7 +31,8 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
         seconds: The time that this took.
     """
     about = {
-        "name": name, "command": command(name, work), "scale": work.scale, "seconds": seconds,
+        "name": name, "command": command(name, work), "scale": work.scale, "full": work.full,
+        "seconds": seconds,
         "hardware": machine.hardware(), "versions": machine.versions(),
     }
     work.out.mkdir(parents=True, exist_ok=True)
@@ -71,12 +72,17 @@ def as_data(findings: Findings, about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def verdict(claim: Claim, scale: float) -> str:
-    """What a run at this scale says of a claim, in a word or two."""
+def verdict(claim: Claim, *, full: bool) -> str:
+    """What a run says of a claim, in a word or two.
+
+    Args:
+        claim: The claim.
+        full: Whether the run was at full scale.
+    """
     if claim.holds is None:
         return "not decided"
     said = "reproduced" if claim.holds else "refuted"
-    return said if scale == 1 else f"{said} so far, not yet at full scale"
+    return said if full else f"{said} so far, not yet at full scale"
 
 
 def cells(row: Row) -> list[str]:
@@ -96,7 +102,7 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     lines = [f"# {findings.title}", "", findings.setting, "", f"    {about['command']}", ""]
     for claim in findings.claims:
         lines += [
-            f"- **{verdict(claim, about['scale']).capitalize()}**: {claim.text} ({claim.source}).",
+            f"- **{verdict(claim, full=about['full']).capitalize()}**: {claim.text} ({claim.source}).",
             f"  {claim.because}",
         ]
     if findings.rows:
@@ -110,7 +116,7 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
 def html(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as one page with its figures inside."""
     claims = "\n".join(
-        f"<li><b>{escape(verdict(claim, about['scale']).capitalize())}</b>: {escape(claim.text)}"
+        f"<li><b>{escape(verdict(claim, full=about['full']).capitalize())}</b>: {escape(claim.text)}"
         f" ({escape(claim.source)}).<br><span class=\"note\">{escape(claim.because)}</span></li>"
         for claim in findings.claims
     )
