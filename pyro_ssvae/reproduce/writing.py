@@ -101,10 +101,8 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as a page of Markdown."""
     lines = [f"# {findings.title}", "", findings.setting, "", f"    {about['command']}", ""]
     for claim in findings.claims:
-        lines += [
-            f"- **{verdict(claim, full=about['full']).capitalize()}**: {claim.text} ({claim.source}).",
-            f"  {claim.because}",
-        ]
+        said = verdict(claim, full=about["full"]).capitalize()
+        lines += [f"- **{said}**: {claim.text} ({claim.source}).", f"  {claim.because}"]
     if findings.rows:
         lines += ["", f"| {' | '.join(HEAD)} |", "|:---|---:|---:|---:|:---|"]
         lines += [f"| {' | '.join(cells(row))} |" for row in findings.rows]
@@ -116,8 +114,8 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
 def html(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as one page with its figures inside."""
     claims = "\n".join(
-        f"<li><b>{escape(verdict(claim, full=about['full']).capitalize())}</b>: {escape(claim.text)}"
-        f" ({escape(claim.source)}).<br><span class=\"note\">{escape(claim.because)}</span></li>"
+        f"<li><b>{verdict(claim, full=about['full']).capitalize()}</b>: {escape(claim.text)}"
+        f' ({escape(claim.source)}).<br><span class="note">{escape(claim.because)}</span></li>'
         for claim in findings.claims
     )
     body = [
