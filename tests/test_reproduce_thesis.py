@@ -180,6 +180,12 @@ def test_grey_is_neither_black_nor_white() -> None:
     assert thesis_analogies.greyness(x).tolist() == [0, 1, 0.5]
 
 
+def test_less_than_a_point_does_not_tell() -> None:
+    assert [thesis_analogies.told(points) for points in (0.9, -0.9, 1.1, -1.1)] == [
+        None, None, True, False,
+    ]
+
+
 def test_digits_have_more_epochs_than_mnist_up_to_a_number() -> None:
     assert images.epochs(Work(Path(), scale=0.004)) == {"mnist": 2, "digits": 40}
     assert images.epochs(Work(Path())) == {"mnist": 500, "digits": 200}
