@@ -26,6 +26,7 @@ from pyro_ssvae.reproduce.canvases import DIGITS, Canvases
 LABELLED, UNLABELLED, TESTED = 200, 4_000, 2_000  # canvases
 UNCERTAIN, WRONG = 0.5, 0.5  # the share of uncertain labels, and of wrong ones among them
 LARGE = 2_000  # training rows of a large table that are used
+BATCH = 32  # labelled rows of a table in an update, and unlabelled ones
 PENALTIES = (0.1, 1.0, 10.0)
 
 
@@ -134,7 +135,8 @@ def several(
         share: The share of the training rows that are labelled.
         missing: The probability with which each of their labels is hidden.
         seed: The seed of the split, the weights, the batches and the noise.
-        epochs: The number of epochs.
+        epochs: The number of epochs of as many updates as all training rows would give, so that
+            fewer unlabelled rows are no fewer updates.
         root: The folder of data files.
     """
     dataset = loaded(data, root)
@@ -147,7 +149,11 @@ def several(
         return scores(split, _logistic(split, x), y)
     torch.manual_seed(seed)
     objective, options = pair("factored").on(split)
-    for _ in fit(objective, split, epochs=epochs, seed=seed, **options):
+    passes = math.ceil(epochs * rows / len(split.unlabelled))
+    for _ in fit(
+        objective, split, epochs=passes, batch_labelled=BATCH, batch_unlabelled=BATCH, seed=seed,
+        **options,
+    ):
         pass
     with torch.no_grad(), evaluating(objective.guide):
         return scores(split, objective.guide.classify(x).probs, y)
