@@ -29,8 +29,8 @@ class DirichletM2(PyroModule):
         network, decoder: The body of the networks, and of one alone: ``mlp``, ``conv``,
             ``wrn-28-2`` or one of your own, see :func:`pyro_ssvae.nn.network`.
         concentration: The concentration a of the prior. Above 1 it smooths the labels.
-        temper: The power of an observed label's p(y | pi), M2's alpha. With another power than 1
-            the objective bounds no log p(x, y). The command line trains with 10.
+        temper: The power of an observed label's p(y | pi), M2's alpha. Above 1 the bound on
+            log p(x, y) is a looser one, below 1 it is none. The command line trains with 10.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
         bound: How model and guide deal with an unknown y, ``"jensen"``, ``"sample"`` or

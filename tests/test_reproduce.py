@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import pkgutil
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from matplotlib.figure import Figure
 import pyro_ssvae.reproduce
 from pyro_ssvae import InputError
 from pyro_ssvae.cli import main
+from pyro_ssvae.data.root import data_root
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.reproduce import studies, writing
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
@@ -163,6 +165,21 @@ def test_several_processes_compute_the_same(tmp_path: Path) -> None:
     items = [{"number": float(n)} for n in range(4)]
     alone, together = Work(tmp_path / "1"), Work(tmp_path / "2", jobs=2)
     assert together.each(squared, items) == alone.each(squared, items)
+
+
+def data_folder(number: int) -> dict[str, Any]:
+    return {"folder": str(data_root())}
+
+
+def test_parts_find_data_in_the_folder_of_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYRO_SSVAE_DATA", str(tmp_path / "other"))
+    for jobs in (1, 2):
+        work = Work(tmp_path / f"{jobs}", jobs=jobs, root=tmp_path)
+        parts = work.each(data_folder, [{"number": n} for n in range(2)])
+        assert parts == 2 * [{"folder": str(tmp_path)}]
+    assert os.environ["PYRO_SSVAE_DATA"] == str(tmp_path / "other")
 
 
 def test_epochs_and_draws_are_scaled_and_never_none() -> None:

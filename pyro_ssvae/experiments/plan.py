@@ -58,15 +58,15 @@ class Plan(TypedDict, total=False):
     log: Callable[[str], None]
 
 
-def _silent(line: str) -> None:
-    pass
+def silent(line: str) -> None:
+    """Take a line, and say nothing."""
 
 
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
     "selections": False, "aggressive": False, "capture": "auto", "precision": "fp32",
     "device": "auto",
-    "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": _silent,
+    "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": silent,
 }
 
 

@@ -24,17 +24,13 @@ from pyro_ssvae.experiments.folder import (
 )
 from pyro_ssvae.experiments.job import Job, jobs_of, once
 from pyro_ssvae.experiments.parallel import Backend, Failure, check, unordered
-from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.experiments.plan import Plan, silent
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
 
 Metrics = dict[str, Any]
 Log = Callable[[str], None]
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 def study(
@@ -48,7 +44,7 @@ def study(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = False,
-    log: Log = _silent,
+    log: Log = silent,
 ) -> list[Metrics]:
     """Train a run for each setting into a folder, and tabulate them all.
 
@@ -116,7 +112,7 @@ def carried_out(
     backend: Backend = "loky",
     address: str | None = None,
     progress: bool = False,
-    log: Log = _silent,
+    log: Log = silent,
 ) -> Iterator[tuple[Job, Metrics]]:
     """The runs with their metrics, each as soon as it has ended, those that had ended first.
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyro_ssvae.data.root import VARIABLE
 from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
 from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.job import jobs_of, once
 from pyro_ssvae.experiments.parallel import unordered
+from pyro_ssvae.experiments.plan import silent
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.experiments.study import carried_out, line
 from pyro_ssvae.system.files import write_text
 from pyro_ssvae.system.progress import Progress
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Work:
     number: int | None = None
     root: str | Path | None = None
     progress: bool = False
-    log: Callable[[str], None] = field(default=_silent, repr=False)
+    log: Callable[[str], None] = field(default=silent, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 1:
@@ -108,7 +107,7 @@ class Work:
         todo = {path: dict(item) for path, item in zip(paths, items) if not path.exists()}
         name = function.__name__.replace("_", " ")
         with Progress(name, len(todo), "parts", show=self.progress) as done:
-            calls = [(function, item) for item in todo.values()]
+            calls = [(function, item, self.root) for item in todo.values()]
             for place, result in unordered(_called, calls, jobs=self.jobs):
                 if isinstance(result, (InputError, NonFiniteLossError)):
                     raise result
@@ -124,9 +123,22 @@ class Work:
         return self.out / "parts" / f"{function.__name__}-{digest}.json"
 
 
-def _called(call: tuple[Callable[..., dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    function, item = call
-    return function(**item)
+Call = tuple[Callable[..., dict[str, Any]], dict[str, Any], str | Path | None]
+
+
+def _called(call: Call) -> dict[str, Any]:
+    """The result of a function of an item, which finds data files in the folder of the work."""
+    function, item, root = call
+    before = os.environ.get(VARIABLE)
+    try:
+        if root is not None:
+            os.environ[VARIABLE] = str(root)
+        return function(**item)
+    finally:
+        if root is not None and before is None:
+            del os.environ[VARIABLE]
+        elif before is not None:
+            os.environ[VARIABLE] = before
 
 
 def _read(path: Path) -> dict[str, Any]:
