@@ -470,7 +470,11 @@ def test_bad_input_is_refused_in_one_line(
     (["compare", "m2", "--seeds", "0"], "seeds > 0, got 0"),
     (["compare", "m2", "--seeds", "-2"], "seeds > 0, got -2"),
     (["compare", "m2", "--seeds", "1" * 23], f"expected seeds <= .*, got {'1' * 23}"),
-    (["compare", "m2", "--seeds", "1001"], "expected seeds <= 1000, got 1001"),
+    (["compare", "m2", "--seeds", "10001"], "a grid of at most 10,000 runs, got 10,001"),
+    (["compare", "m2", "--seeds", "1,1"], r"expected different seeds, got \[1, 1\]"),
+    (["compare", "m2", "--seeds", "one"], "a number of seeds, or seeds such as 0,3,5, got 'one'"),
+    (["compare", "m2", "--jobs", "0"], "expected jobs > 0, got 0"),
+    (["compare", "m2", "--set", "m2.alpha=1,a"], "option alpha: expected a number, got 'a'"),
 ], ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_bad_input_of_one_command_is_refused_in_one_line(
     arguments: list[str], wanted: str, tmp_path: Path

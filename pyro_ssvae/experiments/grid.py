@@ -78,7 +78,7 @@ def grid(
     ]
 
 
-def seeds_of(what: str, seeds: int | Sequence[int] | None) -> list[Any]:
+def seeds_of(what: str, seeds: int | Sequence[int] | None) -> Sequence[Any]:
     """The seeds that a number of them stands for, or the ones that are given.
 
     Raises:
@@ -88,10 +88,10 @@ def seeds_of(what: str, seeds: int | Sequence[int] | None) -> list[Any]:
         return [None]
     if isinstance(seeds, int):
         positive(**{what: seeds})
-        return list(range(seeds))
+        return range(seeds)
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"expected different {what}, got {list(seeds)}")
-    return list(seeds)
+    return seeds
 
 
 def options_of_each(
