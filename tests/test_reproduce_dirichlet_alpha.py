@@ -7,7 +7,6 @@ import torch
 
 from pyro_ssvae import data
 from pyro_ssvae.reproduce import dirichlet_alpha, dirichlet_identity
-from pyro_ssvae.reproduce.paired import difference
 from pyro_ssvae.reproduce.work import Work
 
 
@@ -42,12 +41,6 @@ def test_a_power_is_off_the_bound_by_its_share_of_the_classification_loss(weight
     assert found["gap"] == pytest.approx((weight - 1) * found["ce"])
     assert found["identity"] < 1e-9 and found["sharpened"] < 1e-9
     assert (found["mass"] > 0) == (weight < 1)
-
-
-def test_a_difference_is_of_pairs() -> None:
-    found = difference([3.0, 5.0, 7.0], [1.0, 2.0, 3.0])
-    assert found.mean == 3.0 and 2.0 <= found.low < 3.0 < found.high <= 4.0 and found.clear
-    assert not difference([1.0, -1.0, 1.0, -1.0], [0.0] * 4).clear
 
 
 def test_dirichlet_alpha_at_a_tiny_scale(tmp_path, monkeypatch) -> None:

@@ -36,12 +36,7 @@ OPTIONS: dict[str, Any] = {"hidden": (4,), "m2": {"z_dim": 2, "alpha": [1.0, 10.
 
 @pytest.fixture(scope="module")
 def stripes() -> Dataset:
-    """Three classes of 4-pixel images, 90 in all."""
-    rng = np.random.default_rng(0)
-    y = np.arange(90) % 3
-    x = 0.2 * rng.random((90, 4))
-    x[np.arange(90), y] += 0.7
-    return data.from_arrays(x.reshape(-1, 2, 2), y, name="stripes")
+    return small.stripes()
 
 
 def settings(dataset: Dataset, **changes: Any) -> list[Setting]:

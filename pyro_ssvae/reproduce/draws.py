@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-Metrics = Mapping[str, Any]
+from pyro_ssvae.statistics.paired import Difference
+from pyro_ssvae.statistics.paired import difference as of_values
+from pyro_ssvae.statistics.table import Seeds
 
-SURE = 2.0  # standard errors from which on a mean difference is taken for one
+Metrics = Mapping[str, Any]
 
 
 def accuracies(runs: Iterable[Metrics], part: str = "test") -> list[float]:
@@ -22,19 +23,22 @@ def accuracies(runs: Iterable[Metrics], part: str = "test") -> list[float]:
     return [100 * run[part]["accuracy"] for run in runs]
 
 
+def paired(one: Sequence[float], other: Sequence[float]) -> Difference:
+    """The first less the second, draw by draw."""
+    return of_values(*(
+        {Seeds(draw, draw): value for draw, value in enumerate(values)} for values in (one, other)
+    ))
+
+
 def greater(one: Sequence[float], other: Sequence[float]) -> bool | None:
     """Whether one method is better than another on the same draws.
 
     Returns:
-        Whether the mean difference is above 0, where it is :data:`SURE` standard errors from it or
-        more. None where it is not, and of a single draw.
+        Whether the mean difference is above 0, where its interval leaves 0 out. None where it does
+        not, and of fewer draws than :data:`pyro_ssvae.statistics.paired.FEWEST`.
     """
-    differences = [a - b for a, b in zip(one, other, strict=True)]
-    if len(differences) < 2:
-        return None
-    mean = statistics.fmean(differences)
-    error = statistics.stdev(differences) / math.sqrt(len(differences))
-    return mean > 0 if abs(mean) > SURE * error else None
+    found = paired(one, other)
+    return found.mean > 0 if found.apart else None
 
 
 def all_of(verdicts: Iterable[bool | None]) -> bool | None:
@@ -46,13 +50,12 @@ def all_of(verdicts: Iterable[bool | None]) -> bool | None:
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> str:
-    """The mean difference on the same draws, with its standard error where there are several."""
-    differences = [a - b for a, b in zip(one, other, strict=True)]
-    text = f"{statistics.fmean(differences):+.1f}"
-    if len(differences) == 1:
-        return f"{text} on one draw"
-    error = statistics.stdev(differences) / math.sqrt(len(differences))
-    return f"{text} ± {error:.1f} over {len(differences)} draws"
+    """The mean difference on the same draws in words, with its interval where there are several."""
+    found = paired(one, other)
+    text = f"{found.mean:+.1f}"
+    if found.low is not None:
+        text += f" [{found.low:+.1f}, {found.high:+.1f}]"
+    return f"{text} over {counted(found.draws, 'draw')}"
 
 
 def within(found: Sequence[float], published: float, spread: float) -> bool:

@@ -188,7 +188,7 @@ def claims_of(board: Board, pairs: Found, validated: Found, beside: Found) -> li
             f"{board.data}: the pair of the best validation accuracy, {best}, is better than the"
             f" best of scikit-learn's, {other}", "this study",
             greater(pairs[best], beside[other]),
-            f"{difference(pairs[best], beside[other])} points",
+            f"points: {difference(pairs[best], beside[other])}",
         ),
         Claim(
             f"{board.data}: every pair gains from the unlabelled examples, beside {ALONE}",

@@ -122,7 +122,7 @@ def _changes(
     verdict = greater(found[one], found[other])
     return Claim(
         text, "appendix D", None if verdict is None else True,
-        f"{one.name} minus {other.name}: {difference(found[one], found[other])} points",
+        f"{one.name} minus {other.name}: {difference(found[one], found[other])}, in points",
     )
 
 

@@ -71,7 +71,7 @@ def probed(guide: Any, split: Split) -> dict[str, float]:
         test, target = encoded(guide, split, "test", 2_000)
     probes = {
         "linear": LogisticRegression(max_iter=200),
-        "network": MLPClassifier((100,), max_iter=10, batch_size=500, random_state=0),
+        "network": MLPClassifier((100,), max_iter=100, early_stopping=True, random_state=0),
     }
     result = {}
     for name, probe in probes.items():

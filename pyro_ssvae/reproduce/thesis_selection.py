@@ -89,7 +89,7 @@ def _better(found: Found, by: str) -> Claim:
     one, other = _all(found, "accuracy"), _all(found, by)
     return Claim(
         f"Choosing by validation accuracy is better than by {WAYS[by]}", "supplement 3.2",
-        greater(one, other), f"over all alphas {difference(one, other)} points",
+        greater(one, other), f"points, over all alphas: {difference(one, other)}",
     )
 
 
