@@ -84,13 +84,13 @@ def batch() -> Batch:
     )
 
 
-def stripes() -> Dataset:
+def stripes(name: str = "stripes", shift: float = 0.0) -> Dataset:
     """Three classes of 4-pixel images, 90 in all: a comparison on them takes a second."""
     rng = np.random.default_rng(0)
     y = np.arange(90) % 3
-    x = 0.2 * rng.random((90, 4))
+    x = 0.2 * rng.random((90, 4)) + shift
     x[np.arange(90), y] += 0.7
-    return from_arrays(x.reshape(-1, 2, 2), y, name="stripes")
+    return from_arrays(x.reshape(-1, 2, 2), y, name=name)
 
 
 def run_of(out: Path, name: str, seed: int) -> Path:

@@ -11,12 +11,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import small
 import torch
+from small import stripes
 
-from pyro_ssvae import InputError, data, fit, guides, models, pair
+from pyro_ssvae import InputError, fit, guides, models, pair
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.experiments import record, runs
 from pyro_ssvae.experiments.compare import compare
@@ -32,15 +32,6 @@ def no_figures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "figures", lambda objective, split, history: {})
         yield
-
-
-def stripes(name: str = "stripes", shift: float = 0.0) -> Dataset:
-    """Three classes of 4-pixel images, 90 in all."""
-    rng = np.random.default_rng(0)
-    y = np.arange(90) % 3
-    x = 0.2 * rng.random((90, 4)) + shift
-    x[np.arange(90), y] += 0.7
-    return data.from_arrays(x.reshape(-1, 2, 2), y, name=name)
 
 
 def reversed_rows(dataset: Dataset) -> Dataset:
