@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.report import comparison_plots, tables
 from pyro_ssvae.report.drawing import color, in_plane
+from pyro_ssvae.report.sureness import sureness
 from pyro_ssvae.report.tables import Results
 
 DPI = 120  # of the figures, which are shown at 96 pixels an inch
@@ -64,6 +65,7 @@ def html(results: Results, sections: Sequence[Section], numbers: str) -> str:
         _table(results, colors),
         *(f'<p class="note">{escape(line)}</p>' for line in tables.footnotes(results)),
         _notes(results, numbers),
+        _sureness(results),
         _summaries(results, sections, colors),
         *(_section(section, colors[section.name]) for section in sections),
         f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
@@ -179,6 +181,21 @@ def _of_every_run(results: Results, metric: str) -> dict[str, list[float]]:
     """A test metric of the runs by name, of those that have it."""
     values = {name: [m["test"].get(metric) for m in runs] for name, runs in results.items()}
     return {name: of_runs for name, of_runs in values.items() if None not in of_runs}
+
+
+def _sureness(results: Results) -> str:
+    found = sureness(results)
+    if found is None:
+        return ""
+    return "\n".join([
+        "<h2>How sure the order is</h2>", table(found.cells),
+        *(f'<p class="note">{escape(line)}</p>' for line in found.notes),
+        figures([drawn(
+            found.figure,
+            "Differences to the best mean on the same label draws: the mean, its interval, and"
+            " every draw",
+        )]),
+    ])
 
 
 def _section(section: Section, shade: str) -> str:
