@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pyro_ssvae import EarlyStopping, InputError, Objective, fit, fit_ensemble, guides
 from pyro_ssvae.data import Split, from_arrays
-from pyro_ssvae.engine import capture
+from pyro_ssvae.engine import shared
 from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.labels import OneHots
 from pyro_ssvae.training.average import check_average
@@ -131,7 +131,7 @@ def test_going_on_is_exact(update: int | None, split) -> None:
 
 @pytest.mark.usefixtures("traced_once")
 def test_captured_training_has_the_same_average(split, monkeypatch) -> None:
-    monkeypatch.setattr(capture, "_compiled", lambda graph, tensors: graph)  # replayed as traced
+    monkeypatch.setattr(shared, "_compiled", lambda graph, tensors: graph)  # replayed as traced
     one, other = objective(), objective()
     list(fit(one, split, epochs=2, average=SHARE, **SETTINGS | {"capture": "on"}))
     list(fit(other, split, epochs=2, average=SHARE, **SETTINGS))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -87,7 +88,7 @@ def test_everything_imported_is_a_declared_dependency(pyproject: dict[str, Any])
         requirement.split(">")[0] for requirement in pyproject["project"]["dependencies"]
     }
     extras = {
-        requirement.split(">")[0]
+        re.split(r"[>\[]", requirement)[0]
         for extra, requirements in pyproject["project"]["optional-dependencies"].items()
         if extra not in ("bench", "dev") for requirement in requirements
     }

@@ -72,7 +72,7 @@ def test_objectives_that_differ_in_weights_and_parameters_are_traced_once(traces
 
 
 @pytest.mark.parametrize("options", [
-    {"alpha": 0.0}, {"hidden": (5,)}, {"z_dim": 3}, {"likelihood": "normal:0.1"}, {"warmup": 3.0},
+    {"alpha": 0.0}, {"hidden": (7,)}, {"z_dim": 3}, {"likelihood": "normal:0.1"}, {"warmup": 3.0},
 ])
 def test_other_settings_are_another_program(options: dict[str, Any], traces) -> None:
     programs = Programs()
@@ -93,7 +93,7 @@ def test_another_batch_or_frozen_parameters_are_another_program(traces) -> None:
 
 def test_the_programs_of_late_are_kept(traces) -> None:
     programs = Programs(number=2)
-    one, two, three = m2(), m2(hidden=(5,)), m2(hidden=(6,))
+    one, two, three = m2(), m2(hidden=(7,)), m2(hidden=(6,))
     for objective in (one, two, one, three, one, two):
         take(programs, objective)
     assert traces == [one, two, three, two]
@@ -108,6 +108,7 @@ def test_no_weights_are_kept() -> None:
 
 def test_runs_that_share_a_program_train_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     split, together, alone = small.split(), [], []
+    monkeypatch.setattr(shared, "_compiled", lambda graph, tensors: graph)
     for found, fresh in ((together, False), (alone, True)):
         programs = Programs()
         for seed, alpha in ((0, 1.0), (1, 5.0)):

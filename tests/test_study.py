@@ -26,6 +26,7 @@ from pyro_ssvae import InputError, NonFiniteLossError, data
 from pyro_ssvae.cli import main
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.experiments import parallel, runs, table
+from pyro_ssvae.experiments.files import settings_in
 from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.experiments.study import study
@@ -201,18 +202,13 @@ study = grid(
 """
 
 
-def command(file: Path, out: Path, *words: str) -> list[str]:
-    line = [sys.executable, "-m", "pyro_ssvae", "study", str(file), "--out", str(out)]
-    return [*line, "--jobs", "2", *words]
-
-
 def test_a_study_that_is_killed_goes_on_to_the_same_table_bit_for_bit(tmp_path: Path) -> None:
     file, out = tmp_path / "mine.py", tmp_path / "out"
     file.write_text(STUDY)
-    subprocess.run(command(file, tmp_path / "once"), check=True, capture_output=True)
-    process = subprocess.Popen(
-        command(file, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    study(settings_in(file), tmp_path / "once", jobs=2)
+    process = subprocess.Popen([
+        sys.executable, "-m", "pyro_ssvae", "study", str(file), "--out", str(out), "--jobs", "2",
+    ], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     limit = time.monotonic() + 120
     while not ended(out) and process.poll() is None and time.monotonic() < limit:
         time.sleep(0.05)
@@ -220,7 +216,7 @@ def test_a_study_that_is_killed_goes_on_to_the_same_table_bit_for_bit(tmp_path: 
     process.wait()
     time.sleep(5 * parallel.WATCH)  # the processes that trained end with it
     assert 0 < len(ended(out)) < 8 and not (out / "results.csv").exists()
-    subprocess.run(command(file, out, "--resume"), check=True, capture_output=True)
+    study(settings_in(file), out, jobs=2, resume=True)
     assert results(out) == results(tmp_path / "once")
 
 

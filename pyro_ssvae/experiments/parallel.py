@@ -155,7 +155,7 @@ def _reach(address: str) -> None:
 
 
 def _dask(stack: ExitStack, jobs: int, address: str | None) -> None:
-    from distributed import Client, LocalCluster
+    from dask.distributed import Client, LocalCluster
 
     if address is None:
         local = LocalCluster(
