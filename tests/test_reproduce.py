@@ -96,7 +96,9 @@ def test_every_reproduction_has_a_module_of_its_name_that_says_where_the_claim_i
 def test_findings_are_kept_as_data(done: Path) -> None:
     about = json.loads((done / "findings.json").read_text())
     assert about["name"] == "of-squares" and about["scale"] == 0.5
-    assert about["command"] == f"pyro-ssvae reproduce of-squares --out {done} --scale 0.5"
+    assert about["command"] == (
+        "pyro-ssvae reproduce of-squares --out runs/of-squares --scale 0.5"
+    )
     assert about["rows"][0]["found"] == [1.0, 9.0] and about["rows"][0]["published"] == 4.5
     assert about["claims"][0]["holds"] is True and about["claims"][1]["holds"] is None
     assert about["versions"]["pyro_ssvae"] and about["hardware"] and about["seconds"] > 0

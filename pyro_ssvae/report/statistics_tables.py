@@ -25,7 +25,7 @@ def cells(found: Standings, metric: str) -> list[list[str]]:
     """The table's text: headings, then a row for each configuration, the best mean first.
 
     Args:
-        found: Where the configurations stand.
+        found: The standings of the configurations.
         metric: The name of the metric that was compared.
     """
     column = shown_as(metric)

@@ -56,7 +56,7 @@ def uncertain(*, policy: str, how: str, seed: int, epochs: int, root: str | None
     Args:
         policy: ``"unknown"`` leaves uncertain labels out one by one, ``"believed"`` takes them as
             they are told, ``"rows left out"`` leaves out all of a canvas that has one.
-        how: As for :func:`quality`.
+        how: The way to infer unknown labels, as for :func:`quality`.
         seed: The seed of all.
         epochs: The number of epochs.
         root: The folder of data files.

@@ -19,7 +19,7 @@ class Row:
         found: The values of all draws or trials, one or more.
         published: The published value, or None.
         spread: The published standard deviation, or None.
-        source: Where it was published, and with which setting: ``"table 1, 500 epochs"``.
+        source: The place where it was published, with its setting: ``"table 1, 500 epochs"``.
     """
 
     what: str
@@ -45,7 +45,7 @@ class Claim:
 
     Attributes:
         text: The claim, in a sentence.
-        source: Where the paper makes it.
+        source: The place where the paper makes it.
         holds: Whether the numbers of this run bear it out, computed from them. None where they do
             not tell.
         because: The numbers that decide, in a sentence.

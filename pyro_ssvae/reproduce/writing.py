@@ -45,8 +45,8 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
 
 
 def command(name: str, work: Work) -> str:
-    """The command that gives these findings."""
-    words = ["pyro-ssvae", "reproduce", name, "--out", str(work.out)]
+    """The command that gives these findings, in whatever folder."""
+    words = ["pyro-ssvae", "reproduce", name, "--out", f"runs/{name}"]
     if work.scale != 1:
         words += ["--scale", f"{work.scale:g}"]
     if work.number is not None:
