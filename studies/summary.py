@@ -15,7 +15,7 @@ from typing import Any
 
 from pyro_ssvae.reproduce.findings import Claim
 from pyro_ssvae.reproduce.studies import NAMES
-from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, verdict
+from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, line, sentence, verdict
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# What the papers claim, and what came out
@@ -42,10 +42,9 @@ def table(all_findings: list[dict[str, Any]]) -> list[str]:
     for about in all_findings:
         for content in about["claims"]:
             claim = Claim(**content)
-            lines.append(
-                f"| [{about['name']}]({about['name']}/README.md) | {claim.text} ({claim.source}) |"
-                f" {verdict(claim, full=about['full'])} | {claim.because} |"
-            )
+            link = f"[{about['name']}]({about['name']}/README.md)"
+            said = verdict(claim, full=about["full"])
+            lines.append(line([link, sentence(claim), said, claim.because]))
     return lines
 
 

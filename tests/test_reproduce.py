@@ -45,7 +45,7 @@ def example(work: Work) -> Findings:
     return Findings(
         "Squares | of numbers", "Two numbers, one draw.",
         rows=[
-            Row("square", squares, 4.5, 0.5, "table 1"),
+            Row("square | x", squares, 4.5, 0.5, "table 1"),
             Row("accuracy", [metrics["test"]["accuracy"]]),
         ],
         claims=[
@@ -106,9 +106,9 @@ def test_findings_are_kept_as_data(done: Path) -> None:
 
 def test_the_page_has_the_table_beside_the_published_numbers(done: Path) -> None:
     text = (done / "README.md").read_text()
-    assert "| square | 5.00 ± 5.66 | 2 | 4.5 ± 0.5 | table 1 |" in text
-    assert "- **Reproduced so far, not yet at full scale**: Squares grow. (p. 3)." in text
-    assert "- **Not decided**: Squares are odd." in text
+    assert "| square &#124; x | 5.00 ± 5.66 | 2 | 4.5 ± 0.5 | table 1 |" in text
+    assert "- **Reproduced so far, not yet at full scale**: Squares grow (p. 3)." in text
+    assert "- **Not decided**: Squares are odd (p. 4)." in text
     assert "![Squares over their numbers](squares.png)" in text
     assert (done / "squares.png").read_bytes().startswith(b"\x89PNG")
 
@@ -156,6 +156,23 @@ def test_what_was_computed_is_not_computed_again(done: Path) -> None:
     studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(before) == 2 + 3  # two parts, and the run's metrics, data and split
+
+
+def test_the_time_is_that_of_all_that_was_computed(done: Path) -> None:
+    (done / "seconds.txt").write_text("1000.0\n")
+    studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
+    assert 1000 < json.loads((done / "findings.json").read_text())["seconds"] < 1100
+    assert "Made in 16 min" in (done / "README.md").read_text()
+    studies.reproduce("of-squares", Work(done, scale=0.5), overwrite=True)
+    assert json.loads((done / "findings.json").read_text())["seconds"] < 100
+
+
+def test_what_is_written_over_is_computed_anew(done: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*.json")}
+    studies.reproduce("of-squares", Work(done, scale=0.5), overwrite=True)
+    after = {path: path.stat().st_mtime_ns for path in done.rglob("*.json")}
+    assert after.keys() == before.keys()
+    assert not any(after[path] == before[path] for path in after)
 
 
 def test_a_trained_run_is_had_again(done: Path) -> None:

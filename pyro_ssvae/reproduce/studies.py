@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from importlib import import_module
+from pathlib import Path
 
 from pyro_ssvae.errors import named_folder, one_of
+from pyro_ssvae.experiments.earlier import clear_runs
 from pyro_ssvae.experiments.folder import check_free
 from pyro_ssvae.reproduce import writing
 from pyro_ssvae.reproduce.findings import Findings
 from pyro_ssvae.reproduce.work import Work
-from pyro_ssvae.system.files import locked
+from pyro_ssvae.system.files import locked, write_text
 
 # What each is about. Its module, of a name with underscores, has a function ``reproduce(work)``.
 NAMES = {
@@ -34,6 +36,8 @@ NAMES = {
     "leaderboard": "every pair beside scikit-learn's methods",
 }
 
+SECONDS = "seconds.txt"
+
 
 def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = False) -> Findings:
     """Run a reproduction, and write what it has found.
@@ -52,7 +56,25 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
     out = named_folder(work.out)
     with locked(out):
         check_free(out, writing.FINDINGS, "runs", "parts", resume=resume, overwrite=overwrite)
+        if overwrite:
+            clear_runs(out)
+            for part in (out / "parts").glob("*.json"):
+                part.unlink()
+        before = spent(out) if resume else 0.0
         began = time.perf_counter()
-        findings: Findings = module.reproduce(work)
-        writing.write(name, work, findings, seconds=time.perf_counter() - began)
+        try:
+            findings: Findings = module.reproduce(work)
+        finally:  # however it ends, a run that goes on adds to it
+            seconds = before + time.perf_counter() - began
+            if out.is_dir():
+                write_text(out / SECONDS, f"{seconds:.1f}\n")
+        writing.write(name, work, findings, seconds=seconds)
     return findings
+
+
+def spent(out: Path) -> float:
+    """The seconds that were spent in a folder before; 0 where that is not known."""
+    try:
+        return float((out / SECONDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -28,7 +29,7 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
         name: The name of the reproduction.
         work: The place that it has worked in.
         findings: What it has found.
-        seconds: The time that this took.
+        seconds: The time that this took, from its beginning on.
     """
     about = {
         "name": name, "command": command(name, work), "scale": work.scale, "full": work.full,
@@ -102,20 +103,30 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     lines = [f"# {findings.title}", "", findings.setting, "", f"    {about['command']}", ""]
     for claim in findings.claims:
         said = verdict(claim, full=about["full"]).capitalize()
-        lines += [f"- **{said}**: {claim.text} ({claim.source}).", f"  {claim.because}"]
+        lines += [f"- **{said}**: {sentence(claim)}", f"  {claim.because}"]
     if findings.rows:
         lines += ["", f"| {' | '.join(HEAD)} |", "|:---|---:|---:|---:|:---|"]
-        lines += [f"| {' | '.join(cells(row))} |" for row in findings.rows]
+        lines += [line(cells(row)) for row in findings.rows]
     for picture in findings.pictures:
         lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
     return "\n".join([*lines, "", _made_with(about), ""])
 
 
+def line(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown, whose cells may have bars of their own."""
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+
+
+def sentence(claim: Claim) -> str:
+    """A claim with its source."""
+    return f"{claim.text.rstrip('.')} ({claim.source})."
+
+
 def html(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as one page with its figures inside."""
     claims = "\n".join(
-        f"<li><b>{verdict(claim, full=about['full']).capitalize()}</b>: {escape(claim.text)}"
-        f' ({escape(claim.source)}).<br><span class="note">{escape(claim.because)}</span></li>'
+        f"<li><b>{verdict(claim, full=about['full']).capitalize()}</b>:"
+        f' {escape(sentence(claim))}<br><span class="note">{escape(claim.because)}</span></li>'
         for claim in findings.claims
     )
     body = [
@@ -130,10 +141,7 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
 
 def _made_with(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return (
-        f"Made in {duration(about['seconds'])} on {about['hardware']}, with {versions}; the time"
-        " of what had been computed before is not in it."
-    )
+    return f"Made in {duration(about['seconds'])} on {about['hardware']}, with {versions}."
 
 
 def _digits(values: Any) -> int:
