@@ -128,12 +128,15 @@ def _table(results: Results, colors: Mapping[str, str]) -> str:
     return table(tables.cells(results), dots=colors)
 
 
-def table(lines: Sequence[Sequence[str]], *, dots: Mapping[str, str] | None = None) -> str:
+def table(
+    lines: Sequence[Sequence[str]], *, dots: Mapping[str, str] | None = None, words: bool = False
+) -> str:
     """A table of HTML.
 
     Args:
         lines: The cells of its rows as text, the headings first.
         dots: The colours of the dots before rows, by the text of their first cells.
+        words: Whether cells hold sentences, whose lines are broken.
     """
     head, *rows = lines
     text = ["".join(f"<th>{escape(cell)}</th>" for cell in head)] + [
@@ -142,7 +145,8 @@ def table(lines: Sequence[Sequence[str]], *, dots: Mapping[str, str] | None = No
         for first, *cells in rows
     ]
     inside = "\n".join(f"<tr>{line}</tr>" for line in text)
-    return f'<div class="scroll"><table>\n{inside}\n</table></div>'
+    kind = ' class="words"' if words else ""
+    return f'<div class="scroll"><table{kind}>\n{inside}\n</table></div>'
 
 
 def _notes(results: Results, numbers: str) -> str:

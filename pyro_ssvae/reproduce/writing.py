@@ -100,10 +100,12 @@ def cells(row: Row) -> list[str]:
 
 def markdown(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as a page of Markdown."""
-    lines = [f"# {findings.title}", "", findings.setting, "", f"    {about['command']}", ""]
+    lines = [
+        f"# {findings.title}", "", capital(findings.setting), "", f"    {about['command']}", "",
+    ]
     for claim in findings.claims:
         said = verdict(claim, full=about["full"]).capitalize()
-        lines += [f"- **{said}**: {sentence(claim)}", f"  {claim.because}"]
+        lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
     if findings.rows:
         lines += ["", f"| {' | '.join(HEAD)} |", "|:---|---:|---:|---:|:---|"]
         lines += [line(cells(row)) for row in findings.rows]
@@ -117,6 +119,11 @@ def line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
+def capital(text: str) -> str:
+    """A text that begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def sentence(claim: Claim) -> str:
     """A claim with its source."""
     return f"{claim.text.rstrip('.')} ({claim.source})."
@@ -126,14 +133,15 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as one page with its figures inside."""
     claims = "\n".join(
         f"<li><b>{verdict(claim, full=about['full']).capitalize()}</b>:"
-        f' {escape(sentence(claim))}<br><span class="note">{escape(claim.because)}</span></li>'
+        f" {escape(sentence(claim))}<br>"
+        f'<span class="note">{escape(capital(claim.because))}</span></li>'
         for claim in findings.claims
     )
     body = [
-        f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(findings.setting)}</p>",
+        f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(capital(findings.setting))}</p>",
         f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
-        page.table([list(HEAD), *map(cells, findings.rows)]) if findings.rows else "",
         page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
+        page.table([list(HEAD), *map(cells, findings.rows)], words=True) if findings.rows else "",
         f'<p class="note">{escape(_made_with(about))}</p>',
     ]
     return page.document(findings.title, body)
