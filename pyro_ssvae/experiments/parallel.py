@@ -19,6 +19,11 @@ Backend = Literal["loky", "dask", "ray"]
 EXTRAS = {"dask": "dask", "ray": "ray"}
 WATCH = 0.1  # seconds between two looks at whether the process that asked is still there
 REACH = 20  # seconds to wait for a cluster
+# What loky, dask and ray raise when a process of theirs was killed, by name: they are extras.
+KILLED = {
+    "TerminatedWorkerError", "BrokenProcessPool", "KilledWorker", "WorkerCrashedError",
+    "ActorDiedError", "RayActorError",
+}
 
 Failure = InputError | NonFiniteLossError
 
@@ -67,7 +72,9 @@ def unordered(
         parallel = joblib.Parallel(return_as=given, max_nbytes=None)
         try:
             yield from parallel(calls)
-        except (joblib.externals.loky.process_executor.TerminatedWorkerError, OSError) as error:
+        except Exception as error:
+            if type(error).__name__ not in KILLED:
+                raise
             raise InputError(
                 "expected processes that end by themselves, got one that was killed, perhaps for"
                 f" want of memory ({_line(error):.80}); what has ended is kept: give fewer jobs,"
