@@ -465,10 +465,11 @@ def test_a_loss_that_is_not_finite_is_found_in_captured_training_too() -> None:
 
 
 def test_auto_captures_where_a_run_is_long_and_says_the_same_after_a_resume(split) -> None:
-    assert not worth_capturing("auto", WORTH_UPDATES - 1, split)
-    assert worth_capturing("auto", WORTH_UPDATES, split)
-    assert worth_capturing("on", 1, split) and not worth_capturing("off", 10**9, split)
-    assert worth_capturing(True, 1, split) and not worth_capturing(False, 10**9, split)
+    device = split.dataset.y.device
+    assert not worth_capturing("auto", WORTH_UPDATES - 1, device)
+    assert worth_capturing("auto", WORTH_UPDATES, device)
+    assert worth_capturing("on", 1, device) and not worth_capturing("off", 10**9, device)
+    assert worth_capturing(True, 1, device) and not worth_capturing(False, 10**9, device)
 
 
 def test_an_unknown_mode_is_refused(split) -> None:

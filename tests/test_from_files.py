@@ -195,7 +195,7 @@ def test_a_captured_update_takes_batches_of_files() -> None:
 
 
 def test_capture_asks_for_the_device_of_the_labels() -> None:
-    assert not worth_capturing("auto", 1, from_files())
+    assert not worth_capturing("auto", 1, from_files().dataset.y.device)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -25,7 +25,7 @@ import pyro_ssvae
 from pyro_ssvae import InputError, NonFiniteLossError, data
 from pyro_ssvae.cli import main
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.experiments import parallel, runs, table
+from pyro_ssvae.experiments import job, parallel, runs, table
 from pyro_ssvae.experiments.files import settings_in
 from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.setting import Setting
@@ -386,6 +386,16 @@ def test_a_file_without_a_study_is_one_line(
 
 
 # Sharing
+
+
+def test_runs_on_a_gpu_are_captured_whatever_their_number(
+    stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_check", lambda *_: None)  # there need be no GPU
+    monkeypatch.setattr(job, "choose_device", torch.device)
+    for device, captured in (("cpu", False), ("cuda", True)):
+        jobs = job.jobs_of(settings(stripes, draws=1, device=device), tmp_path)
+        assert {each.record.capture for each in jobs} == {captured}
 
 
 def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(

@@ -107,14 +107,9 @@ def compare(
         splits = _splits(todo)
         number = len(todo) + len(references(dataset)) * len(splits)
         with Progress("comparing", number, "runs", show=whole["progress"]) as done:
-            found: dict[Path, Metrics] = {}
-            for job, metrics in carried_out(
-                todo, jobs=jobs, backend=backend, address=address, progress=whole["progress"],
-                log=whole["log"],
-            ):
-                found[job.folder] = metrics
-                whole["log"](line(job.name, metrics))
-                done.advance()
+            found = carried_out(
+                todo, done, jobs=jobs, backend=backend, address=address, log=whole["log"]
+            )
             results = _by_title([*(found[job.folder] for job in todo), *kept])
             known = {job.record.model: job.setting.pair for job in todo}
             sections = [

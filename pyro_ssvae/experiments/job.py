@@ -13,6 +13,7 @@ from pyro_ssvae.errors import enough_memory
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.experiments.plan import completed
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.experiments.setting import Setting
@@ -88,8 +89,9 @@ def jobs_of(
         seen.add(kind)
         runs_of_a_process = -(-sharing[_program(record)] // processes)
         updates = record.epochs * steps_per_epoch(split, record.batch_unlabelled)
+        plan = completed(setting.plan)
         capture = worth_capturing(
-            completed(setting.plan)["capture"], runs_of_a_process * updates, split
+            plan["capture"], runs_of_a_process * updates, choose_device(plan["device"])
         )
         folder = folders.run_folder(out, record.model, record.split_seed, record.digest)
         jobs[record.digest] = Job(

@@ -232,7 +232,7 @@ def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> bool:
     if saved is not None and plan["capture"] == "auto":
         return bool(saved["record"].capture)
     updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
-    return worth_capturing(plan["capture"], updates, split)
+    return worth_capturing(plan["capture"], updates, split.dataset.y.device)
 
 
 def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:

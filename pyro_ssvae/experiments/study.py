@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +88,8 @@ def study(
             earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
             earlier.clear_runs(out)
         _begin(out, todo, resume=resume)
-        found: dict[Path, Metrics] = {}
         with Progress("studying", len(todo), "runs", show=progress) as done:
-            for job, metrics in carried_out(
-                todo, jobs=jobs, backend=backend, address=address, progress=progress, log=log
-            ):
-                found[job.folder] = metrics
-                log(line(job.name, metrics))
-                done.advance()
+            found = carried_out(todo, done, jobs=jobs, backend=backend, address=address, log=log)
         rows = [table.row(job, found[job.folder]) for job in todo]
         write_text(out / RESULTS, table.csv(rows))
         write_text(out / STATISTICS, table.statistics(rows))
@@ -107,37 +101,53 @@ def study(
 
 def carried_out(
     todo: Sequence[Job],
+    done: Progress,
     *,
     jobs: int = 1,
     backend: Backend = "loky",
     address: str | None = None,
-    progress: bool = False,
     log: Log = silent,
-) -> Iterator[tuple[Job, Metrics]]:
-    """The runs with their metrics, each as soon as it has ended, those that had ended first.
+) -> dict[Path, Metrics]:
+    """The metrics of runs by folder, each trained unless it has ended.
+
+    Args:
+        todo: The runs.
+        done: The progress, which is advanced by each run.
+        jobs: The number of processes, as for :func:`study`.
+        backend: What the processes are of, likewise.
+        address: The address of a cluster's scheduler, likewise.
+        log: A function that takes a line as each run ends.
 
     Raises:
         InputError: When all others have ended, if a run has failed; or as :func:`study`.
         NonFiniteLossError: Likewise.
     """
+    found: dict[Path, Metrics] = {}
+
+    def take(job: Job, metrics: Metrics) -> None:
+        found[job.folder] = metrics
+        log(line(job.name, metrics))
+        done.advance()
+
     left, failures = [], []
     for job in todo:
         metrics = _ended(job, log)
         if metrics is None:
             left.append(job)
         else:
-            yield job, metrics
+            take(job, metrics)
     here = jobs == 1 and backend == "loky"
-    told: Plan = {"progress": progress, "log": log} if here else {}
+    told: Plan = {"progress": done.show, "log": log} if here else {}
     items = [(job, told) for job in left]
     for place, outcome in unordered(_train, items, jobs=jobs, backend=backend, address=address):
         if isinstance(outcome, (InputError, NonFiniteLossError)):
             failures.append((left[place], outcome))
             log(f"{left[place].name}: {outcome}")
         else:
-            yield left[place], outcome
+            take(left[place], outcome)
     if failures:
         raise _all(failures, len(todo))
+    return found
 
 
 def _train(item: tuple[Job, Plan]) -> Metrics:

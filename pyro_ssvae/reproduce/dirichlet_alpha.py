@@ -30,8 +30,8 @@ from pyro_ssvae.experiments.pairs import pair
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.reproduce import dirichlet_plots
 from pyro_ssvae.reproduce.dirichlet_identity import labelled_identity, weighed, whole_identity
-from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.draws import all_of, difference, paired
+from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.training.fit import fit
 

@@ -17,7 +17,7 @@ from pyro_ssvae.experiments.job import jobs_of, once
 from pyro_ssvae.experiments.parallel import unordered
 from pyro_ssvae.experiments.plan import silent
 from pyro_ssvae.experiments.setting import Setting
-from pyro_ssvae.experiments.study import carried_out, line
+from pyro_ssvae.experiments.study import carried_out
 from pyro_ssvae.system.files import write_text
 from pyro_ssvae.system.progress import Progress
 
@@ -66,15 +66,9 @@ class Work:
     def train(self, settings: Sequence[Setting]) -> list[dict[str, Any]]:
         """Train a run for each setting, and return what ``metrics.json`` holds of each."""
         asked = jobs_of(settings, self.out, self.root, processes=self.jobs)
-        found = {}
         todo = once(asked)
         with Progress("training", len(todo), "runs", show=self.progress) as done:
-            for job, metrics in carried_out(
-                todo, jobs=self.jobs, progress=self.progress, log=self.log
-            ):
-                found[job.folder] = metrics
-                self.log(line(job.name, metrics))
-                done.advance()
+            found = carried_out(todo, done, jobs=self.jobs, log=self.log)
         return [found[job.folder] for job in asked]
 
     def run(self, setting: Setting) -> runs.Run:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import Split
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.errors import one_of
@@ -23,8 +23,8 @@ Capture = Literal["auto", "on", "off"] | bool
 WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 10 ms an update and more
 
 
-def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
-    """Whether so many updates are to be captured.
+def worth_capturing(capture: Capture, updates: int, device: torch.device) -> bool:
+    """Whether so many updates on a device are to be captured.
 
     It depends on what a run is started with and on nothing measured, so that a run that is
     resumed goes on in the same way, to the last bit.
@@ -33,7 +33,7 @@ def worth_capturing(capture: Capture, updates: int, split: Split) -> bool:
         return capture
     one_of("capture", capture, ("auto", "on", "off"))
     if capture == "auto":
-        return split.dataset.y.is_cuda or updates >= WORTH_UPDATES
+        return device.type == "cuda" or updates >= WORTH_UPDATES
     return capture == "on"
 
 

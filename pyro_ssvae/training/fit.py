@@ -79,7 +79,8 @@ def fit(
     eager = Eager(
         objective, optimizer, precision=how["precision"], on_nonfinite=how["on_nonfinite"]
     )
-    step: Step = Capturing(eager) if worth_capturing(capture, updates, split) else eager
+    worth = worth_capturing(capture, updates, split.dataset.y.device)
+    step: Step = Capturing(eager) if worth else eager
     measures: list[Measure] = [validate]
     if aggressive is not None:
         aggressive.check(objective, split)
