@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,26 @@ def said(work: Work, draws: int) -> str:
     """The setting of a study on these data, in a sentence."""
     on = "; ".join(f"{NAMES[name]}, {epochs(work)[name]} epochs" for name in DATA)
     return f"Draws of labels and weights: {draws}. {on}."
+
+
+def results(
+    work: Work, function: Callable[..., dict[str, Any]], draws: Sequence[int],
+    further: Sequence[Mapping[str, Any]] = ({},),
+) -> list[dict[str, Any]]:
+    """What a function finds on both data sets, for every draw: its arguments and its result.
+
+    Args:
+        work: The place to work in.
+        function: A function of ``data``, ``seed`` and ``epochs``, as :meth:`Work.each` takes it.
+        draws: The seeds of the draws.
+        further: The further arguments of each call.
+    """
+    on = epochs(work)
+    items = [
+        {"data": data, "seed": seed, "epochs": on[data], **each}
+        for data in DATA for seed in draws for each in further
+    ]
+    return [item | found for item, found in zip(items, work.each(function, items))]
 
 
 def split_of(data: str, seed: int) -> Split:

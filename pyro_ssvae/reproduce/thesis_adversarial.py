@@ -36,12 +36,8 @@ DIFFERENCE = 2.0  # points of accuracy that count as one
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    epochs, draws = images.epochs(work), work.draws(DRAWS)
-    items = [
-        {"data": data, "seed": seed, "arm": arm, "epochs": epochs[data]}
-        for data in images.DATA for seed in draws for arm in ARMS
-    ]
-    results = [item | found for item, found in zip(items, work.each(outcome, items))]
+    draws = work.draws(DRAWS)
+    results = images.results(work, outcome, draws, [{"arm": arm} for arm in ARMS])
     return Findings(
         "M2 with an adversary on z'",
         f"{images.said(work, len(draws))} alpha = {ALPHA:g}, and the adversary's weight 1.",

@@ -44,12 +44,8 @@ PROBES = {"linear": "a logistic regression", "network": "a network"}
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    epochs, draws = images.epochs(work), work.draws(DRAWS)
-    items = [
-        {"data": data, "alpha": alpha, "seed": seed, "epochs": epochs[data]}
-        for data in images.DATA for alpha in ALPHAS for seed in draws
-    ]
-    results = [item | found for item, found in zip(items, work.each(leak, items))]
+    draws = work.draws(DRAWS)
+    results = images.results(work, leak, draws, [{"alpha": alpha} for alpha in ALPHAS])
     return Findings(
         "The class in M2's z', by a classifier that reads it with every label in turn",
         images.said(work, len(draws)) + " The published setting says no alphas.",

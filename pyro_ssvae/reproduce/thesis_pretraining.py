@@ -51,12 +51,8 @@ PICTURED = "M2, alpha = 0.1, pretrained"
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    epochs, draws = images.epochs(work), work.draws(DRAWS)
-    items = [
-        {"data": data, "seed": seed, "arm": arm, "epochs": epochs[data]}
-        for data in images.DATA for seed in draws for arm in ARMS
-    ]
-    results = [item | found for item, found in zip(items, work.each(outcome, items))]
+    draws = work.draws(DRAWS)
+    results = images.results(work, outcome, draws, [{"arm": arm} for arm in ARMS])
     return Findings(
         "M2 and the thesis's models from the weights of a VAE",
         images.said(work, len(draws)) + " The VAE has as many epochs.",
