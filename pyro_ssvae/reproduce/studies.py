@@ -33,6 +33,7 @@ NAMES = {
     "lecture-em": "EM and variational inference on mixtures; elimination on a chain",
     "lecture-collapse": "posterior collapse, and what helps",
     "lecture-autoencoder": "autoencoder and VAE: samples, p(x), latent spaces",
+    "bound": "what the bound adds to a classifier that learns from changed images",
     "leaderboard": "every pair beside scikit-learn's methods",
 }
 
