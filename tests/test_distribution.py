@@ -118,8 +118,8 @@ def test_what_is_imported_is_the_wheels(environment: Path, tmp_path: Path) -> No
 
 def test_the_command_of_the_wheel_compares(environment: Path, tmp_path: Path) -> None:
     printed = run(
-        environment / "pyro-ssvae", "compare", "m2", "--data", "moons", "--labels", "6", "--seeds", "1",
-        "--epochs", "1", "--device", "cpu", "--set", "hidden=4", "--out", "out", cwd=tmp_path,
+        environment / "pyro-ssvae", "compare", "m2", "--data", "moons", "--labels", "6", "--seeds",
+        "1", "--epochs", "1", "--device", "cpu", "--set", "hidden=4", "--out", "out", cwd=tmp_path,
     )
     assert "| m2 " in printed and f"The report is {tmp_path}/out/report.html" in printed
     style = (ROOT / "pyro_ssvae" / "report" / "report.css").read_text()

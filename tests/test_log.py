@@ -12,6 +12,7 @@ import pyro
 import pytest
 import small
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from pyro_ssvae import InputError, Objective, fit
 from pyro_ssvae.data import Dataset, Split
@@ -54,8 +55,10 @@ def steps(folder: Path) -> set[tuple[int, ...]]:
 
 def tables(folder: Path) -> int:
     """How many times the hyperparameters were written."""
-    found = EventAccumulator(str(folder)).Reload()
-    return len(found.PluginTagToContent("hparams").keys() & {"_hparams_/session_start_info"})
+    files = (EventFileLoader(str(path)) for path in folder.glob(log.EVENTS))
+    events = (event for file in files for event in file.Load())
+    tags = [value.tag for event in events for value in event.summary.value]
+    return tags.count("_hparams_/session_start_info")
 
 
 def test_losses_weights_and_validation_are_those_of_the_epochs(
