@@ -173,6 +173,8 @@ def test_the_same_figure_gives_the_same_svg(tmp_path: Path) -> None:
         texts.append((tmp_path / "line.svg").read_text())
     assert texts[0] == texts[1] and "<svg" in texts[0]
     assert (tmp_path / "line.png").read_bytes().startswith(b"\x89PNG")
+    save(figure, tmp_path, "line")  # the SVG would be of an earlier figure
+    assert [path.name for path in tmp_path.iterdir()] == ["line.png"]
 
 
 def test_svg_stands_beside_png_and_goes_with_the_run(file: Path, tmp_path: Path) -> None:

@@ -16,13 +16,14 @@ SUFFIXES = (".png", ".svg")
 def save(figure: Figure, folder: Path, name: str, *, svg: bool = False) -> None:
     """Save a figure into a folder as ``NAME.png``, and as ``NAME.svg`` if so asked.
 
-    The same figure gives the same SVG file: there is no date in it, and no random name.
+    If not, an SVG file of this name, which shows an earlier figure, is deleted. The same figure
+    gives the same SVG file: there is no date in it, and no random name.
     """
     with replacing(folder / f"{name}.png") as temporary:
         figure.savefig(temporary, dpi=DPI)
-    if svg:
-        with (
-            replacing(folder / f"{name}.svg") as temporary,
-            matplotlib.rc_context({"svg.hashsalt": name}),
-        ):
-            figure.savefig(temporary, metadata={"Date": None})
+    vector = folder / f"{name}.svg"
+    if not svg:
+        vector.unlink(missing_ok=True)
+        return
+    with replacing(vector) as temporary, matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(temporary, metadata={"Date": None})
