@@ -200,11 +200,14 @@ def test_a_damaged_checkpoint_of_a_run_under_way_is_set_aside(
 
 
 STUDY = """
+import numpy as np
+from pyro_ssvae import data
 from pyro_ssvae.experiments.grid import grid
 
+x, y = np.random.default_rng(0).random((90, 4)), np.arange(90) % 3
 study = grid(
-    ["m2"], "moons", labels=6, draws=5, epochs=6, device="cpu",
-    drawing={"unlabelled": 300}, options={"hidden": (4,)},
+    ["m2"], data.from_arrays(x, y, name="points"), labels=6, draws=8, epochs=60, device="cpu",
+    options={"hidden": (4,)},
 )
 """
 
@@ -222,7 +225,7 @@ def test_a_study_that_is_killed_goes_on_to_the_same_table_bit_for_bit(tmp_path: 
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(5 * parallel.WATCH)  # the processes that trained end with it
-    assert 0 < len(ended(out)) < 5 and not (out / "results.csv").exists()
+    assert 0 < len(ended(out)) < 8 and not (out / "results.csv").exists()
     study(settings_in(file), out, jobs=2, resume=True)
     assert results(out) == results(tmp_path / "once")
 
@@ -352,8 +355,8 @@ def call(*words: Any) -> Any:
 def test_the_command_says_what_has_ended_and_where_the_table_is(tmp_path: Path) -> None:
     file, out = tmp_path / "two.py", tmp_path / "out"
     file.write_text(
-        STUDY.replace('["m2"]', '["m2", "supervised"]').replace("draws=5", "draws=1")
-        .replace("epochs=6", "epochs=1")
+        STUDY.replace('["m2"]', '["m2", "supervised"]').replace("draws=8", "draws=1")
+        .replace("epochs=60", "epochs=1")
     )
     result = call(file, "--out", out)
     assert result.exit_code == 0, result.output
@@ -384,7 +387,7 @@ def test_a_file_may_have_a_function_and_a_pair_of_its_own(tmp_path: Path) -> Non
     ("study = []", "expected a setting or more in study, got an empty list"),
     ("1 / 0", "expected a file that runs, got ZeroDivisionError: division by zero"),
     (STUDY.replace("m2", "m3"), "unknown model 'm3'"),
-    (STUDY.replace("draws=5", "draws=18_000"), "at most 10,000 runs, got 18,000"),
+    (STUDY.replace("draws=8", "draws=18_000"), "at most 10,000 runs, got 18,000"),
 ])
 def test_a_file_without_a_study_is_one_line(
     text: str | None, message: str, tmp_path: Path
