@@ -33,8 +33,8 @@ def tensorboard(
     Args:
         training: The training of one objective.
         folder: The folder to write the files to.
-        hyperparameters: The values that TensorBoard's table of hyperparameters shows beside the
-            metrics of the last epoch, written once: with the first epoch.
+        hyperparameters: The values, by name, that TensorBoard's table of hyperparameters shows
+            beside the metrics of the last epoch. They are written once, with the first epoch.
 
     Raises:
         InputError: If TensorBoard is not installed.
