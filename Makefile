@@ -9,7 +9,7 @@ ifneq ($(wildcard $(MNIST)),)
 export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
-.PHONY: demo test test-oldest lint soak bench clean
+.PHONY: demo test test-oldest lint soak bench dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare vade m2 supervised --seeds 2 --epochs 60 --out runs/demo --overwrite
@@ -33,6 +33,11 @@ bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	cd benchmarks && for name in updates convolutions classes labels replicas variance memory; do ../$(BIN)/python $$name.py || exit 1; done
 
+# The wheel is built from the source distribution, so that what is left in build/ has no part in it.
+dist: $(VENV)/installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
@@ -46,4 +51,4 @@ $(OLDEST)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build runs *.egg-info
+	rm -rf $(VENV) $(OLDEST) build dist runs *.egg-info

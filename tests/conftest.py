@@ -26,8 +26,9 @@ from pyro_ssvae.evaluation import evaluate  # noqa: E402
 
 # Files of which a worker has the most to do: what comes last keeps one worker, and not the others.
 LONG = (
-    "test_ensemble", "test_capture", "test_tutorials", "test_runs", "test_cli", "test_fuzz",
-    "test_readme", "test_packaging", "test_compare",
+    "test_tutorials", "test_ensemble", "test_capture", "test_study", "test_runs", "test_cli",
+    "test_fuzz", "test_elbo", "test_distribution", "test_compare", "test_packaging", "test_search",
+    "test_selections", "test_training", "test_reproduce_tables", "test_readme",
 )
 
 

@@ -48,7 +48,8 @@ for channel, colour in enumerate(["red", "green", "blue"]):
     x[y == colour, channel] += 0.5
 split = data.from_arrays(x, y, name="colours").split(labels=30)
 networks = {"classifier": classifier, "encoder": Encoder, "lr": 0.01}
-runs.train("m2", split, "run", options={"hidden": (20,), "z_dim": 4, **networks}, epochs=6)
+options = {"hidden": (20,), "z_dim": 4, **networks}
+runs.train("m2", split, "run", options=options, epochs=6, figures=False)
 '''
 PREDICT = '''
 import numpy as np

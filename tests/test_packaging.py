@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import pyro_ssvae
 
@@ -35,9 +36,19 @@ def python(code: str) -> str:
     return result.stdout.strip()
 
 
-def test_the_version_is_that_of_the_distribution(pyproject: dict[str, Any]) -> None:
+def test_the_version_is_in_one_place(pyproject: dict[str, Any]) -> None:
     assert pyro_ssvae.__version__ == metadata.version("pyro-ssvae")
-    assert pyro_ssvae.__version__ == pyproject["project"]["version"]
+    assert "version" in pyproject["project"]["dynamic"]
+    attribute = pyproject["tool"]["setuptools"]["dynamic"]["version"]["attr"]
+    assert attribute == "pyro_ssvae.__version__"
+
+
+def test_the_citation_is_of_this_version_and_licence(pyproject: dict[str, Any]) -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == pyro_ssvae.__version__
+    assert citation["license"] == pyproject["project"]["license"]
+    assert all(citation[key] for key in ("message", "title", "authors"))  # which CFF asks for
 
 
 def test_every_package_of_the_map_is_where_python_finds_it(pyproject: dict[str, Any]) -> None:

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import click
 
 from pyro_ssvae.cli.values import shown
 from pyro_ssvae.errors import one_of
-from pyro_ssvae.experiments.pairs import names, pair
+from pyro_ssvae.experiments.options import Option
+from pyro_ssvae.experiments.pairs import Pair, names, pair
 from pyro_ssvae.recipes import KIND_OF
 from pyro_ssvae.system.docstrings import paragraph
+
+
+class Listed(NamedTuple):
+    """A pair, with its options and the values that they have on a data set."""
+
+    pair: Pair
+    data: str
+    options: list[tuple[Option, Any]]
+
+
+def listed(name: str, data: str) -> Listed:
+    """What is listed of a pair.
+
+    Raises:
+        InputError: If there is no such pair or no such data set.
+    """
+    found = pair(name)
+    one_of("data set", data, KIND_OF)
+    values = found.values(KIND_OF[data])
+    return Listed(found, data, [
+        (option, values[option.name]) for option in found.options.values()
+        if option.name in values and found.takes(option.name)
+    ])
 
 
 def pairs() -> str:
@@ -20,34 +46,47 @@ def pairs() -> str:
         "\n`pyro-ssvae list m2` shows m2's paper, its guide and its options.\n"
         "A pair of your own goes by its place, such as mypackage.module:Mine.\n"
     )
-    return formatter.getvalue()
+    return formatter.getvalue().rstrip("\n")
 
 
-def options(name: str, data: str) -> str:
-    """A pair's factorisations, its source and its options, with the values used on a data set.
+def pairs_as_data() -> list[dict[str, str]]:
+    """The same as plain data: the name of each pair, and what is said of it."""
+    return [_about(pair(name)) for name in names()]
 
-    Raises:
-        InputError: If there is no such pair or no such data set.
-    """
-    listed = pair(name)
-    one_of("data set", data, KIND_OF)
-    values = listed.values(KIND_OF[data])
+
+def options(what: Listed) -> str:
+    """A pair's factorisations, its source and its options, with the values used on the data."""
     formatter = click.HelpFormatter(max_width=100)
-    about = {"model": paragraph(listed.model, 0), "guide": paragraph(listed.guide, 0),
-             "from": listed.source}
+    about = _about(what.pair)
+    name = about.pop("name")
     with formatter.section(name):
-        formatter.write_dl([(what, text) for what, text in about.items() if text])
+        formatter.write_dl([(said, text) for said, text in about.items() if text])
     for owner in ("model", "guide", "objective", "training"):
         rows = [
-            (f"{option.name}={shown(values[option.name])}", option.meaning)
-            for option in listed.options.values()
-            if option.owner == owner and option.name in values and listed.takes(option.name)
+            (f"{option.name}={shown(value)}", option.meaning)
+            for option, value in what.options if option.owner == owner
         ]
         if rows:
             whose = "training" if owner == "training" else f"the {owner}"
-            with formatter.section(f"Options of {whose}, as used on {data}"):
+            with formatter.section(f"Options of {whose}, as used on {what.data}"):
                 formatter.write_dl(rows)
-    for_one = f", and for one program by {', '.join(listed.shared)}" if listed.shared else ""
+    shared = what.pair.shared
+    for_one = f", and for one program by {', '.join(shared)}" if shared else ""
     formatter.write_paragraph()
     formatter.write_text(f"Another value is given by --set NAME=VALUE{for_one}.")
-    return formatter.getvalue()
+    return formatter.getvalue().rstrip("\n")
+
+
+def as_data(what: Listed) -> dict[str, Any]:
+    """The same as plain data."""
+    return _about(what.pair) | {"data": what.data, "options": [
+        {"name": option.name, "of": option.owner, "value": value, "meaning": option.meaning}
+        for option, value in what.options
+    ]}
+
+
+def _about(of: Pair) -> dict[str, str]:
+    return {
+        "name": of.name, "model": paragraph(of.model, 0), "guide": paragraph(of.guide, 0),
+        "from": of.source,
+    }

@@ -40,6 +40,17 @@ data_root_option = click.option(
 device_option = click.option(
     "--device", default=DEFAULTS["device"], show_default=True, help="auto, cpu or cuda.",
 )
+log_option = click.option(
+    "--log", "tensorboard", type=click.Choice(["tensorboard"]), default=None,
+    callback=lambda context, option, value: value is not None,
+    help="Write losses, weights and validation of every epoch for TensorBoard, in each run's"
+    " folder.",
+)
+figures_option = click.option(
+    "--figures", "svg", type=click.Choice(["png", "svg"]), default="png", show_default=True,
+    callback=lambda context, option, value: value == "svg",
+    help="png for the screen, or svg for print too: it stands beside the PNG that a report shows.",
+)
 
 
 def data_options(command: Command) -> Command:
@@ -86,6 +97,8 @@ def training_options(command: Command) -> Command:
         click.option("--precision", default=DEFAULTS["precision"], show_default=True,
                      help="Of matrix products in training: fp32 or bf16."),
         device_option,
+        log_option,
+        figures_option,
         click.option("--workers", default=DEFAULTS["workers"], show_default=True,
                      help="Processes that read images which are not in memory."),
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
@@ -102,17 +115,20 @@ def given_data(
     data_name: str, data_root: str | None, target: str | None, size: int | None,
     corrupt: Literal["error", "skip"], only: str | None,
     labels: str | None, draw: str, unlabelled: str | None, foreign: float | None, missing: float,
+    *, log: Callable[[str], None],
 ) -> tuple[Dataset, Labels, Drawing]:
-    """The data of a command, how many labels are kept, and how they are drawn."""
+    """The data of a command, how many labels are kept, and how they are drawn.
+
+    ``log`` takes what is to be said of data of one's own.
+    """
     from pyro_ssvae import data
     from pyro_ssvae.cli import values
-    from pyro_ssvae.system.progress import say
 
     dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
     if only is not None:
         dataset = dataset.only(*only.split(","))
     if data_name not in data.SOURCES or dataset.notes:
-        say(str(dataset))
+        log(str(dataset))
     if labels is None:
         number: Labels = 50 if dataset.fully_known else "all"
     else:
@@ -125,5 +141,5 @@ def given_data(
 
 def of_data(arguments: dict[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that say what the data are, taken out of them."""
-    names = inspect.signature(given_data).parameters
+    names = [name for name in inspect.signature(given_data).parameters if name != "log"]
     return {name: arguments.pop(name) for name in names}

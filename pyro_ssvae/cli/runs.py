@@ -22,6 +22,7 @@ from pyro_ssvae.cli.options import (
     target_option,
     training_options,
 )
+from pyro_ssvae.cli.output import Output, output_options
 from pyro_ssvae.errors import enough_memory
 
 
@@ -29,11 +30,16 @@ from pyro_ssvae.errors import enough_memory
 @click.argument("model", required=False)
 @click.option("--data", "data_name", default="digits", show_default=True,
               help="Data set, one of those known by name.")
-def list_(model: str | None, data_name: str) -> None:
+@output_options
+def list_(model: str | None, data_name: str, output: Output) -> None:
     """List the pairs, or the options of MODEL: what they mean, and the values used on the data."""
     from pyro_ssvae.cli import listing
 
-    click.echo(listing.pairs() if model is None else listing.options(model, data_name), nl=False)
+    if model is None:
+        output.result(listing.pairs(), listing.pairs_as_data())
+    else:
+        listed = listing.listed(model, data_name)
+        output.result(listing.options(listed), listing.as_data(listed))
 
 
 @main.command()
@@ -42,8 +48,10 @@ def list_(model: str | None, data_name: str) -> None:
 @click.option("--seed", default=0, show_default=True, help="Of weights, batches and noise.")
 @click.option("--split-seed", type=int, default=None, help="Of the split; default --seed.")
 @training_options
+@output_options
 def train(
-    model: str, split_seed: int | None, settings: tuple[str, ...], out: str, **plan: Any
+    model: str, split_seed: int | None, settings: tuple[str, ...], out: str, output: Output,
+    **plan: Any,
 ) -> None:
     """Train MODEL and write metrics, history, split, checkpoint and figures.
 
@@ -52,17 +60,18 @@ def train(
     from pyro_ssvae import pair
     from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import runs
-    from pyro_ssvae.system.progress import say
 
     which, given = pair(model), of_data(plan)
     options = values.of_pair(settings, which.known)
     drawn = plan["seed"] if split_seed is None else split_seed
-    dataset, labels, drawing = given_data(**given)
+    dataset, labels, drawing = given_data(**given, log=output.log)
     split = dataset.split(labels, seed=drawn, **drawing)
     with enough_memory(**options):
-        metrics = runs.train(which, split, out, options=options, progress=True, log=say, **plan)
-    _print_metrics(metrics["test"])
-    click.echo(f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}")
+        metrics = runs.train(
+            which, split, out, options=options, progress=output.progress, log=output.log, **plan
+        )
+    done = f"{metrics['updates']} updates in {metrics['seconds']:.1f} s; written to {out}"
+    output.result("\n".join([*_lines(metrics["test"]), done]), metrics | {"folder": out})
 
 
 @main.command()
@@ -74,9 +83,10 @@ def train(
 @corrupt_option
 @data_root_option
 @device_option
+@output_options
 def evaluate(
     folder: str, data_name: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"], data_root: str | None, device: str
+    corrupt: Literal["error", "skip"], data_root: str | None, device: str, output: Output,
 ) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
     from pyro_ssvae import data
@@ -86,10 +96,9 @@ def evaluate(
     if data_name is not None:
         dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
     run = runs.load(folder, dataset=dataset, root=data_root, device=device)
-    _print_metrics(runs.test_metrics(run, progress=True))
+    metrics = runs.test_metrics(run, progress=output.progress)
+    output.result("\n".join(_lines(metrics)), {"folder": folder, "test": metrics})
 
 
-def _print_metrics(metrics: dict[str, float | None]) -> None:
-    for name, value in metrics.items():
-        if value is not None:
-            click.echo(f"{name:24} {value:.6g}")
+def _lines(metrics: dict[str, float | None]) -> list[str]:
+    return [f"{name:24} {value:.6g}" for name, value in metrics.items() if value is not None]

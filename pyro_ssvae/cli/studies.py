@@ -11,10 +11,13 @@ from pyro_ssvae.cli.options import (
     Command,
     data_options,
     data_root_option,
+    figures_option,
     given_data,
+    log_option,
     of_data,
     training_options,
 )
+from pyro_ssvae.cli.output import Output, output_options
 from pyro_ssvae.errors import InputError
 
 
@@ -47,8 +50,10 @@ def _folder(command: Command) -> Command:
               help="Number of splits, or their seeds, 0,3,5.")
 @training_options
 @_processes
+@output_options
 def compare(
-    models: tuple[str, ...], settings: tuple[str, ...], seeds: str, out: str, **arguments: Any
+    models: tuple[str, ...], settings: tuple[str, ...], seeds: str, out: str, output: Output,
+    **arguments: Any,
 ) -> None:
     """Train MODELS on the same splits; write a table and a report with figures.
 
@@ -58,40 +63,56 @@ def compare(
     from pyro_ssvae import pair
     from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import compare as comparison
-    from pyro_ssvae.system.progress import say
 
     pairs = [pair(model) for model in models]
     options = values.of_comparison(settings, pairs)
     given = of_data(arguments)
     first, *others = values.several_labels(given["labels"])
-    dataset, number, drawing = given_data(**given | {"labels": first})
+    dataset, number, drawing = given_data(**given | {"labels": first}, log=output.log)
     numbers = [number, *map(values.labels, others)]
     result = comparison.compare(
         pairs, dataset, out, labels=numbers, seeds=values.seeds(seeds), drawing=drawing,
-        options=options, log=say, progress=True, **arguments,
+        options=options, log=output.log, progress=output.progress, **arguments,
     )
-    click.echo("\n" + result.table)
-    click.echo(f"The report is {result.report.resolve()}")
+    report = result.report.resolve()
+    output.result(
+        f"\n{result.table}\nThe report is {report}",
+        {"folder": out, "runs": result.results, "report": str(report)},
+    )
 
 
 @main.command()
 @click.argument("file", type=click.Path())
 @_processes
 @data_root_option
+@log_option
+@figures_option
 @_folder
-def study(file: str, out: str, data_root: str | None, **arguments: Any) -> None:
+@output_options
+def study(
+    file: str, out: str, data_root: str | None, tensorboard: bool, svg: bool, output: Output,
+    **arguments: Any,
+) -> None:
     """Train a run for each of the settings that FILE, a Python file, calls `study`.
 
     Runs that have ended are not done again. One long table has a row for each.
     """
+    from dataclasses import replace
+
     from pyro_ssvae.experiments.files import settings_in
     from pyro_ssvae.experiments.study import study as carry_out
-    from pyro_ssvae.system.progress import say
 
+    asked: Any = {"tensorboard": tensorboard, "svg": svg}
+    also: Any = {name: True for name, wanted in asked.items() if wanted}
+    settings = [replace(each, plan={**each.plan, **also}) for each in settings_in(file)]
     results = carry_out(
-        settings_in(file), out, root=data_root, progress=True, log=say, **arguments
+        settings, out, root=data_root, progress=output.progress, log=output.log, **arguments
     )
-    click.echo(f"{len(results)} runs; their table is {out}/results.csv")
+    table = f"{out}/results.csv"
+    output.result(
+        f"{len(results)} runs; their table is {table}",
+        {"folder": out, "runs": results, "table": table},
+    )
 
 
 @main.command()
@@ -103,11 +124,13 @@ def study(file: str, out: str, data_root: str | None, **arguments: Any) -> None:
               help="Number of draws or trials, whatever the scale.")
 @click.option("--jobs", default=1, show_default=True, help="Processes that compute.")
 @data_root_option
+@figures_option
 @click.option("--resume", is_flag=True, help="Go on with what is in the folder.")
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder.")
+@output_options
 def reproduce(
     name: str | None, out: str | None, scale: float, draws: int | None, jobs: int,
-    data_root: str | None, resume: bool, overwrite: bool,
+    data_root: str | None, svg: bool, resume: bool, overwrite: bool, output: Output,
 ) -> None:
     """Run a paper's claim again: NAME, or list them all.
 
@@ -117,15 +140,23 @@ def reproduce(
 
     from pyro_ssvae.reproduce import studies, writing
     from pyro_ssvae.reproduce.work import Work
-    from pyro_ssvae.system.progress import say
 
     if name is None:
-        click.echo("\n".join(f"{each:22} {what}" for each, what in studies.NAMES.items()))
+        lines = [f"{each:22} {what}" for each, what in studies.NAMES.items()]
+        output.result("\n".join(lines), studies.NAMES)
         return
     if out is None:
         raise InputError(f"expected a folder to write to, got none; give --out runs/{name}")
-    work = Work(Path(out), scale, jobs, draws, data_root, progress=True, log=say)
+    work = Work(
+        Path(out), scale, jobs, draws, data_root, svg, progress=output.progress, log=output.log
+    )
     findings = studies.reproduce(name, work, resume=resume, overwrite=overwrite)
-    for claim in findings.claims:
-        click.echo(f"{writing.verdict(claim, full=work.full)}: {claim.text} {claim.because}")
-    click.echo(f"The report is {(work.out / writing.REPORT).resolve()}")
+    report = (work.out / writing.REPORT).resolve()
+    claims = [
+        f"{writing.verdict(claim, full=work.full)}: {claim.text} {claim.because}"
+        for claim in findings.claims
+    ]
+    output.result(
+        "\n".join([*claims, f"The report is {report}"]),
+        writing.read(work.out) | {"report": str(report)},
+    )

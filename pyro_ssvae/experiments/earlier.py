@@ -15,6 +15,7 @@ from pyro_ssvae.experiments.folder import (
     CHECKPOINT,
     METRICS,
     clear,
+    clear_events,
     read_history,
     read_metrics,
     remove_if_empty,
@@ -131,6 +132,7 @@ def clear_runs(out: Path) -> None:
         if name in pairs.names() or _recorded(folder) == name:
             with locked(folder):
                 clear(folder)
+                clear_events(folder)
             remove_if_empty(folder)
 
 

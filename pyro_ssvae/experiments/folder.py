@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from pyro_ssvae.experiments import record
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.report import plots
-from pyro_ssvae.system.files import check_writable, replacing, write_text
+from pyro_ssvae.report.saving import SUFFIXES, save
+from pyro_ssvae.system.files import check_writable, write_text
+from pyro_ssvae.training.log import EVENTS
 
 # Of a run.
 CHECKPOINT = "checkpoint.pt"
@@ -84,9 +87,15 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     figures = folder / FIGURES
     if figures.is_dir() and not figures.is_symlink():
-        for name in plots.FIGURES:
-            (figures / f"{name}.png").unlink(missing_ok=True)
+        for name, suffix in product(plots.FIGURES, SUFFIXES):
+            (figures / f"{name}{suffix}").unlink(missing_ok=True)
         remove_if_empty(figures)
+
+
+def clear_events(folder: Path) -> None:
+    """Delete TensorBoard's files of a run."""
+    for path in folder.glob(EVENTS):
+        path.unlink()
 
 
 def remove_if_empty(folder: Path) -> None:
@@ -164,10 +173,10 @@ def read_metrics(folder: Path) -> tuple[Record, dict[str, Any]]:
 
 
 def write_figures(
-    folder: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
+    folder: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]],
+    *, svg: bool = False,
 ) -> None:
-    """Draw all figures of a trained pair into the folder of figures."""
+    """Draw all figures of a trained pair into the folder of figures, as SVG too if so asked."""
     (folder / FIGURES).mkdir(exist_ok=True)
     for name, figure in plots.figures(objective, split, history).items():
-        with replacing(folder / FIGURES / f"{name}.png") as temporary:
-            figure.savefig(temporary, dpi=120)
+        save(figure, folder / FIGURES, name, svg=svg)

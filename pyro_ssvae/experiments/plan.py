@@ -35,6 +35,9 @@ class Plan(TypedDict, total=False):
             is one.
         workers: The number of processes that read examples which are not in memory, as in
             :func:`pyro_ssvae.fit`. It is no part of the run's record.
+        svg: Whether figures are kept as SVG too, for print, beside the PNG that a report shows.
+        tensorboard: Whether to write the epochs to TensorBoard's files in the folder of the run,
+            see :func:`pyro_ssvae.training.log.tensorboard`.
         resume: Whether to go on with what is in the folder, if there is anything.
         overwrite: Whether to replace what is in the folder, if there is anything.
         progress: Whether to show the progress and the time left.
@@ -52,6 +55,8 @@ class Plan(TypedDict, total=False):
     precision: Precision
     device: str
     workers: int
+    svg: bool
+    tensorboard: bool
     resume: bool
     overwrite: bool
     progress: bool
@@ -65,8 +70,8 @@ def silent(line: str) -> None:
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
     "selections": False, "aggressive": False, "capture": "auto", "precision": "fp32",
-    "device": "auto",
-    "workers": 2, "resume": False, "overwrite": False, "progress": False, "log": silent,
+    "device": "auto", "workers": 2, "svg": False, "tensorboard": False, "resume": False,
+    "overwrite": False, "progress": False, "log": silent,
 }
 
 

@@ -29,6 +29,7 @@ from pyro_ssvae.training.capturing import worth_capturing
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.how import settled
+from pyro_ssvae.training.log import check_tensorboard, tensorboard
 from pyro_ssvae.training.loop import Training
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.selections import Selections
@@ -88,6 +89,8 @@ def train(
     with locked(out):
         run = prepare(pair, split, out, options=options, **plan)
         record = run.record
+        if whole["overwrite"]:
+            folders.clear_events(out)
         if run.history:
             whole["log"](
                 f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
@@ -98,7 +101,7 @@ def train(
         if run.selections is not None:
             metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
         if figures:
-            folders.write_figures(out, run.objective, run.split, run.history)
+            folders.write_figures(out, run.objective, run.split, run.history, svg=whole["svg"])
         folders.write_metrics(out, metrics)
     return metrics
 
@@ -224,6 +227,8 @@ def _checked(plan: Plan) -> torch.device:
         "batch_unlabelled": plan["batch_unlabelled"], "precision": plan["precision"],
         "workers": plan["workers"],
     }, fit)
+    if plan["tensorboard"]:
+        check_tensorboard()
     return machine.choose_device(plan["device"])
 
 
@@ -267,7 +272,8 @@ def _fit(run: Prepared, out: Path, plan: Plan) -> None:
         if run.state is not None:
             with checkpoint.reading(out):
                 training.load_state_dict(run.state)
-        for epoch in training:
+        epochs = tensorboard(training, out, record.row()) if plan["tensorboard"] else training
+        for epoch in epochs:
             run.history.append(epoch.row())
             if run.selections is not None:
                 run.selections.update(epoch, run.objective)

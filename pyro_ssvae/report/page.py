@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.report import comparison_plots, tables
 from pyro_ssvae.report.drawing import color, in_plane
+from pyro_ssvae.report.saving import DPI
 from pyro_ssvae.report.sureness import sureness
 from pyro_ssvae.report.tables import Results
 
-DPI = 120  # of the figures, which are shown at 96 pixels an inch
 WIDE = 700  # pixels: a wider figure is scrolled where it would become too small to read
 
 

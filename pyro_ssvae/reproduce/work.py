@@ -32,6 +32,7 @@ class Work:
         jobs: The number of processes.
         number: The number of draws or trials. None takes the share of those at full scale.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
+        svg: Whether its pictures are kept as SVG too, beside the PNG that its page shows.
         progress: Whether to show the progress and the time left.
         log: A function that takes a line as each run ends.
     """
@@ -41,6 +42,7 @@ class Work:
     jobs: int = 1
     number: int | None = None
     root: str | Path | None = None
+    svg: bool = False
     progress: bool = False
     log: Callable[[str], None] = field(default=silent, repr=False)
 

@@ -8,18 +8,19 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from pyro_ssvae.experiments import machine
 from pyro_ssvae.report import page
+from pyro_ssvae.report.saving import save
 from pyro_ssvae.reproduce.findings import Claim, Findings, Row
 from pyro_ssvae.reproduce.work import Work
-from pyro_ssvae.system.files import replacing, write_text
+from pyro_ssvae.system.files import write_text
 from pyro_ssvae.system.progress import duration
 
 FINDINGS, README, REPORT = "findings.json", "README.md", "report.html"
 HEAD = ("measured", "here", "n", "published", "where")
-DPI = 120
 
 
 def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
@@ -38,11 +39,16 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
     }
     work.out.mkdir(parents=True, exist_ok=True)
     for picture in findings.pictures:
-        with replacing(work.out / f"{picture.name}.png") as temporary:
-            picture.figure.savefig(temporary, dpi=DPI)
+        save(picture.figure, work.out, picture.name, svg=work.svg)
     write_text(work.out / README, markdown(findings, about))
     write_text(work.out / REPORT, html(findings, about))
     write_text(work.out / FINDINGS, json.dumps(as_data(findings, about), indent=1) + "\n")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The findings that :func:`write` has left in a folder, as plain data."""
+    findings: dict[str, Any] = json.loads((folder / FINDINGS).read_text(encoding="utf-8"))
+    return findings
 
 
 def command(name: str, work: Work) -> str:

@@ -87,7 +87,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def say(line: str) -> None:
-    """Print a line to standard output, above the bars that are shown."""
-    tqdm.write(line)
-    sys.stdout.flush()  # a line in a file is to be there when the run it tells of has ended
+def say(line: str, *, error: bool = False) -> None:
+    """Print a line to standard output, or to standard error, above the bars that are shown."""
+    stream = sys.stderr if error else sys.stdout
+    tqdm.write(line, file=stream)
+    stream.flush()  # a line in a file is to be there when the run it tells of has ended
