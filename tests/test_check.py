@@ -393,7 +393,7 @@ def test_what_else_a_guide_may_have_is_as_the_contract_says() -> None:
 @pytest.mark.parametrize(("noise", "message"), [
     (lambda: float(np.random.rand()), "noise of numpy's global random state"),
     (lambda: random.random(), "noise of Python's global random state"),
-    (lambda rng=np.random.default_rng(0): rng.random(), "an origin of its own, for two runs .* differ"),
+    (lambda rng=np.random.default_rng(0): rng.random(), "of its own, for two runs .* differ"),
     (lambda: torch.manual_seed(3).initial_seed() * 0.1, "leave torch.manual_seed"),
 ])
 def test_noise_is_drawn_from_the_state_of_torch(noise: Callable[[], float], message: str) -> None:

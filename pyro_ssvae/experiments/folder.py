@@ -21,8 +21,9 @@ from pyro_ssvae.system.files import check_writable, replacing, write_text
 # Of a run.
 CHECKPOINT = "checkpoint.pt"
 HISTORY, METRICS, SPLIT, DATA = "history.csv", "metrics.json", "split.json", "data.json"
+CALIBRATION, SAMPLES = "calibration.json", "samples.png"  # of what is done after training
 FIGURES = "figures"
-FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA)
+FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA, CALIBRATION, SAMPLES)
 
 # Of a study, and of a comparison.
 RUNS = "runs"
