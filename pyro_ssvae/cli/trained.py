@@ -141,7 +141,7 @@ def export(folder: str, out: str) -> None:
 def _write_table(table: Any, out: str | None) -> None:
     from pyro_ssvae.system.files import write_text
 
-    text = table.to_csv(index=False, lineterminator="\n")
+    text = table.to_csv(index=False, lineterminator="\n", float_format="%.9g")
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -171,14 +171,15 @@ def _write_images(drawn: list[Any], labels: tuple[str, ...], out: Any) -> None:
     from pyro_ssvae.report import plots
     from pyro_ssvae.system.files import replacing
 
+    names = [label.replace("$", r"\$") for label in labels]  # which begins mathematics
     if len(drawn) > 1:
-        figure = plots.tiled(torch.stack(drawn, dim=1).flatten(0, 1), len(drawn), labels)
+        figure = plots.tiled(torch.stack(drawn, dim=1).flatten(0, 1), len(drawn), names)
     else:
         (images,) = drawn
         columns = max(k for k in range(1, int(len(images) ** 0.5) + 1) if len(images) % k == 0)
         columns = len(images) // columns
         figure = plots.tiled(images, columns, None)
-        if labels:
-            figure.axes[0].set_xlabel(labels[0])
+        if names:
+            figure.axes[0].set_xlabel(names[0])
     with replacing(out) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -54,7 +54,7 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
     if not out.parent.is_dir():
         raise InputError(f"{out}: expected a file in a folder that is there, got none")
     trained = predictor.load(folder, pair=pair, device="cpu")
-    classifier = Classifier(trained)
+    classifier = Classifier(trained).requires_grad_(False)
     metadata = _metadata(trained)
     with evaluating(classifier), private_params(), pyro.validation_enabled(False):
         example = classifier.example(ROWS)
