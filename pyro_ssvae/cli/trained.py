@@ -180,6 +180,6 @@ def _write_images(drawn: list[Any], labels: tuple[str, ...], out: Any) -> None:
         columns = len(images) // columns
         figure = plots.tiled(images, columns, None)
         if names:
-            figure.axes[0].set_xlabel(names[0])
+            figure.axes[0].set_title(names[0], fontsize=10)
     with replacing(out) as temporary:
         figure.savefig(temporary, dpi=120)

@@ -22,7 +22,7 @@ from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
 from pyro_ssvae.experiments.folder import CHECKPOINT, DATA
 from pyro_ssvae.experiments.pairs import Pair
-from pyro_ssvae.inference import draws
+from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.targets import Number, Target
@@ -127,9 +127,9 @@ class Predictor:
         like = next(self.objective.parameters())
         x = like.new_zeros(1, *self.dataset.shape).expand(number, *self.dataset.shape)
         y = None if label is None else encoded_label(self.target, label).to(like)
-        value = draws.mean if self.dataset.images else draws.sample
+        value = sampling.mean if self.dataset.images else sampling.sample
         with enough_memory(number=number), evaluating(self.objective, seed=seed):
-            return draws.drawn(self.objective.model, x, y, value=value)
+            return sampling.drawn(self.objective.model, x, y, value=value)
 
 
 def readable(target: Target, predicted: Tensor) -> Tensor:
