@@ -54,9 +54,7 @@ class Run:
     @property
     def predictor(self) -> Predictor:
         """The pair to predict the labels of new examples with."""
-        return Predictor(
-            self.objective, self.split.dataset, self.split.target, self.temperatures
-        )
+        return Predictor(self.objective, self.split.dataset, self.split.target, self.temperatures)
 
 
 def train(
@@ -213,9 +211,8 @@ def load(
         objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
     fit_classifier(objective.guide, split)
-    return Run(
-        record, objective, split, temperatures=calibration.temperatures_of(folder, split.target)
-    )
+    temperatures = calibration.temperatures_of(folder, split.target)
+    return Run(record, objective, split, temperatures=temperatures)
 
 
 def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]:
