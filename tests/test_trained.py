@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from matplotlib.image import imread
 from PIL import Image
 
-from pyro_ssvae import data
+from pyro_ssvae import data, guides
 from pyro_ssvae.cli import main
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.temperature import tempered
@@ -239,6 +239,7 @@ def test_what_cannot_be_drawn_is_refused_in_a_line(
         ((folders["images"], "--number", 0), "expected number > 0, got 0"),
         ((folders["images"], "--out", tmp_path / "a.csv"), "FILE.png or FILE.svg for images"),
         ((folders["frame"], "--out", tmp_path / "a.png"), "expected a file FILE.csv for a table"),
+        ((folders["frame"], "--out", tmp_path / "no" / "a.csv"), "a file in a folder that is the"),
         ((tmp_path,), "expected a folder written by train, got no checkpoint.pt"),
     ):
         assert re.search(message, line := refusal("sample", *arguments)), line
@@ -374,7 +375,7 @@ def test_what_cannot_be_exported_is_refused_in_a_line(
         ((tmp_path / "latentclassifier", "--out", out), "LatentClassifier's, which averages over"),
         ((tmp_path / "vae", "--out", out), "expected a pair that predicts labels, got vae"),
         ((folders["frame"], "--out", tmp_path / "c.onnx"), "the name of a program, FILE.pt2"),
-        ((folders["frame"], "--out", tmp_path / "no" / "c.pt2"), "a folder that is there"),
+        ((folders["frame"], "--out", tmp_path / "no" / "c.pt2"), "in a folder that is th"),
         ((tmp_path / "nothing", "--out", out), "expected a folder written by train"),
     ):
         assert re.search(message, line := refusal("export", *arguments)), line
@@ -382,3 +383,16 @@ def test_what_cannot_be_exported_is_refused_in_a_line(
     with pytest.raises(InputError, match="expected a pair that predicts labels, got vae"):
         calibrate(tmp_path / "vae", dataset=small.stripes(), device="cpu")
     assert len(predictor.restored(tmp_path / "vae").sample(number=2)) == 2
+
+
+def test_a_classifier_that_torch_cannot_trace_is_refused_in_silence(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def classify(self: guides.M2, x: torch.Tensor) -> Any:
+        return self.classifier(x if x.sum() > 0 else -x)
+
+    monkeypatch.setattr(guides.M2, "classify", classify)
+    with pytest.raises(InputError, match="expected a classifier that torch.export can trace, got"):
+        export(folders["frame"], tmp_path / "c.pt2")
+    assert capfd.readouterr() == ("", "")

@@ -33,6 +33,7 @@ def predict(folder: str, file: str, out: str | None, device: str) -> None:
     from pyro_ssvae.errors import InputError
     from pyro_ssvae.experiments import predictor
 
+    _check(out)
     trained = predictor.load(folder, device=device)
     examples = further.read(file, trained.dataset)
     try:
@@ -60,8 +61,8 @@ def sample(
 ) -> None:
     """Draw examples from the model of the run in DIR, given a label or several.
 
-    Images are shown in a grid, a column for each label. Other examples are the rows of a table,
-    with their label in the first column.
+    Images are shown in a grid, a column for each label; images of a row have their noise in common.
+    Other examples are the rows of a table, with their label in the first column.
     """
     from pathlib import Path
 
@@ -69,6 +70,7 @@ def sample(
     from pyro_ssvae.experiments import predictor
     from pyro_ssvae.experiments.folder import SAMPLES
 
+    _check(out)
     trained = predictor.restored(folder, device=device)
     images = trained.dataset.images
     wanted = (".png", ".svg") if images else (".csv",)
@@ -82,7 +84,7 @@ def sample(
         _write_images(drawn, labels, place)
         click.echo(f"{len(each) * number} images; written to {place}")
     else:
-        tables = [trained.sample(label, number, seed=seed) for label in each]
+        tables = [trained.sample(label, number, seed=seed + k) for k, label in enumerate(each)]
         _write_table(_joined(tables, labels), out)
 
 
@@ -136,6 +138,16 @@ def export(folder: str, out: str) -> None:
     given = ", ".join(about["outputs"][:12]) + ", ..." * (len(about["outputs"]) > 12)
     click.echo(f"from x ({shape}) {about['dtype']} to {given}; names and columns are in {METADATA}")
     click.echo(f"written to {out}")
+
+
+def _check(out: str | None) -> None:
+    """Check the name of a file to write, before what takes long."""
+    from pathlib import Path
+
+    from pyro_ssvae.system.files import check_place
+
+    if out is not None:
+        check_place(Path(out))
 
 
 def _write_table(table: Any, out: str | None) -> None:

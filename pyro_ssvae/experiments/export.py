@@ -20,7 +20,7 @@ from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.experiments.predictor import Predictor, readable
 from pyro_ssvae.inference.programs import evaluating, private_params
 from pyro_ssvae.nn import Columns
-from pyro_ssvae.system.files import replacing
+from pyro_ssvae.system.files import check_place, replacing
 
 METADATA = "metadata.json"
 ROWS = 2  # of the example that is traced; 0 and 1 would stay what they are
@@ -51,13 +51,13 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
     out = Path(out)
     if out.suffix != ".pt2":
         raise InputError(f"{out}: expected the name of a program, FILE.pt2, as torch.export has it")
-    if not out.parent.is_dir():
-        raise InputError(f"{out}: expected a file in a folder that is there, got none")
+    check_place(out)
     trained = predictor.load(folder, pair=pair, device="cpu")
     classifier = Classifier(trained).requires_grad_(False)
     metadata = _metadata(trained)
     with evaluating(classifier), private_params(), pyro.validation_enabled(False):
         example = classifier.example(ROWS)
+        before = logging.root.manager.disable
         logging.disable(logging.CRITICAL)  # torch shows the whole graph where it cannot trace it
         try:
             program = torch.export.export(
@@ -69,7 +69,7 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
                 f"{folder}: expected a classifier that torch.export can trace, got: {reason:.200}"
             ) from None
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(before)
         _check(folder, classifier, program)
     with replacing(out) as temporary:
         extra = {METADATA: json.dumps(metadata, indent=2)}
