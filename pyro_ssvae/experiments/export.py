@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,24 +60,33 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
     metadata = _metadata(trained)
     with evaluating(classifier), private_params(), pyro.validation_enabled(False):
         example = classifier.example(ROWS)
-        before = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)  # torch shows the whole graph where it cannot trace it
         try:
-            program = torch.export.export(
-                classifier, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)
-            )
+            with _silence():
+                program = torch.export.export(
+                    classifier, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)
+                )
         except Exception as error:  # torch raises many, of what a network of one's own may do
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{folder}: expected a classifier that torch.export can trace, got: {reason:.200}"
             ) from None
-        finally:
-            logging.disable(before)
         _check(folder, classifier, program)
     with replacing(out) as temporary:
         extra = {METADATA: json.dumps(metadata, indent=2)}
         torch.export.save(program, temporary, extra_files=extra)
     return metadata
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Without what torch shows where it cannot trace something: the whole graph."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 class Classifier(nn.Module):
