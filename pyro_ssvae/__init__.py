@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyro_ssvae.evaluation.evaluate import evaluate
     from pyro_ssvae.experiments.pairs import pair
     from pyro_ssvae.inference.bounds import negative_elbo
+    from pyro_ssvae.inference.check import check
     from pyro_ssvae.inference.elbo import TraceEnumKL_ELBO
     from pyro_ssvae.inference.objective import Loss, Objective
     from pyro_ssvae.inference.terms import Ramp, Term
@@ -26,7 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
-    "Objective", "Ramp", "Term", "TraceEnumKL_ELBO", "Training", "data", "evaluate", "fit",
+    "Objective", "Ramp", "Term", "TraceEnumKL_ELBO", "Training", "check", "data", "evaluate", "fit",
     "fit_ensemble", "guides", "models", "negative_elbo", "nn", "pair",
 ]
 
@@ -37,7 +38,7 @@ _HOMES = {
     "Ramp": "inference.terms", "Term": "inference.terms", "TraceEnumKL_ELBO": "inference.elbo",
     "evaluate": "evaluation.evaluate",
     "Training": "training.loop", "fit": "training.fit", "fit_ensemble": "training.fit",
-    "negative_elbo": "inference.bounds", "pair": "experiments.pairs",
+    "check": "inference.check", "negative_elbo": "inference.bounds", "pair": "experiments.pairs",
 }
 
 

@@ -2,7 +2,8 @@
 
 A pair is a model and a guide, two Pyro programs. What both must have is in :class:`Model` and
 :class:`Guide`; what they may have, beside, is in the other protocols. The functions below tell
-whether a pair has it. Nothing else in the library asks.
+whether a pair has it. Nothing else in the library asks. :func:`pyro_ssvae.check` tells whether a
+pair keeps to it.
 """
 
 from __future__ import annotations

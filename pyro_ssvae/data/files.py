@@ -44,14 +44,19 @@ def load(path: str | Path, target: str | None = None) -> Dataset:
         return _arrays(path)
     if target is None:
         raise InputError(f"{path}: expected the name of the column of labels, as --target NAME;"
-                         f" the columns are {', '.join(_header(path))}")
+                         f" the columns are {', '.join(header(path))}")
     return _table(path, target)
 
 
-def _arrays(path: Path) -> Dataset:
+def arrays_in(path: Path) -> dict[str, Any]:
+    """The arrays of a file ``.npz`` by name.
+
+    Raises:
+        InputError: If it is broken.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     # What numpy raises for a broken file depends on where it breaks.
     except (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError,
             MemoryError, OverflowError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
@@ -59,6 +64,32 @@ def _arrays(path: Path) -> Dataset:
             f"{path}: expected arrays of numbers or texts as numpy.savez writes them, got"
             f" {' '.join(repr(error).split()):.120}"
         ) from None
+
+
+def table_in(path: Path) -> Any:
+    """The data frame of a file ``.csv``.
+
+    Raises:
+        InputError: If it is broken, or its columns have no names that differ.
+    """
+    header(path)
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> Any:
+    import pandas
+
+    try:
+        return pandas.read_csv(path, skipinitialspace=True)
+    except (OSError, ValueError, OverflowError, MemoryError) as error:
+        raise InputError(
+            f"{path}: expected a table of comma-separated values, got"
+            f" {' '.join(str(error).split())}"
+        ) from None
+
+
+def _arrays(path: Path) -> Dataset:
+    arrays = arrays_in(path)
     known = {"x", "y", "x_test", "y_test"}
     for name in sorted(arrays.keys() - known):
         raise unknown(f"array of {path}", name, known)
@@ -71,18 +102,10 @@ def _arrays(path: Path) -> Dataset:
 
 
 def _table(path: Path, target: str) -> Dataset:
-    import pandas
-
-    columns = _header(path)
+    columns = header(path)
     if target not in columns:
         raise unknown(f"column of {path}", target, columns)
-    try:
-        frame = pandas.read_csv(path, skipinitialspace=True)
-    except (OSError, ValueError, OverflowError, MemoryError) as error:
-        raise InputError(
-            f"{path}: expected a table of comma-separated values, got"
-            f" {' '.join(str(error).split())}"
-        ) from None
+    frame = _parsed(path)
     return from_arrays(frame.drop(columns=target), _labels(frame[target]), name=path.name)
 
 
@@ -96,7 +119,7 @@ def _labels(column: Any) -> Any:
     return values
 
 
-def _header(path: Path) -> list[str]:
+def header(path: Path) -> list[str]:
     """The names of the columns.
 
     Raises:

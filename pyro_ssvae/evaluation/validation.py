@@ -13,6 +13,7 @@ from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, NonFiniteLossError
 from pyro_ssvae.evaluation.evaluate import elbo, fit_classifier, has_bound, predictions
 from pyro_ssvae.inference import query
+from pyro_ssvae.inference.check import pointing_to_check
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 
@@ -40,7 +41,7 @@ def validate(objective: Objective, split: Split, part: str = "validation") -> di
 def check_support(objective: Objective, split: Split) -> None:
     """Raise :class:`InputError` unless every x lies in the support of the model's likelihood."""
     x, y = split.examples(split.labelled[:1])
-    with evaluating(objective):
+    with evaluating(objective), pointing_to_check():
         fn = query.site(objective.model, "x", x, y)
     if fn is None:
         return

@@ -24,8 +24,9 @@ from pyro_ssvae.training.log import EVENTS
 # Of a run.
 CHECKPOINT = "checkpoint.pt"
 HISTORY, METRICS, SPLIT, DATA = "history.csv", "metrics.json", "split.json", "data.json"
+CALIBRATION, SAMPLES = "calibration.json", "samples.png"  # of what is done after training
 FIGURES = "figures"
-FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA)
+FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA, CALIBRATION, SAMPLES)
 
 # Of a study, and of a comparison.
 RUNS = "runs"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -14,9 +14,9 @@ from pyro_ssvae.data.described import described
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import InputError, named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
-from pyro_ssvae.experiments import checkpoint, machine, recorded, selected
+from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded, selected
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.folder import CHECKPOINT, FILES, METRICS, SPLIT
+from pyro_ssvae.experiments.folder import CALIBRATION, CHECKPOINT, FILES, METRICS, SPLIT
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
@@ -44,16 +44,18 @@ class Run:
         record: What the run was started with.
         objective: The pair, with the trained weights.
         split: The data it was trained on.
+        temperatures: Those that it was calibrated with, if it was.
     """
 
     record: Record
     objective: Objective
     split: Split
+    temperatures: tuple[float, ...] = field(default=(), kw_only=True)
 
     @property
     def predictor(self) -> Predictor:
         """The pair to predict the labels of new examples with."""
-        return Predictor(self.objective, self.split.dataset, self.split.target)
+        return Predictor(self.objective, self.split.dataset, self.split.target, self.temperatures)
 
 
 def train(
@@ -212,7 +214,8 @@ def load(
         objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
     fit_classifier(objective.guide, split)
-    return Run(record, objective, split)
+    temperatures = calibration.temperatures_of(folder, split.target)
+    return Run(record, objective, split, temperatures=temperatures)
 
 
 def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]:
@@ -292,7 +295,8 @@ def _save(
             folders.clear(out)
         run.split.save(out / SPLIT)
         folders.write_description(out, described(run.split.dataset, run.split.target))
-    (out / METRICS).unlink(missing_ok=True)  # it was measured with other weights
+    for name in (METRICS, CALIBRATION):
+        (out / name).unlink(missing_ok=True)  # it was measured with other weights
     folders.write_history(out, run.history)
     selections = {} if run.selections is None else {"selections": run.selections.state_dict()}
     checkpoint.save(out, {

@@ -31,10 +31,15 @@ def sites(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> fr
 
     Asking leaves the random state as it was.
     """
-    return frozenset(
+    return frozenset(order(program, x, y))
+
+
+def order(program: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> list[str]:
+    """The names of :func:`sites` as the program samples them, one after the other."""
+    return [
         node["name"] for node in _nodes(program, x, y)
         if node["type"] == "sample" and not site_is_subsample(node)
-    )
+    ]
 
 
 def site(

@@ -132,14 +132,14 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
         fn, y = query.draw(model, like)
         mean = fn.mean.reshape(like.shape)
         if y is None:
-            return _grid(mean, classes, None)
+            return tiled(mean, classes, None)
         for k in range(classes):
             of_class = mean[y[:, k] == 1][:rows - drawn[k]]
             images[drawn[k]:drawn[k] + len(of_class), k] = of_class
             drawn[k] += len(of_class)
         if min(drawn) == rows:
             break
-    return _grid(images.flatten(0, 1), classes, label_names(split.dataset))
+    return tiled(images.flatten(0, 1), classes, label_names(split.dataset))
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
@@ -155,7 +155,7 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, *x.shape[1:])], dim=1)
-    return _grid(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.dataset)])
+    return tiled(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.dataset)])
 
 
 def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
@@ -263,7 +263,7 @@ def _sampled_points(model: Any, split: Split) -> Figure:
     return figure
 
 
-def _grid(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
+def tiled(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
     """Images (n, C, H, W) row by row, with titles above the columns: one picture, a pixel between.
     """
     channels, _, width = images.shape[1:]

@@ -50,6 +50,12 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_place(file: Path) -> None:
+    """Raise :class:`InputError` unless a file's folder is there."""
+    if not file.parent.is_dir() or file.is_dir():
+        raise InputError(f"{str(file)!r}: expected the name of a file in a folder that is there")
+
+
 def check_writable(folder: Path) -> None:
     """Raise :class:`InputError` unless files can be written to a folder, or it can be made."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -46,7 +46,8 @@ def fit(
 
     The noise and the batches of an epoch depend on (seed, epoch) alone: training that goes on
     from the weights and the state of another, see :class:`Training`, gives exactly what that would
-    have given. The global random state is left as it was.
+    have given. The global random state is left as it was. What the programs of a pair raise has a
+    note: :func:`pyro_ssvae.check` tells what is wrong with the pair.
 
     Args:
         objective: The objective to minimise, on the device to train on.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import steps_per_epoch
+from pyro_ssvae.inference.check import pointing_to_check
 from pyro_ssvae.system.progress import Progress
 from pyro_ssvae.training.epoch import Epoch, mean_losses
 from pyro_ssvae.training.how import How
@@ -71,7 +72,8 @@ class Training(Iterator[Given], Generic[Given]):
         epochs = None
         try:
             if not self.ended and not self._over():
-                epochs = self._epoch(self.place)
+                with pointing_to_check():
+                    epochs = self._epoch(self.place)
         finally:
             if epochs is None:  # at the end, at a pause, and where something was raised
                 self.ended = True
