@@ -120,9 +120,8 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
                 raise self._lacks("sample", "has no p(x | y)")
             return self._inputs.decode(each.generated(self.objective_.model, like, encoded))
 
-    def _trained(self, X: Any, y: Tensor, target: Target) -> None:
-        """Train on rows X and their labels."""
-        names, X = own_inputs.names_of(X), own_inputs.read(self, X)
+    def _trained(self, X: Any, y: Tensor, target: Target, names: list[Any] | None) -> None:
+        """Train on rows X, as scikit-learn has checked them, with columns of these names."""
         check_consistent_length(X, y)
         pair, seed = pair_of(self.method), _seed(self.random_state)
         where = machine.choose_device(self.device)

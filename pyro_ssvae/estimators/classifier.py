@@ -112,8 +112,9 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             InputError: If X or y are not of these forms, or a parameter is not usable.
         """
         y = labels.as_given(y, type(self).__name__)
-        target, rows, self.classes_ = labels.read_classes(y)
-        self._trained(X, rows, target)
+        checked = own_inputs.read(self, X)
+        target, codes, self.classes_ = labels.read_classes(y)
+        self._trained(checked, codes, target, own_inputs.names_of(X))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -157,18 +158,18 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             InputError: If no label is known.
         """
         y = np.asarray(labels.as_given(y, type(self).__name__))
-        known = labels.known(y)
-        predicted = self.predict(X)
-        if not known.any():
+        predicted, there = self.predict(X), labels.each_known(y)
+        if not there.any():
             raise InputError(
                 f"expected a known label to score by, got {len(y)} that are unknown; for"
                 " cross-validation use LabelledKFold"
             )
-        right = predicted.astype(object) == y.astype(object)
-        if right.ndim > 1:
-            right = (right | ~_each_known(y)).all(1)
-        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-        return float(np.average(right[known].astype(float), weights=weights))
+        right = ~there
+        right[there] = predicted[there].astype(object) == y[there].astype(object)
+        known, right = (each.reshape(len(y), -1) for each in (there, right))
+        scored = known.any(1)
+        weights = None if sample_weight is None else np.asarray(sample_weight)[scored]
+        return float(np.average(right[scored].all(1).astype(float), weights=weights))
 
     def sample(self, y: Any, random_state: Any = 0) -> Any:
         """Rows drawn from the model, one for each of the labels: an array, or a frame.
@@ -185,9 +186,10 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         if self._several:
             return self._generated(torch.as_tensor(y.astype(np.int64)), random_state)
         index = [np.flatnonzero(self.classes_ == value) for value in y]
-        for value, found in zip(y, index):
+        for value, found in zip(y.tolist(), index):
             if not len(found):
-                raise InputError(f"expected classes among {self.classes_}, got {value!r}")
+                known = ", ".join(map(str, self.classes_))
+                raise InputError(f"expected classes among {known}, got {value!r}")
         return self._generated(torch.tensor([int(found[0]) for found in index]), random_state)
 
     @property
@@ -209,8 +211,3 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         one = "y_dim" in inspect.signature(pair.model).parameters
         tags.classifier_tags.multi_label = classifies(pair.guide) and not one
         return tags
-
-
-def _each_known(y: Array) -> Array:
-    """Which of several labels (N, L) are known."""
-    return np.stack([labels.known(column) for column in y.T], axis=1)

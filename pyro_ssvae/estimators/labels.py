@@ -39,24 +39,28 @@ def as_given(y: Any, estimator: str) -> Any:
 
 
 def known(y: Any) -> Array:
-    """Whether a label is known, (N,), or any of several labels (N, L).
+    """Whether the label of each row is known, (N,), or any of several labels (N, L)."""
+    there = each_known(y)
+    return there.reshape(len(there), -1).any(1)
+
+
+def each_known(y: Any) -> Array:
+    """Whether each label is known, of the shape of y.
 
     Unknown are NaN, None, an empty text, and -1 unless there are numbers that are not whole.
     """
     values = np.asarray(y)
     if values.dtype.kind in "iu":
-        there = values != -1
-    elif values.dtype.kind == "f":
+        return values != -1
+    if values.dtype.kind == "f":
         there = ~np.isnan(values)
         if (values[there] == values[there].round()).all():
             there &= values != -1
-    elif values.dtype.kind == "b":
-        there = np.ones(values.shape, dtype=bool)
-    else:
-        there = np.array(
-            [not (is_missing(v) or v == "" or _is_minus_one(v)) for v in values.ravel()], dtype=bool
-        ).reshape(values.shape)
-    return there.reshape(len(values), -1).any(1)
+        return there
+    if values.dtype.kind == "b":
+        return np.ones(values.shape, dtype=bool)
+    there = [not (is_missing(v) or v == "" or _is_minus_one(v)) for v in values.ravel()]
+    return np.array(there, dtype=bool).reshape(values.shape)
 
 
 def read_classes(y: Any) -> tuple[Target, Tensor, Any]:

@@ -96,10 +96,11 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
             InputError: If X or y are not of these forms, or a parameter is not usable.
         """
         y = labels.as_given(y, type(self).__name__)
-        target, rows = read(y, "number")
-        if not target.known(rows).any():
-            raise InputError(f"expected a number that is known, got {len(rows)} that are unknown")
-        self._trained(X, rows, target)
+        checked = own_inputs.read(self, X)
+        target, numbers = read(y, "number")
+        if not target.known(numbers).any():
+            raise InputError(f"expected a number that is known, got {len(y)} that are unknown")
+        self._trained(checked, numbers, target, own_inputs.names_of(X))
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
