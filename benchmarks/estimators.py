@@ -68,7 +68,7 @@ CANDIDATES: dict[str, dict[str, dict[str, Make]]] = {
         },
         "LabelSpreading": {
             f"{k} neighbours, alpha={a}": spreading(n_neighbors=k, alpha=a)
-            for k in (7, 15) for a in (0.2, 0.8)
+            for k in (15, 7) for a in (0.2, 0.8)
         },
         "SelfTraining": {f"threshold={t}": training(threshold=t) for t in (0.75, 0.9)},
         "HistGradientBoosting": {
@@ -77,6 +77,7 @@ CANDIDATES: dict[str, dict[str, dict[str, Make]]] = {
     },
     "satimage": {
         "SemiSupervisedVAEClassifier": {
+            "m2, 50 epochs": vae("m2", batch_unlabelled=500, epochs=50),
             "m2": vae("m2", batch_unlabelled=500),
             "m2, sigma 0.3, z_dim=8": vae(
                 "m2", batch_unlabelled=500, likelihood="normal:0.3", z_dim=8
@@ -85,11 +86,11 @@ CANDIDATES: dict[str, dict[str, dict[str, Make]]] = {
         },
         "LabelSpreading": {
             f"{k} neighbours, alpha={a}": spreading(n_neighbors=k, alpha=a)
-            for k in (7, 15) for a in (0.2, 0.8)
+            for k in (15, 7) for a in (0.2, 0.8)
         },
-        "SelfTraining": {f"threshold={t}": training(threshold=t) for t in (0.75, 0.9)},
+        "SelfTraining": {f"threshold={t}": training(threshold=t) for t in (0.9, 0.75)},
         "HistGradientBoosting": {
-            f"leaves of {n} or more": boosting(min_samples_leaf=n) for n in (5, 20)
+            f"leaves of {n} or more": boosting(min_samples_leaf=n) for n in (20, 5)
         },
     },
 }

@@ -63,6 +63,7 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
     history_: list[dict[str, float]]
     _inputs: own_inputs.Inputs
     _target: Target
+    _like: Tensor  # a row of zeros, of the shape that the pair takes
 
     def transform(self, X: Any) -> Array:
         """The posterior means of z, (N, J), of rows X (N, D).
@@ -91,7 +92,8 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
                 raise self._lacks("reconstruct", "infers no z")
             return each.reconstructions(objective.model, objective.guide, x)
 
-        return self._inputs_of(X).decode(self._asked(X, means))
+        answers = self._asked(X, means)
+        return self._inputs.decode(answers)
 
     def score_samples(self, X: Any) -> Array:
         """A lower bound on log p(x) of each row, (N,), in nats: the lower, the more novel.
@@ -112,9 +114,8 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
 
     def _generated(self, y: Tensor, random_state: Any) -> Any:
         """Rows drawn from p(x | y), for labels y (N,) or (N, L) as the target keeps them."""
-        check_is_fitted(self)
         encoded = self._target.encode(y, torch.float32)
-        like = torch.zeros(len(encoded), *self.objective_.model.x_shape)
+        like = torch.zeros(len(encoded), *self._like.shape[1:])
         with evaluating(self.objective_, seed=_seed(random_state)):
             if not {"x", "y"} <= query.sites(self.objective_.model, like[:1]):
                 raise self._lacks("sample", "has no p(x | y)")
@@ -146,27 +147,27 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         if not stops:
             training.learners[0].measures = []  # on rows that are held out, of which there are none
         self.history_ = [epoch.row() for epoch in training]
-        fit_classifier(objective.guide, split)
         self.objective_, self.split_, self._target = objective.cpu(), split, split.target
-        self._n_features_out = getattr(objective.model, "z_dim", 0)
+        fit_classifier(objective.guide, split)
+        self._like = torch.zeros(1, *split.dataset.shape)
+        with evaluating(objective):
+            latent = "z" in query.sites(objective.guide, self._like)
+            means = posterior_means(objective.guide, self._like) if latent else self._like[:, :0]
+        self._n_features_out = means.shape[1]
 
     def _asked(self, X: Any, question: Callable[[Objective, Tensor], Tensor]) -> Tensor:
         """What a function of the pair and of encoded rows says of X, some rows at a time.
 
         In float64: so what is said of a row does not depend on the rows beside it.
         """
-        inputs = self._inputs_of(X)
-        X = own_inputs.read(self, X, inputs)
+        check_is_fitted(self)
+        X = own_inputs.read(self, X, self._inputs)
         objective = copy.deepcopy(self.objective_).double()
         answers = []
         for part in own_inputs.pieces(X, ENTRIES):
             with evaluating(objective):
-                answers.append(question(objective, inputs.encode(part).double()))
+                answers.append(question(objective, self._inputs.encode(part).double()))
         return torch.cat(answers)
-
-    def _inputs_of(self, X: Any) -> own_inputs.Inputs:
-        check_is_fitted(self)
-        return self._inputs
 
     def _lacks(self, method: str, what: str) -> InputError:
         name = pair_of(self.method).name

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pyro_ssvae.contract import classifies, predictor
@@ -26,7 +27,11 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
 
     Columns are scaled here, and the likelihood of an array is normal. A data frame, and an array
     with gaps, has a likelihood for each type of column, of which gaps are no part. Sparse matrices
-    are made dense, in training all at once.
+    are made dense, in training all at once. Rows have no weights: ``fit`` takes no
+    ``sample_weight``.
+
+    In cross-validation ``score`` leaves rows without a label out. To scikit-learn's own scorers -1
+    is a class like others: give them ``cv=LabelledKFold()``, whose folds are of labelled rows.
 
     Args:
         method: The pair: its name, such as ``"m2"``; the place of one of your own,
@@ -41,7 +46,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             are standardised.
         early_stopping: Whether to hold labelled rows out, stop when their accuracy has not improved
             for a while, and keep the weights of the best epoch. ``"auto"`` does so from 500
-            labelled rows on: of fewer each is worth more in training. No other rows are looked at.
+            labelled rows on, for one of fewer is worth more in training.
         validation_fraction: The share of the labelled rows of each class to hold out.
         n_iter_no_change: The number of epochs without improvement after which to stop.
         abstain_below: The probability below which a prediction is -1, where classes are whole
@@ -181,7 +186,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         Raises:
             InputError: If there is no such class, or the pair does not make rows of a class.
         """
-        self._inputs_of(None)
+        check_is_fitted(self)
         y = np.asarray(labels.as_given(y, type(self).__name__))
         if self._several:
             return self._generated(torch.as_tensor(y.astype(np.int64)), random_state)
@@ -194,7 +199,6 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
 
     @property
     def _several(self) -> bool:
-        self._inputs_of(None)
         return isinstance(self._target, SeveralLabels)
 
     @property

@@ -239,8 +239,8 @@ def dense(X: Any) -> Array:
     return X.toarray() if issparse(X) else X
 
 
-def pieces(X: Any, entries: int = ENTRIES) -> Iterator[Any]:
-    """X in parts of so many entries, some rows each."""
-    rows = max(1, entries // max(1, X.shape[1]))
+def pieces(X: Any, entries: int | None = None) -> Iterator[Any]:
+    """X in parts of so many entries, :data:`ENTRIES` if none are given, some rows each."""
+    rows = max(1, (entries or ENTRIES) // max(1, X.shape[1]))
     for first in range(0, X.shape[0], rows):
         yield X.iloc[first:first + rows] if hasattr(X, "iloc") else X[first:first + rows]

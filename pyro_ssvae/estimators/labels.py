@@ -41,7 +41,7 @@ def as_given(y: Any, estimator: str) -> Any:
 def known(y: Any) -> Array:
     """Whether the label of each row is known, (N,), or any of several labels (N, L)."""
     there = each_known(y)
-    return there.reshape(len(there), -1).any(1)
+    return there.reshape(len(there), -1).max(1)
 
 
 def each_known(y: Any) -> Array:
@@ -53,14 +53,14 @@ def each_known(y: Any) -> Array:
     if values.dtype.kind in "iu":
         return values != -1
     if values.dtype.kind == "f":
-        there = ~np.isnan(values)
+        there: Array = ~np.isnan(values)
         if (values[there] == values[there].round()).all():
-            there &= values != -1
+            there = there & (values != -1)
         return there
     if values.dtype.kind == "b":
         return np.ones(values.shape, dtype=bool)
-    there = [not (is_missing(v) or v == "" or _is_minus_one(v)) for v in values.ravel()]
-    return np.array(there, dtype=bool).reshape(values.shape)
+    kept = [not (is_missing(v) or v == "" or _is_minus_one(v)) for v in values.ravel()]
+    return np.array(kept, dtype=bool).reshape(values.shape)
 
 
 def read_classes(y: Any) -> tuple[Target, Tensor, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from pyro_ssvae.contract import predictor
@@ -50,7 +51,7 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(200, 3))
         >>> y = np.where(np.arange(200) < 50, X.sum(1), np.nan)  # 150 are unknown
-        >>> model = SemiSupervisedVAERegressor(epochs=50, random_state=0).fit(X, y)
+        >>> model = SemiSupervisedVAERegressor(epochs=50, lr=1e-2, random_state=0).fit(X, y)
         >>> mean, deviation = model.predict(X[:2], return_std=True)
         >>> model.score(X, X.sum(1)) > 0.8
         True
@@ -137,4 +138,5 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
             y: The numbers of the rows to make.
             random_state: The seed of the draws, or a ``RandomState``.
         """
+        check_is_fitted(self)
         return self._generated(torch.as_tensor(np.asarray(y, dtype=np.float32)), random_state)
