@@ -61,10 +61,6 @@ CANDIDATES: dict[str, dict[str, dict[str, Make]]] = {
         "SemiSupervisedVAEClassifier": {
             "m2": vae("m2"),
             "m2, alpha=1": vae("m2", alpha=1.0),
-            "m2, alpha=50": vae("m2", alpha=50.0),
-            "vade": vae("vade", alignment=0.0, z_dim=4, hidden=(64,), lr=3e-3),
-            "m1": vae("m1"),
-            "supervised": vae("supervised"),
         },
         "LabelSpreading": {
             f"{k} neighbours, alpha={a}": spreading(n_neighbors=k, alpha=a)

@@ -38,7 +38,7 @@ def pair_of(method: Any) -> Pair:
     """The pair of a method: a name, a place, a pair, or the classes of a model and a guide.
 
     Raises:
-        InputError: If there is none, or it predicts nothing.
+        InputError: If there is none.
     """
     if isinstance(method, (str, Pair)):
         return chosen(method)
