@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyro_ssvae import data, guides, models, nn
     from pyro_ssvae.errors import InputError, NonFiniteLossError
+    from pyro_ssvae.estimators import SemiSupervisedVAEClassifier, SemiSupervisedVAERegressor
     from pyro_ssvae.evaluation.evaluate import evaluate
     from pyro_ssvae.experiments.pairs import pair
     from pyro_ssvae.inference.bounds import negative_elbo
@@ -27,15 +28,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AggressiveInference", "EarlyStopping", "Epoch", "InputError", "Loss", "NonFiniteLossError",
-    "Objective", "Ramp", "Term", "TraceEnumKL_ELBO", "Training", "check", "data", "evaluate", "fit",
-    "fit_ensemble", "guides", "models", "negative_elbo", "nn", "pair",
+    "Objective", "Ramp", "SemiSupervisedVAEClassifier", "SemiSupervisedVAERegressor", "Term",
+    "TraceEnumKL_ELBO", "Training", "check", "data", "evaluate", "fit", "fit_ensemble", "guides",
+    "models", "negative_elbo", "nn", "pair",
 ]
 
 _HOMES = {
     "AggressiveInference": "training.aggressive", "EarlyStopping": "training.stopping",
     "Epoch": "training.epoch", "InputError": "errors", "Loss": "inference.objective",
     "NonFiniteLossError": "errors", "Objective": "inference.objective",
-    "Ramp": "inference.terms", "Term": "inference.terms", "TraceEnumKL_ELBO": "inference.elbo",
+    "Ramp": "inference.terms", "SemiSupervisedVAEClassifier": "estimators",
+    "SemiSupervisedVAERegressor": "estimators", "Term": "inference.terms",
+    "TraceEnumKL_ELBO": "inference.elbo",
     "evaluate": "evaluation.evaluate",
     "Training": "training.loop", "fit": "training.fit", "fit_ensemble": "training.fit",
     "check": "inference.check", "negative_elbo": "inference.bounds", "pair": "experiments.pairs",

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "pyro_ssvae"
 FLOORS = (
     "errors", "recipes", "private", "contract", "system", "labels", "nn", "targets", "inference",
     "data", "evaluation", "models", "guides", "engine", "training", "statistics", "report",
-    "experiments", "reproduce", "cli",
+    "experiments", "estimators", "reproduce", "cli",
 )
 LINES = 310
 

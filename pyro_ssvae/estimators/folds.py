@@ -1,0 +1,66 @@
+"""Cross-validation where some labels are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+
+from pyro_ssvae.errors import InputError
+from pyro_ssvae.estimators.labels import Array, known
+
+
+class LabelledKFold(BaseCrossValidator):
+    """K folds of the labelled rows; every row without a label is in the training part of each.
+
+    So a scorer of scikit-learn meets no label that is unknown, and unlabelled rows are trained on
+    as they would be in the end. Folds of classes are stratified, those of real numbers and of
+    several labels are not. Some of several labels of a row may be unknown, which ``score`` of the
+    estimators leaves out and scikit-learn's scorers do not.
+
+    Args:
+        n_splits: The number of folds.
+        shuffle: Whether to shuffle the labelled rows first.
+        random_state: The seed of the shuffling.
+
+    Example:
+        >>> import numpy as np
+        >>> y = np.array([0, 1, -1, 0, 1, -1])
+        >>> for train, test in LabelledKFold(2).split(y[:, None], y):
+        ...     print(train, test)
+        [2 3 4 5] [0 1]
+        [0 1 2 5] [3 4]
+    """
+
+    def __init__(
+        self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None
+    ) -> None:
+        self.n_splits, self.shuffle, self.random_state = n_splits, shuffle, random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """The number of folds."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Array, Array]]:
+        """The indices of the training rows and of the test rows of each fold.
+
+        Args:
+            X: The rows, of which only the number counts.
+            y: Their labels; -1, None and NaN are unknown.
+            groups: Not used.
+        """
+        if y is None:
+            raise InputError("expected y, which says what rows are labelled, got None")
+        values = np.asarray(y)
+        labelled = np.flatnonzero(known(values))
+        own = values[labelled]
+        continuous = own.dtype.kind == "f" and (own != own.round()).any()
+        kind = KFold if own.ndim > 1 or continuous else StratifiedKFold
+        state = self.random_state if self.shuffle else None
+        folds = kind(self.n_splits, shuffle=self.shuffle, random_state=state)
+        if own.dtype.kind == "O":
+            own = own.astype(str)
+        for _, test in folds.split(np.zeros(len(own)), own):
+            yield np.setdiff1d(np.arange(len(values)), labelled[test]), labelled[test]

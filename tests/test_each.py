@@ -1,0 +1,77 @@
+"""What a pair says of every example by itself."""
+
+from __future__ import annotations
+
+import pytest
+import small
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pyro_ssvae import guides, models
+from pyro_ssvae.evaluation import each
+from pyro_ssvae.evaluation.importance import iwae
+from pyro_ssvae.inference.programs import evaluating
+
+
+def examples(rows: int = 40) -> Tensor:
+    return torch.rand(rows, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+
+
+@pytest.mark.parametrize("flows", [0, 1])
+def test_bounds_are_those_of_iwae_and_do_not_depend_on_the_batch(flows: int) -> None:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    guide = guides.M2(model, hidden=(5,), flows=flows).double()
+    model.double()
+    x = examples()
+    with evaluating(model, guide):
+        together = each.bounds(model, guide, x, samples=4_000)
+    with evaluating(model, guide):
+        alone = each.bounds(model, guide, x[7:9], samples=4_000)
+    with evaluating(model, guide):
+        expected = iwae(model, guide, x, samples=4_000)
+    assert torch.allclose(together[7:9], alone)
+    assert together.shape == (40,)
+    assert together.mean().item() == pytest.approx(expected, abs=0.1)
+
+
+def test_labels_are_stratified() -> None:
+    probs = torch.tensor([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]).expand(16, 2, 3)
+    labels = each._labels(probs, (16, 1))
+    assert labels.sum(0).tolist() == [[8, 4, 4], [0, 16, 0]]
+
+
+def test_a_reconstruction_is_the_mean_of_the_decoder_at_the_posterior() -> None:
+    model, guide = small.pair()
+    with torch.no_grad():
+        for network in (guide.encoder, guide.classifier):
+            for weight in network.parameters():
+                weight.mul_(3)
+    x = examples().float()
+    with evaluating(model, guide):
+        ours = each.reconstructions(model, guide, x, samples=2_000)
+        total = torch.zeros_like(x)
+        for k in range(3):
+            y = F.one_hot(torch.tensor(k), 3).float().expand(len(x), -1)
+            z = guide.encoder(x, y).sample((2_000,))
+            mean = model.decoder(z, y.expand(2_000, -1, -1)).mean.mean(0)
+            total += guide.classify(x).probs[:, k:k + 1] * mean
+    assert torch.allclose(ours, total, atol=0.02)
+
+
+def test_rows_of_a_class_are_drawn_by_bayes_rule_where_y_follows_z() -> None:
+    torch.manual_seed(0)
+    model = models.LatentClassifier(4, 2, z_dim=1, hidden=(5,))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)
+    like, y = torch.zeros(3_000, 4), F.one_hot(torch.tensor(1), 2).float().expand(3_000, -1)
+    with evaluating(model):
+        drawn = each.generated(model, like, y).mean(0)
+        z = torch.randn(100_000, 1)
+        share = model.classifier(z).probs[:, 1]
+        means = model.decoder(z, y[:1].expand(len(z), -1)).mean
+    expected = (share.unsqueeze(1) * means).mean(0) / share.mean()
+    assert (means.mean(0) - expected).abs().max() > 0.05  # p(z) alone is told apart
+    assert torch.allclose(drawn, expected, atol=0.04)
