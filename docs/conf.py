@@ -17,6 +17,7 @@ include_patterns = [
     "docs/**", "tutorials/*.ipynb", "studies/**", "benchmarks/*.md",
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
 ]
+smartquotes = False  # which would make a dash of the two of --set
 exclude_patterns = [".*", "build", "runs", "pyro_ssvae", "**/.ipynb_checkpoints"]
 extensions = [
     "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton", "myst_nb",
@@ -52,5 +53,5 @@ html_title = "pyro_ssvae"
 html_static_path = ["_static"]
 html_extra_path = ["_root"]
 html_css_files = ["site.css"]
-html_copy_source = False
+html_copy_source = html_show_copyright = False
 html_show_sphinx = False

@@ -11,7 +11,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.util.nodes import make_refnode
 
-STAR = re.compile(r"(?<=[(, ])\*(?=\w+[),])")  # as in (N, *x_shape)
+# What is no markup: the star of (N, *x_shape), and the bar of |KL - C|.
+PLAIN = re.compile(r"(?<=[(, ])\*(?=\w+[),])|(?<!\w)\|(?=\w)")
 
 
 class Docstring(GoogleDocstring):
@@ -30,7 +31,7 @@ def read(
     app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]
 ) -> None:
     """Have Sphinx read a docstring so."""
-    escaped = [STAR.sub(r"\\*", line) for line in lines]
+    escaped = [PLAIN.sub(r"\\\g<0>", line) for line in lines]
     lines[:] = Docstring(escaped, app.config, app, what, name, documented, options).lines()
 
 
