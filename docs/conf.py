@@ -49,6 +49,7 @@ nitpick_ignore_regex = [
 linkcheck_timeout = 20
 
 html_theme = "furo"
+pygments_dark_style = "monokai"
 html_title = "pyro_ssvae"
 html_static_path = ["_static"]
 html_extra_path = ["_root"]
