@@ -9,9 +9,10 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
-FILES = [path for path in sorted((ROOT / "pyro_ssvae").glob("**/*.py")) if ">>> " in path.read_text()]
-FILES += [path for name in ("models", "guides") for path in sorted((ROOT / name).glob("*.py"))
-          if ">>> " in path.read_text()]
+FILES = [
+    path for folder in ("pyro_ssvae", "models", "guides")
+    for path in sorted((ROOT / folder).glob("**/*.py")) if ">>> " in path.read_text()
+]
 
 
 def module(path: Path) -> str:

@@ -9,7 +9,6 @@ from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
-
 NAME = re.compile(r"(<mi>(?:log|exp|sin|cos|tanh|max|min|arg max|arg min)</mi>)")
 
 
