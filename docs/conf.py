@@ -17,7 +17,6 @@ include_patterns = [
     "docs/**", "tutorials/*.ipynb", "studies/**", "benchmarks/*.md",
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md",
 ]
-smartquotes = False  # which would make a dash of the two of --set
 exclude_patterns = [".*", "build", "runs", "pyro_ssvae", "**/.ipynb_checkpoints"]
 extensions = [
     "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton", "myst_nb",

@@ -16,7 +16,10 @@ SOURCES = [
     *ROOT.glob("benchmarks/*.md"), *ROOT.glob("studies/**/*.md"),
 ]
 PACKAGES = ("", ".data", ".guides", ".labels", ".models", ".nn", ".targets")
-NO_OBJECTS = ("FOREIGN", "Kind", "SOURCES", "data", "guides", "models", "nn")
+NO_OBJECTS = (
+    "FOREIGN", "Kind", "MAX_COMBINATIONS", "MIN_SCALE", "PARTS", "SOURCES",
+    "data", "guides", "models", "nn",
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from sphinx.util.nodes import make_refnode
 # What is no markup: the star of (N, *x_shape), and the bar of |KL - C|.
 PLAIN = re.compile(r"(?<=[(, ])\*(?=\w+[),])|(?<!\w)\|(?=\w)")
 
+OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
+
 
 class Docstring(GoogleDocstring):
     """A docstring of which no sentence is taken for a type because of its colon."""
@@ -31,8 +33,12 @@ def read(
     app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]
 ) -> None:
     """Have Sphinx read a docstring so."""
+    if what == "data":  # an alias, which has the docstring of its type
+        lines.clear()
+        return
     escaped = [PLAIN.sub(r"\\\g<0>", line) for line in lines]
-    lines[:] = Docstring(escaped, app.config, app, what, name, documented, options).lines()
+    fields = Docstring(escaped, app.config, app, what, name, documented, options).lines()
+    lines[:] = [re.sub(r"^(:ivar \w+)_:", r"\1\\_:", line) for line in fields]  # as classes_
 
 
 def by_its_end(
@@ -54,13 +60,18 @@ def by_its_end(
 
 
 def read_help(app: Sphinx, context: Any, lines: list[str]) -> None:
-    """Have Sphinx read the help of commands as plain text: ``*.png`` is no markup."""
-    lines[:] = [line.replace("*", r"\*") for line in lines]
+    """Have Sphinx read the help of commands: ``*.png`` is no markup, and ``--set`` is code."""
+    lines[:] = [
+        line if line.lstrip().startswith("..") else
+        OPTION.sub(r"``\g<0>``", line.replace("*", r"\*"))
+        for line in lines
+    ]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Read docstrings so, and look up names so."""
     app.connect("autodoc-process-docstring", read)
     app.connect("missing-reference", by_its_end)
+    app.connect("sphinx-click-process-description", read_help)
     app.connect("sphinx-click-process-options", read_help)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
