@@ -50,6 +50,7 @@ linkcheck_timeout = 20
 html_theme = "furo"
 pygments_dark_style = "monokai"
 html_title = "pyro_ssvae"
+html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_extra_path = ["_root"]
 html_css_files = ["site.css"]

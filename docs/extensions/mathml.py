@@ -30,7 +30,6 @@ def display(self: Any, node: nodes.math_block) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Make it the renderer of formulas."""
+    """Offer it as a renderer of formulas."""
     app.add_html_math_renderer("mathml", (inline, None), (display, None))
-    app.config.html_math_renderer = "mathml"  # type: ignore[attr-defined]
     return {"parallel_read_safe": True, "parallel_write_safe": True}
