@@ -9,7 +9,7 @@ ifneq ($(wildcard $(MNIST)),)
 export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
-.PHONY: demo test test-oldest lint soak bench dist clean
+.PHONY: demo test test-oldest lint docs linkcheck soak bench dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare vade m2 supervised --seeds 2 --epochs 60 --out runs/demo --overwrite
@@ -24,6 +24,14 @@ test-oldest: $(OLDEST)/installed
 lint: $(VENV)/installed
 	$(BIN)/flake8
 	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -W --keep-going -n -c docs . build/docs
+	@echo "see build/docs/index.html"
+
+# Asks the servers of all links to other places, which needs a network.
+linkcheck: $(VENV)/installed
+	$(BIN)/python -m sphinx -b linkcheck -c docs . build/linkcheck
 
 soak: $(VENV)/installed
 	rm -f tests/soak.json

@@ -25,6 +25,13 @@ class M2(PyroModule):
         label_inference: The way to infer unknown labels, such as ``Enumerated()``; as text
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae import guides, models
+        >>> guide = guides.M2(models.M2(6, 3, z_dim=2), hidden=(8,))
+        >>> guide.classify(torch.rand(5, 6)).probs.shape
+        torch.Size([5, 3])
     """
 
     def __init__(

@@ -27,6 +27,15 @@ class M2(PyroModule):
         learn_prior: Whether to train p(y), from ``class_probs`` on.
         likelihood: The likelihood of x, such as ``nn.Bernoulli()`` for x in [0, 1]; as text
             ``bernoulli``, ``normal:0.1``, ``logistics:10`` for colour, ``mixed:0.5`` for a frame.
+
+    Example:
+        >>> import torch
+        >>> from pyro import poutine
+        >>> from pyro_ssvae import models
+        >>> model = models.M2(6, 3, z_dim=2, hidden=(8,))
+        >>> trace = poutine.trace(model).get_trace(torch.rand(5, 6))
+        >>> {name: tuple(trace.nodes[name]["value"].shape) for name in "yzx"}
+        {'y': (5, 3), 'z': (5, 2), 'x': (5, 6)}
     """
 
     def __init__(

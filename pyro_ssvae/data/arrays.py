@@ -60,6 +60,17 @@ def from_arrays(
     Raises:
         InputError: if x and y are not of these forms, their lengths differ, all labels are unknown,
             or a test set of one's own has unknown labels, other columns or other classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from pyro_ssvae import data
+        >>> x = np.linspace(0, 1, 60).reshape(30, 2)
+        >>> print(data.from_arrays(x, ["cat", "dog", None] * 10, name="pets"))
+        pets:
+          30 examples, 20 of them with a known label, of which 4 for testing
+          2 classes: cat 10, dog 10
+          10 of 30 labels unknown (33.3%)
+          2 numbers an example, from 0 to 1
     """
     given = test if isinstance(test, tuple) else None
     try:

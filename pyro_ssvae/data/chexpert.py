@@ -128,7 +128,7 @@ def read_chexpert(
     The tables ``train.csv`` and ``valid.csv`` are looked for in ``root/CheXpert-v1.0-small``,
     ``root/CheXpert-v1.0``, ``root/chexpert`` and ``root`` itself. Their column ``Path`` has the
     paths of images below this folder or beside it. The names of labels may have spaces or
-    underscores. Images that are not there are left out. The arguments are those of :func:`load`.
+    underscores. Images that are not there are left out. The arguments are those of ``load``.
 
     Raises:
         InputError: If a table is missing or broken, or none of its images is there.

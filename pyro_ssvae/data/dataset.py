@@ -234,6 +234,12 @@ class Dataset:
             InputError: if there is less than one label a class, a class has too few examples,
                 ``labels`` examples cannot show both values of every label, nothing is left
                 unlabelled, or a single label an example is to be missing.
+
+        Example:
+            >>> from pyro_ssvae import data
+            >>> split = data.load("digits").split(labels=50, seed=0)
+            >>> {part: len(getattr(split, part)) for part in data.PARTS}
+            {'labelled': 50, 'unlabelled': 1187, 'validation': 200, 'test': 360}
         """
         if validation is None:
             validation = self.validation
@@ -259,6 +265,11 @@ def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
 
     Returns:
         A number for each name, 1 at least.
+
+    Example:
+        >>> from pyro_ssvae import data
+        >>> data.long_tail(["cat", "dog", "owl"], most=100, ratio=100)
+        {'cat': 100, 'dog': 10, 'owl': 1}
     """
     if most < 1 or not ratio >= 1:
         raise InputError(f"expected most >= 1 and ratio >= 1, got {most} and {ratio}")

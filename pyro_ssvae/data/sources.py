@@ -59,6 +59,14 @@ def load(
 
     Raises:
         InputError: if the name is unknown, or a file is missing, corrupt or truncated.
+
+    Example:
+        >>> from pyro_ssvae import data
+        >>> print(data.load("digits"))
+        digits:
+          1,797 examples, 1,797 of them with a known label, of which 360 for testing
+          10 classes: 0 178, 1 182, 2 177, 3 183, 4 181, 5 182, 6 181, 7 179, 8 174, 9 180
+          images of 8 x 8 pixels with 1 channel, from 0 to 1
     """
     reading: dict[str, Any] = {} if corrupt == "error" else {"corrupt": corrupt}
     if size is not None:

@@ -63,6 +63,14 @@ def evaluate(
 
     Raises:
         InputError: if the part is empty.
+
+    Example:
+        >>> from pyro_ssvae import data, evaluate, pair
+        >>> split = data.load("digits").split(labels=50, seed=0)
+        >>> objective, how = pair("supervised").on(split, hidden=(16,))
+        >>> scores = evaluate(objective.model, objective.guide, split)
+        >>> [name for name, value in scores.items() if value is not None]
+        ['accuracy', 'nll', 'brier', 'ece']
     """
     x, y = split.part(part)
     if len(x) == 0:

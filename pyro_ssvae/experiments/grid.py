@@ -54,6 +54,13 @@ def grid(
     Raises:
         InputError: If a pair is named twice, no pair has one of the options, an argument is
             unknown, or there are more than ``most`` runs.
+
+    Example:
+        >>> from pyro_ssvae.experiments.grid import grid
+        >>> alphas = {"m2": {"alpha": [1.0, 10.0]}}
+        >>> settings = grid(["m2", "vae"], labels=[20, 50], draws=3, options=alphas)
+        >>> len(settings)
+        18
     """
     pairs = [chosen(model) for model in models]
     for name in plan:

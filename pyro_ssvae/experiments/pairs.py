@@ -237,6 +237,13 @@ def pair(
 
     Raises:
         InputError: If there is no such pair, it cannot be imported, or the classes make none.
+
+    Example:
+        >>> from pyro_ssvae import data, fit, pair
+        >>> split = data.load("digits").split(labels=50, seed=0)
+        >>> objective, how = pair("m2").on(split, hidden=(16,), z_dim=2)
+        >>> [epoch.epoch for epoch in fit(objective, split, epochs=2, **how)]
+        [1, 2]
     """
     if isinstance(model, str):
         if guide is not None or name is not None or recipe is not None:

@@ -176,6 +176,17 @@ def load(
     Raises:
         InputError: If the folder holds no run, one of its files is broken, or the pair predicts
             nothing, or only beside its data.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from pyro_ssvae import data
+        >>> from pyro_ssvae.experiments import predictor, runs
+        >>> split = data.load("moons").split(labels=20, seed=0)
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = runs.train("supervised", split, folder, epochs=1, figures=False)
+        ...     names = predictor.load(folder).predict(split.part("test")[0][:3].numpy())
+        >>> set(names) <= set(split.target.names)
+        True
     """
     result, name = _read(folder, pair, device)
     guide = result.objective.guide

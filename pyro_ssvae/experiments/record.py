@@ -95,7 +95,7 @@ class Record:
         return content | {f"option.{name}": value for name, value in options.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as files have it, to be read by :func:`read`."""
+        """The record as files have it, to be read by ``read``."""
         return asdict(self)
 
 

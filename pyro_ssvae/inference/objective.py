@@ -93,8 +93,8 @@ class Objective(nn.Module):
         kl: The way to take KL divergences: ``"analytic"`` in closed form where there is one,
             ``"sampled"`` from the sample that the rest of the bound uses.
         views: The kind of images by which they are changed at random where the classifier learns
-            from them beside the bounds, or :class:`pyro_ssvae.nn.augment.Views` of one's own: see
-            :func:`pyro_ssvae.nn.augment.views`. The classification loss is of weak views.
+            from them beside the bounds, or :class:`pyro_ssvae.nn.Views` of one's own: see
+            :func:`pyro_ssvae.nn.views`. The classification loss is of weak views.
         pseudolabels: The weight of the classification loss of strong views of unlabelled examples,
             to the class that their weak views are confidently of: see
             :class:`pyro_ssvae.inference.pseudolabels.PseudoLabels`.

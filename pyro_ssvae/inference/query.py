@@ -121,6 +121,14 @@ def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
 
     A distribution that cannot say its mean, such as a flow, is averaged over at least
     :data:`MEAN_SAMPLES` samples.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae import guides, models
+        >>> from pyro_ssvae.inference import query
+        >>> guide = guides.M2(models.M2(6, 3, z_dim=2), hidden=(8,))
+        >>> query.posterior_mean(guide, torch.rand(5, 6)).shape
+        torch.Size([5, 2])
     """
     with torch.no_grad():
         log_weights, components = posterior(guide, x, y)

@@ -30,6 +30,11 @@ class Ramp:
 
     Attributes:
         epochs: The number of epochs that it takes. With 0 the share is 1 from the beginning.
+
+    Example:
+        >>> from pyro_ssvae import Ramp
+        >>> Ramp(10)(5)
+        0.5
     """
 
     epochs: float

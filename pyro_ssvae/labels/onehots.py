@@ -57,6 +57,15 @@ class OneHots(TorchDistribution):
             block.
         sizes: The number of classes of each label. They sum to S. With None there is a single label
             of S classes.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.labels import OneHots
+        >>> labels = OneHots(torch.zeros(5), sizes=(2, 3))
+        >>> labels.probs
+        tensor([0.5000, 0.5000, 0.3333, 0.3333, 0.3333])
+        >>> labels.enumerate_support().shape
+        torch.Size([6, 5])
     """
 
     arg_constraints = {"logits": constraints.real_vector}

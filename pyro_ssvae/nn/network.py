@@ -92,6 +92,16 @@ def network(
 
     Raises:
         InputError: If there is no such body, it takes other inputs, or gives other numbers.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae import nn
+        >>> decoder = nn.network("mlp", nn.Bernoulli(), (2, 3), 6, hidden=(8,))
+        >>> decoder(torch.rand(5, 2), torch.rand(5, 3)).mean.shape
+        torch.Size([5, 6])
+        >>> classifier = nn.network("conv", nn.OneHots(), [(1, 8, 8)], 10, hidden=(8,))
+        >>> classifier(torch.rand(5, 1, 8, 8)).probs.shape
+        torch.Size([5, 10])
     """
     if isinstance(head, type) or not callable(getattr(head, "raw", None)):
         raise InputError(f"expected a head such as nn.Bernoulli(), got {head!r:.60}")

@@ -97,6 +97,14 @@ def difference(
         confidence: The share of intervals that are to cover the true mean difference, in (0, 1).
         resamples: The number of bootstrap samples.
         seed: The seed of the bootstrap.
+
+    Example:
+        >>> from pyro_ssvae.statistics.paired import difference
+        >>> from pyro_ssvae.statistics.table import Seeds
+        >>> one = {Seeds(0, 0): 0.91, Seeds(1, 1): 0.88, Seeds(2, 2): 0.93}
+        >>> other = {Seeds(0, 0): 0.89, Seeds(1, 1): 0.87, Seeds(2, 2): 0.89}
+        >>> [round(each, 2) for each in difference(one, other).each]
+        [0.02, 0.01, 0.04]
     """
     if not 0 < confidence < 1:
         raise InputError(f"expected confidence in (0, 1), got {confidence}")

@@ -35,6 +35,14 @@ def mean_ranks(groups: Mapping[str, Values], *, higher: bool) -> Ranks:
     Args:
         groups: What the runs of each configuration measured, by name.
         higher: Whether the higher values are the better ones.
+
+    Example:
+        >>> from pyro_ssvae.statistics.ranks import mean_ranks
+        >>> from pyro_ssvae.statistics.table import Seeds
+        >>> first, second = Seeds(0, 0), Seeds(1, 1)
+        >>> groups = {"m2": {first: 0.9, second: 0.8}, "vade": {first: 0.95, second: 0.9}}
+        >>> mean_ranks(groups, higher=True).mean
+        {'m2': 2.0, 'vade': 1.0}
     """
     means = {name: draw_means(values) for name, values in groups.items()}
     every = set().union(*means.values())

@@ -22,6 +22,12 @@ def accuracy(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> fl
     """Fraction of the known labels whose likeliest class is theirs.
 
     Of one block that is the fraction of right examples, of several 1 minus the Hamming loss.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.targets.metrics import accuracy
+        >>> accuracy(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.eye(2))
+        0.5
     """
     right, known = _right(_blocks(probs, y, sizes))
     return right[known].double().mean().item()
@@ -31,6 +37,12 @@ def nll(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> float:
     """Negative log-likelihood of an example's known labels, in nats: a sum, averaged over examples.
 
     A probability of zero counts as the smallest normal number of its type.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.targets.metrics import nll
+        >>> round(nll(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]])), 4)
+        0.6931
     """
     tiny = torch.finfo(probs.dtype).tiny
     return _mean_of_sums(probs, y, sizes, lambda p, t: -(p * t).sum(-1).clamp_min(tiny).log())
@@ -41,6 +53,12 @@ def brier(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> float
 
     0 at best, 2 for each label at worst. Brier (1950), Verification of forecasts expressed in
     terms of probability, eq. 2.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.targets.metrics import brier
+        >>> brier(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
+        0.5
     """
     return _mean_of_sums(probs, y, sizes, lambda p, t: (p - t).square().sum(-1))
 

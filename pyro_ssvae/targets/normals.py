@@ -31,7 +31,15 @@ def nll(predicted: Tensor, y: Tensor) -> float:
 
 
 def coverage(predicted: Tensor, y: Tensor) -> float:
-    """Share of the numbers within their central 90 % interval: 0.9 where it is as it says."""
+    """Share of the numbers within their central 90 % interval: 0.9 where it is as it says.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.targets.normals import coverage
+        >>> predicted = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+        >>> coverage(predicted, torch.tensor([1.5, 2.0]))
+        0.5
+    """
     mean, deviation, y = _known(predicted, y)
     return ((y - mean).abs() <= WIDTH * deviation).double().mean().item()
 

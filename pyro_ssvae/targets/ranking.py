@@ -37,6 +37,12 @@ def ranking_loss(probs: Tensor, y: Tensor) -> float | None:
 
     A mean over the examples with a known label; one without such pairs has 0, as in scikit-learn.
     None where no label is known.
+
+    Example:
+        >>> import torch
+        >>> from pyro_ssvae.targets.ranking import ranking_loss
+        >>> ranking_loss(torch.tensor([[0.9, 0.4, 0.6]]), torch.tensor([[1.0, 1.0, 0.0]]))
+        0.5
     """
     from sklearn.metrics import label_ranking_loss
 

@@ -40,6 +40,12 @@ def read(
 
     Raises:
         InputError: If they are of no kind or of two, all are unknown, or names and values disagree.
+
+    Example:
+        >>> from pyro_ssvae import targets
+        >>> target, y = targets.read(["cat", "dog", None, "cat"])
+        >>> target.names, y
+        (('cat', 'dog'), tensor([ 0,  1, -1,  0]))
     """
     if kind is not None:
         one_of("kind of target", kind, get_args(Kind))

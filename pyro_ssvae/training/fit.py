@@ -70,6 +70,16 @@ def fit(
             NaN or infinite, before it moves a weight. A GPU is not waited for: there it is raised
             at the end of the epoch, and only the updates that are finite have been made. With
             ``on_nonfinite="skip"``, at the end of an epoch of which every update was skipped.
+
+    Example:
+        >>> from pyro_ssvae import Objective, data, fit, guides, models
+        >>> split = data.load("digits").split(labels=50, seed=0)
+        >>> model = models.M2(split.dataset.shape, y_dim=10, z_dim=2, hidden=(16,))
+        >>> objective = Objective(model, guides.M2(model, hidden=(16,)), alpha=10.0)
+        >>> for epoch in fit(objective, split, epochs=2, lr=3e-3):
+        ...     print(epoch.epoch, epoch.updates, sorted(epoch.validation))
+        1 12 ['accuracy', 'elbo', 'nll']
+        2 24 ['accuracy', 'elbo', 'nll']
     """
     how = settled(how, fit)
     split = split.to(next(objective.parameters()).device, how["workers"])

@@ -1,0 +1,77 @@
+"""Docstrings as they are written here: in Google's style, in sentences, with names for short."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.ext.napoleon import GoogleDocstring
+from sphinx.util.nodes import make_refnode
+
+# What is no markup: the star of (N, *x_shape), and the bar of |KL - C|.
+PLAIN = re.compile(r"(?<=[(, ])\*(?=\w+[),])|(?<!\w)\|(?=\w)")
+
+OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
+
+
+class Docstring(GoogleDocstring):
+    """A docstring of which no sentence is taken for a type because of its colon."""
+
+    def _consume_inline_attribute(self) -> tuple[str, list[str]]:
+        return "", [self._lines.next(), *self._dedent(self._consume_to_end())]
+
+    def _consume_returns_section(
+        self, preprocess_types: bool = False
+    ) -> list[tuple[str, str, list[str]]]:
+        return [("", "", self._dedent(self._consume_to_next_section()))]
+
+
+def read(
+    app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]
+) -> None:
+    """Have Sphinx read a docstring so."""
+    if what == "data":  # an alias, which has the docstring of its type
+        lines.clear()
+        return
+    escaped = [PLAIN.sub(r"\\\g<0>", line) for line in lines]
+    fields = Docstring(escaped, app.config, app, what, name, documented, options).lines()
+    lines[:] = [re.sub(r"^(:ivar \w+)_:", r"\1\\_:", line) for line in fields]  # as classes_
+
+
+def by_its_end(
+    app: Sphinx, env: BuildEnvironment, node: Any, content: nodes.TextElement
+) -> nodes.reference | None:
+    """What a name that is short, such as ``Dataset.split``, is the end of, if one thing alone."""
+    if node.get("refdomain") != "py":
+        return None
+    domain, target = env.domains.python_domain, node["reftarget"]
+    kinds = domain.objtypes_for_role(node["reftype"])
+    places = {
+        (entry.docname, entry.node_id) for name, entry in domain.objects.items()
+        if name.endswith(f".{target}") and (kinds is None or entry.objtype in kinds)
+    }
+    if len(places) != 1:
+        return None
+    ((page, place),) = places
+    return make_refnode(app.builder, node["refdoc"], page, place, content, target)
+
+
+def read_help(app: Sphinx, context: Any, lines: list[str]) -> None:
+    """Have Sphinx read the help of commands: ``*.png`` is no markup, and ``--set`` is code."""
+    lines[:] = [
+        line if line.lstrip().startswith("..") else
+        OPTION.sub(r"``\g<0>``", line.replace("*", r"\*"))
+        for line in lines
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Read docstrings so, and look up names so."""
+    app.connect("autodoc-process-docstring", read)
+    app.connect("missing-reference", by_its_end)
+    app.connect("sphinx-click-process-description", read_help)
+    app.connect("sphinx-click-process-options", read_help)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,26 @@
+"""The Python of the site's pages runs as pasted."""
+
+import re
+import warnings
+from pathlib import Path
+
+import pyro
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
+
+
+def python(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", [name for name, page in PAGES.items() if python(page)])
+def test_the_python_of_a_page_runs_as_pasted(name, monkeypatch, tmp_path) -> None:
+    if name == "from_sklearn":
+        pytest.importorskip("pyro_ssvae.estimators")
+    monkeypatch.chdir(tmp_path)
+    code = re.sub(r"epochs=(\d\d+|[35])", "epochs=1", "\n".join(python(PAGES[name])))
+    with pyro.get_param_store().scope(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        exec(compile(code, f"{name}.md", "exec"), {})
