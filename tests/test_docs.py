@@ -17,8 +17,6 @@ def python(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if python(page)])
 def test_the_python_of_a_page_runs_as_pasted(name, monkeypatch, tmp_path) -> None:
-    if name == "from_sklearn":
-        pytest.importorskip("pyro_ssvae.estimators")
     monkeypatch.chdir(tmp_path)
     code = re.sub(r"epochs=(\d\d+|[35])", "epochs=1", "\n".join(python(PAGES[name])))
     with pyro.get_param_store().scope(), warnings.catch_warnings():

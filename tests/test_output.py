@@ -73,7 +73,7 @@ def reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(studies, "reproduce", reproduce)
 
 
-@pytest.mark.parametrize("name", ["list", "train", "evaluate", "compare", "study", "reproduce"])
+@pytest.mark.parametrize("name", sorted(set(main.commands) - {"completion"}))
 def test_every_command_that_finds_something_may_be_quiet_and_speak_json(name: str) -> None:
     options = {word for parameter in main.commands[name].params for word in parameter.opts}
     assert {"--quiet", "-q", "--json"} <= options

@@ -154,6 +154,22 @@ def test_a_folder_of_images_is_predicted_file_by_file(
     )
 
 
+def test_predictions_and_draws_are_printed_as_json_too(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    FRAME.head(3).to_csv(tmp_path / "new.csv", index=False)
+    arguments = ("predict", folders["frame"], tmp_path / "new.csv")
+    rows = json.loads(printed(*arguments, "--json"))
+    assert [row["predicted"] for row in rows] == predictor.load(folders["frame"]).predict(FRAME[:3])
+    assert all(row["p(0)"] + row["p(1)"] == pytest.approx(1) for row in rows)
+    out = tmp_path / "out.csv"
+    assert json.loads(printed(*arguments, "--out", out, "--json")) == {"rows": 3, "file": str(out)}
+    drawn = json.loads(printed("sample", folders["number"], "--number", 2, "--json"))
+    assert [list(row) for row in drawn] == [["x1", "x2", "x3", "x4"]] * 2
+    grid = ("sample", folders["images"], "--number", 2, "--out", tmp_path / "grid.png", "--json")
+    assert json.loads(printed(*grid)) == {"images": 2, "file": str(tmp_path / "grid.png")}
+
+
 def test_files_that_do_not_go_with_the_run_are_refused_in_a_line(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -295,6 +311,8 @@ def test_calibrate_shows_the_scores_before_and_after(
     assert said.split()[:2] == ["before", "after"] and "\nnll " in said and "\nece " in said
     kept = json.loads((tmp_path / "run" / "calibration.json").read_text())
     assert f"temperature {kept['temperatures'][0]:.4g}, of 40 validation examples" in said
+    again = json.loads(printed("calibrate", tmp_path / "run", *own, "--json"))
+    assert again == {"folder": str(tmp_path / "run"), **kept}
 
 
 @pytest.mark.parametrize(("content", "message"), [
@@ -327,6 +345,8 @@ def test_an_exported_classifier_runs_without_this_library_and_without_pyro(
         order = []
         if kind == "images":
             said = printed("export", run, "--out", tmp_path / "images.pt2")
+            about = json.loads(printed("export", run, "--out", tmp_path / "images.pt2", "--json"))
+            assert about["file"] == str(tmp_path / "images.pt2") and not about["columns"]
         else:
             about = export(run, tmp_path / f"{kind}.pt2")
             order = [column["name"] for column in about["columns"]]

@@ -14,6 +14,7 @@ from pyro_ssvae.cli.options import (
     size_option,
     target_option,
 )
+from pyro_ssvae.cli.output import Output, output_options
 
 
 @main.command()
@@ -22,7 +23,8 @@ from pyro_ssvae.cli.options import (
 @click.option("--out", type=click.Path(), default=None,
               help="File to write the table to, FILE.csv; default standard output.")
 @device_option
-def predict(folder: str, file: str, out: str | None, device: str) -> None:
+@output_options
+def predict(folder: str, file: str, out: str | None, device: str, output: Output) -> None:
     """Predict the labels of the examples in FILE with the run in DIR, as a CSV table.
 
     FILE is FILE.csv with the columns of the training data, FILE.npz with an array x, or a folder of
@@ -42,7 +44,7 @@ def predict(folder: str, file: str, out: str | None, device: str) -> None:
         raise InputError(f"{file}: {error}") from None
     if examples.names is not None:
         table.insert(0, "file", examples.names)
-    _write_table(table, out)
+    _write_table(table, out, output)
 
 
 @main.command()
@@ -56,8 +58,10 @@ def predict(folder: str, file: str, out: str | None, device: str) -> None:
               help="File to write to: FILE.png or FILE.svg of images, default DIR/samples.png; or"
                    " FILE.csv of tables, default standard output.")
 @device_option
+@output_options
 def sample(
-    folder: str, labels: tuple[str, ...], number: int, seed: int, out: str | None, device: str
+    folder: str, labels: tuple[str, ...], number: int, seed: int, out: str | None, device: str,
+    output: Output,
 ) -> None:
     """Draw examples from the model of the run in DIR, given a label or several.
 
@@ -82,10 +86,13 @@ def sample(
         drawn = [trained.sampled(label, number, seed=seed) for label in each]
         place = Path(folder) / SAMPLES if out is None else Path(out)
         _write_images(drawn, labels, place)
-        click.echo(f"{len(each) * number} images; written to {place}")
+        number *= len(each)
+        output.result(
+            f"{number} images; written to {place}", {"images": number, "file": str(place)}
+        )
     else:
         tables = [trained.sample(label, number, seed=seed + k) for k, label in enumerate(each)]
-        _write_table(_joined(tables, labels), out)
+        _write_table(_joined(tables, labels), out, output)
 
 
 @main.command()
@@ -97,15 +104,18 @@ def sample(
 @corrupt_option
 @data_root_option
 @device_option
+@output_options
 def calibrate(
     folder: str, data_name: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"], data_root: str | None, device: str,
+    corrupt: Literal["error", "skip"], data_root: str | None, device: str, output: Output,
 ) -> None:
     """Calibrate the predictions of the run in DIR by a temperature, on its validation data.
 
     The temperature is kept in DIR, and predict and export use it. Shown are the scores of the
     validation part before and after.
     """
+    from dataclasses import asdict
+
     from pyro_ssvae import data
     from pyro_ssvae.experiments.calibrate import calibrate as carry_out
 
@@ -113,18 +123,20 @@ def calibrate(
     if data_name is not None:
         dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
     result = carry_out(folder, dataset=dataset, root=data_root, device=device)
-    click.echo(f"{'':24} {'before':>10} {'after':>10}")
+    lines = [f"{'':24} {'before':>10} {'after':>10}"]
     for name, value in result.before.items():
-        click.echo(f"{name:24} {value:>10.4g} {result.after[name]:>10.4g}")
+        lines.append(f"{name:24} {value:>10.4g} {result.after[name]:>10.4g}")
     found = ", ".join(f"{each:.4g}" for each in result.temperatures)
     what = "temperatures" if len(result.temperatures) > 1 else "temperature"
-    click.echo(f"{what} {found}, of {result.examples} validation examples; kept in {folder}")
+    lines.append(f"{what} {found}, of {result.examples} validation examples; kept in {folder}")
+    output.result("\n".join(lines), {"folder": folder, **asdict(result)})
 
 
 @main.command()
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option("--out", type=click.Path(), required=True, help="File to write, FILE.pt2.")
-def export(folder: str, out: str) -> None:
+@output_options
+def export(folder: str, out: str, output: Output) -> None:
     """Write the classifier of the run in DIR as a program that needs neither this library nor Pyro.
 
     torch.export.load(FILE).module() takes examples as the run was trained on, in batches of any
@@ -136,8 +148,11 @@ def export(folder: str, out: str) -> None:
     about = carry_out(folder, out)
     shape = ", ".join(["n", *map(str, about["shape"])])
     given = ", ".join(about["outputs"][:12]) + ", ..." * (len(about["outputs"]) > 12)
-    click.echo(f"from x ({shape}) {about['dtype']} to {given}; names and columns are in {METADATA}")
-    click.echo(f"written to {out}")
+    output.result(
+        f"from x ({shape}) {about['dtype']} to {given}; names and columns are in {METADATA}\n"
+        f"written to {out}",
+        about | {"file": out},
+    )
 
 
 def _check(out: str | None) -> None:
@@ -150,15 +165,15 @@ def _check(out: str | None) -> None:
         check_place(Path(out))
 
 
-def _write_table(table: Any, out: str | None) -> None:
+def _write_table(table: Any, out: str | None, output: Output) -> None:
     from pyro_ssvae.system.files import write_text
 
     text = table.to_csv(index=False, lineterminator="\n", float_format="%.9g")
     if out is None:
-        click.echo(text, nl=False)
+        output.result(text.rstrip("\n"), table.to_dict("records"))
     else:
         write_text(out, text)
-        click.echo(f"{len(table)} rows; written to {out}")
+        output.result(f"{len(table)} rows; written to {out}", {"rows": len(table), "file": out})
 
 
 def _joined(tables: list[Any], labels: tuple[str, ...]) -> Any:
