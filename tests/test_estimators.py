@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
@@ -94,6 +95,21 @@ def test_a_grid_searches_options_that_it_was_made_without() -> None:
     assert set(grid.best_params_) == {"alpha", "epochs"}
     assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
     assert grid.best_estimator_.get_params()["alpha"] == grid.best_params_["alpha"]
+
+
+def test_weights_of_rows_are_routed_to_the_score() -> None:
+    model = SemiSupervisedVAEClassifier(**FEW | {"epochs": 2})
+    first = np.arange(150) < 75  # the rows that count: those of later ones have no weight
+    with config_context(enable_metadata_routing=True):
+        scored = cross_validate(
+            model.set_score_request(sample_weight=True), X, SEEN, cv=LabelledKFold(2),
+            params={"sample_weight": first.astype(float)}, return_estimator=True,
+            return_indices=True,
+        )
+    for score, fitted, test in zip(
+        scored["test_score"], scored["estimator"], scored["indices"]["test"]
+    ):
+        assert score == fitted.score(X[test[first[test]]], SEEN[test[first[test]]])
 
 
 def test_an_unknown_option_is_refused_by_fit() -> None:

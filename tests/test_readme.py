@@ -22,7 +22,7 @@ def test_python_runs_as_pasted(capsys, monkeypatch, tmp_path) -> None:
         monkeypatch.setattr(f"{module}.compiled", lambda graph, tensors: graph)
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     code, shortened = re.subn(r"epochs=\d+", "epochs=2", "\n".join(blocks))
-    assert shortened == 6
+    assert shortened == 7
     with pyro.get_param_store().scope(), warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(compile(code, "README.md", "exec"), {})

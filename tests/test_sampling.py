@@ -10,9 +10,11 @@ import small
 import torch
 from pyro import distributions as dist
 from torch import Tensor
+from torch.nn import functional as F
 
 from pyro_ssvae import InputError, models
 from pyro_ssvae.inference import sampling
+from pyro_ssvae.inference.programs import evaluating
 
 X = torch.zeros(400, 2)
 
@@ -50,6 +52,30 @@ def test_what_the_model_draws_before_a_label_is_of_the_label_too() -> None:
     x = sampling.drawn(latent_first, X, torch.eye(3)[1])
     assert x.shape == X.shape and ((x[:, 0] - 1).abs() < 0.1).all()
     assert (x[:, 1] < 0.2).all()  # z given the class, and not z of the prior
+
+
+@pytest.mark.parametrize("model", [label_first, latent_first])
+def test_each_example_may_have_a_label_of_its_own(model: Any) -> None:
+    k = torch.arange(len(X)) % 2
+    x = sampling.drawn(model, X, torch.eye(3)[k])
+    assert ((x[:, 0] - k).abs() < 0.1).all()
+
+
+def test_rows_of_a_class_are_drawn_by_bayes_rule_where_y_follows_z() -> None:
+    torch.manual_seed(0)
+    model = models.LatentClassifier(4, 2, z_dim=1, hidden=(5,))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)
+    like, y = torch.zeros(3_000, 4), F.one_hot(torch.tensor(1), 2).float().expand(3_000, -1)
+    with evaluating(model):
+        drawn = sampling.drawn(model, like, y).mean(0)
+        z = torch.randn(100_000, 1)
+        share = model.classifier(z).probs[:, 1]
+        means = model.decoder(z, y[:1].expand(len(z), -1)).mean
+    expected = (share.unsqueeze(1) * means).mean(0) / share.mean()
+    assert (means.mean(0) - expected).abs().max() > 0.05  # p(z) alone is told apart
+    assert torch.allclose(drawn, expected, atol=0.04)
 
 
 def test_a_label_that_is_not_drawn_is_refused_in_the_end() -> None:

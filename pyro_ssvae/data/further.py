@@ -13,7 +13,7 @@ from torch import Tensor
 from pyro_ssvae.data import files, image_files
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.folder import is_folder
-from pyro_ssvae.data.images import LARGEST_BYTE
+from pyro_ssvae.data.images import LARGEST_BYTE, channels_last
 from pyro_ssvae.errors import InputError
 
 
@@ -67,8 +67,7 @@ def decoded(x: Tensor, like: Dataset) -> Any:
     """
     x = x.detach().cpu()
     if like.columns is None:
-        array = (x * like.divisor).numpy()
-        return np.moveaxis(array, 1, 3) if like.images and like.channels == "last" else array
+        return channels_last((x * like.divisor).numpy(), like.channels)
     import pandas
 
     values, observed = like.columns.split(x)

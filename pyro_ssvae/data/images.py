@@ -52,6 +52,11 @@ def channels_first(array: np.ndarray[Any, Any], channels: Channels) -> np.ndarra
     return array
 
 
+def channels_last(array: np.ndarray[Any, Any], channels: Channels) -> np.ndarray[Any, Any]:
+    """Images (N, C, H, W) with their channels at a place again."""
+    return np.moveaxis(array, 1, 3) if array.ndim == 4 and channels == "last" else array
+
+
 def notes(shape: Sequence[int], channels: Channels) -> list[str]:
     """What was made of images whose channels were at a place, for the user to read."""
     if len(shape) != 4 or channels == "first":

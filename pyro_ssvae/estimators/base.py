@@ -23,7 +23,7 @@ from pyro_ssvae.evaluation import each
 from pyro_ssvae.evaluation.evaluate import fit_classifier, has_bound
 from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.experiments import machine
-from pyro_ssvae.inference import query
+from pyro_ssvae.inference import query, sampling
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.targets import Target
@@ -66,7 +66,7 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
     _like: Tensor  # a row of zeros, of the shape that the pair takes
 
     def transform(self, X: Any) -> Array:
-        """The posterior means of z, (N, J), of rows X (N, D).
+        """The posterior means of z, (N, J), of rows X.
 
         Raises:
             InputError: If the pair has no z.
@@ -79,7 +79,7 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         return self._asked(X, means).numpy()
 
     def reconstruct(self, X: Any) -> Any:
-        """What the pair makes of rows X (N, D): an array, or a frame where it was fitted to one.
+        """What the pair makes of rows X: an array, or a frame where it was fitted to one.
 
         Each row is the mean of p(x | y, z) over what the guide infers from the row. Gaps are
         filled.
@@ -113,13 +113,18 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         return self._asked(X, bounds).numpy()
 
     def _generated(self, y: Tensor, random_state: Any) -> Any:
-        """Rows drawn from p(x | y), for labels y (N,) or (N, L) as the target keeps them."""
+        """Rows drawn from p(x | y), for labels y (N,) or (N, L) as the target keeps them.
+
+        Images are the means of p(x | y, z), one for each z that is drawn, as figures show them.
+        """
         encoded = self._target.encode(y, torch.float32)
         like = torch.zeros(len(encoded), *self._like.shape[1:])
+        value = sampling.mean if like.dim() == 4 else sampling.sample
         with evaluating(self.objective_, seed=_seed(random_state)):
             if not {"x", "y"} <= query.sites(self.objective_.model, like[:1]):
                 raise self._lacks("sample", "has no p(x | y)")
-            return self._inputs.decode(each.generated(self.objective_.model, like, encoded))
+            drawn = sampling.drawn(self.objective_.model, like, encoded, value=value)
+        return self._inputs.decode(drawn)
 
     def _trained(self, X: Any, y: Tensor, target: Target, names: list[Any] | None) -> None:
         """Train on rows X, as scikit-learn has checked them, with columns of these names."""

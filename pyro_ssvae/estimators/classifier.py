@@ -27,8 +27,9 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
 
     Columns are scaled here, and the likelihood of an array is normal. A data frame, and an array
     with gaps, has a likelihood for each type of column, of which gaps are no part. Sparse matrices
-    are made dense, in training all at once. Rows have no weights: ``fit`` takes no
-    ``sample_weight``.
+    are made dense, in training all at once. Images, (N, C, H, W), (N, H, W, C) or (N, H, W), keep
+    their shape, and are read as :func:`pyro_ssvae.data.from_arrays` reads them. Rows have no
+    weights: ``fit`` takes no ``sample_weight``.
 
     In cross-validation ``score`` leaves rows without a label out. To scikit-learn's own scorers -1
     is a class like others: give them ``cv=LabelledKFold()``, whose folds are of labelled rows.
@@ -109,7 +110,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         """Train on all rows, with and without labels.
 
         Args:
-            X: The rows: an array or a sparse matrix (N, D), or a data frame.
+            X: The rows: an array or a sparse matrix (N, D), a data frame, or images.
             y: Their classes (N,), any texts or numbers, -1, None or NaN where they are unknown; or
                 several labels (N, L), 1 (present), 0 (absent), -1 or NaN (unknown).
 

@@ -1,7 +1,8 @@
-"""X as users have it, and as pairs take it: numbers that are scaled, or a frame with its gaps."""
+"""X as users have it, and as pairs take it: numbers that are scaled, frames with gaps, images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from pyro_ssvae.data.frames import encode, read_frames
 from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.estimators import images
+from pyro_ssvae.estimators.images import Images
 from pyro_ssvae.nn import Columns
 from pyro_ssvae.targets.reading import is_missing
 
@@ -37,10 +40,10 @@ class Inputs(Protocol):
         """What the columns of a frame are."""
 
     def encode(self, X: Any) -> Tensor:
-        """X as pairs take it, (N, D) float32."""
+        """X as pairs take it, (N, D) or (N, C, H, W) float32."""
 
     def decode(self, x: Tensor) -> Any:
-        """X as it came, of what a pair gives (N, D)."""
+        """X as it came, of what a pair gives, (N, D) or (N, C, H, W)."""
 
     def log_volume(self, x: Tensor) -> Tensor:
         """What log p(X) is above log p(x), for X is in other units, (N,) or a scalar."""
@@ -161,7 +164,7 @@ class Table:
 
 
 def read(estimator: Any, X: Any, inputs: Inputs | None = None) -> Any:
-    """X as scikit-learn has estimators check it: a table as it is, else an array or a CSR matrix.
+    """X as scikit-learn has estimators check it: a frame as it is, else an array or a CSR matrix.
 
     Args:
         estimator: The estimator, which is told the names and the number of columns by its training
@@ -169,6 +172,8 @@ def read(estimator: Any, X: Any, inputs: Inputs | None = None) -> Any:
         X: The rows.
         inputs: What the training rows were made of; None of these themselves.
     """
+    if images.are_images(X) if inputs is None else isinstance(inputs, Images):
+        return images.read(estimator, X, training=inputs is None)
     table = not plain(X) if inputs is None else isinstance(inputs, Table)
     if is_frame(X) and table:
         validate_data(estimator, X, reset=inputs is None, skip_check_array=True)
@@ -193,6 +198,8 @@ def learned(X: Any, scaling: Scaling, names: list[Any] | None) -> Inputs:
     Raises:
         InputError: If they are sparse, and too large to be dense, or of no use.
     """
+    if images.are_images(X):
+        return Images.of(X)
     if is_frame(X):
         return Table.of(X)
     if issparse(X) and (size := 4 * X.shape[0] * X.shape[1]) > MAX_DENSE:
@@ -241,6 +248,6 @@ def dense(X: Any) -> Array:
 
 def pieces(X: Any, entries: int | None = None) -> Iterator[Any]:
     """X in parts of so many entries, :data:`ENTRIES` if none are given, some rows each."""
-    rows = max(1, (entries or ENTRIES) // max(1, X.shape[1]))
+    rows = max(1, (entries or ENTRIES) // max(1, math.prod(X.shape[1:])))
     for first in range(0, X.shape[0], rows):
         yield X.iloc[first:first + rows] if hasattr(X, "iloc") else X[first:first + rows]

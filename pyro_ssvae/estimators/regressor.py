@@ -90,7 +90,7 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
         """Train on all rows, with and without numbers.
 
         Args:
-            X: The rows: an array or a sparse matrix (N, D), or a data frame.
+            X: The rows: an array or a sparse matrix (N, D), a data frame, or images.
             y: Their numbers (N,); NaN or None where they are unknown.
 
         Raises:

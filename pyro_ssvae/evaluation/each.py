@@ -21,7 +21,6 @@ from pyro_ssvae.inference.programs import private_params
 from pyro_ssvae.labels import OneHots
 
 SAMPLES = 16  # of the guide, the same noise for every example
-CANDIDATES = 64  # of what a model draws before y, of which one is chosen that suits it
 
 
 def bounds(
@@ -47,26 +46,6 @@ def reconstructions(
         replayed = poutine.replay(particles(poutine.uncondition(model)), trace=inferred)
         fn = poutine.trace(replayed).get_trace(x).nodes["x"]["fn"]
     return fn.mean.mean(0)
-
-
-def generated(model: Callable[..., Any], like: Tensor, y: Tensor) -> Tensor:
-    """Examples drawn from p(x | y), of the shape of ``like`` (N, ...), one for each of y (N, S).
-
-    What the model draws before y, as the z of a latent classifier, is one of :data:`CANDIDATES`
-    draws, chosen by what p(y | z) each gives to y: sampling, importance resampling.
-    """
-    program = poutine.uncondition(model)
-    with torch.no_grad(), private_params():
-        order = [name for name, site in poutine.trace(program).get_trace(like[:1]).nodes.items()
-                 if site["type"] == "sample" and not site_is_subsample(site)]
-        times = CANDIDATES if order.index("y") > 0 else 1
-        rows, labels = like.repeat_interleave(times, 0), y.repeat_interleave(times, 0)
-        given = poutine.condition(program, data={"y": labels})
-        nodes = poutine.trace(given).get_trace(rows).nodes
-        weights = nodes["y"]["fn"].log_prob(labels).expand(len(rows)).view(len(y), times)
-        chosen = torch.multinomial(weights.softmax(-1), 1).squeeze(-1)
-        values: Tensor = nodes["x"]["value"]
-    return values[torch.arange(len(y), device=like.device) * times + chosen]
 
 
 class SharedNoise(Messenger):

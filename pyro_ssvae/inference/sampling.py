@@ -39,8 +39,8 @@ def drawn(
     Args:
         model: The model.
         x: N examples, (N, ...), of which only shape, type and device count.
-        y: The encoded label, (S,); a block that is NaN is drawn, as the model draws it. None has
-            the model draw all of it.
+        y: The encoded label of all, (S,), or of each, (N, S); a block that is NaN is drawn, as the
+            model draws it. None has the model draw all of it.
         value: A function of p(x | ...), (N, ...), that gives what stands for x.
 
     Raises:
@@ -53,12 +53,18 @@ def drawn(
         return value(query.draw(model, x)[0])
     if "y" not in first:
         raise InputError(f"{type(model).__name__}'s model has no label to draw x of; give none")
+    labels = y.expand(len(x), -1)
     if first[0] == "y":
-        labels = y.expand(len(x), -1)
         if y.isnan().any() and (own := query.draw(model, x)[1]) is not None:
             labels = torch.where(y.isnan(), own, labels)
         return value(query.likelihood(model, x, y=labels))
-    return _of_label(model, x, y, value)
+    result = x.clone()
+    same = labels.nan_to_num(-1.0).unique(dim=0, return_inverse=True)[1]
+    for group in range(int(same.max()) + 1):
+        result[same == group] = _of_label(
+            model, x[same == group], labels[same == group][0], value
+        )
+    return result
 
 
 def _of_label(model: Callable[..., Any], x: Tensor, y: Tensor, value: Value) -> Tensor:
