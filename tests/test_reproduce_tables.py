@@ -76,7 +76,7 @@ def short_runs() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "evaluate", accuracies)
-        patch.setattr(folders, "write_figures", lambda *_: None)
+        patch.setattr(folders, "write_figures", lambda *_, **__: None)
         yield
 
 

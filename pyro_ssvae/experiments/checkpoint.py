@@ -44,8 +44,11 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
     It holds tensors and plain values, no code.
 
     Raises:
-        InputError: If it is broken, or holds something else than :func:`save` was given.
+        InputError: If there is none, or it is broken, or holds something else than :func:`save` was
+            given.
     """
+    if not (folder / CHECKPOINT).is_file():
+        raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     with reading(folder):
         with zipfile.ZipFile(folder / CHECKPOINT) as archive:
             if damaged := archive.testzip():  # torch does not look at the checksums

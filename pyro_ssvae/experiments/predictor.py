@@ -20,7 +20,7 @@ from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive,
 from pyro_ssvae.evaluation.evaluate import predictions
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
-from pyro_ssvae.experiments.folder import CHECKPOINT, DATA
+from pyro_ssvae.experiments.folder import DATA
 from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.objective import Objective
@@ -215,8 +215,6 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
     """What is predicted with, and the name of the pair."""
     folder = named_folder(folder)
     where = machine.choose_device(device)
-    if not (folder / CHECKPOINT).is_file():
-        raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     saved = checkpoint.read(folder, where)
     dataset = read_description(folder)
     which = recorded.pair_of(folder, saved["record"], pair)

@@ -12,7 +12,7 @@ import torch
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
 from pyro_ssvae.data.described import described
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.errors import InputError, named_folder
+from pyro_ssvae.errors import named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded, selected
 from pyro_ssvae.experiments import folder as folders
@@ -203,8 +203,6 @@ def load(
             pair, or it was trained on other data.
     """
     folder = named_folder(folder)
-    if not (folder / CHECKPOINT).is_file():
-        raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
     where = machine.choose_device(device)
     saved = checkpoint.read(folder, where)
     record: Record = saved["record"]
