@@ -55,7 +55,7 @@ class AdversarialM2(M2):
         positive(adversary=adversary)
         self.game = game
         self.adversary = nn.network(network, nn.OneHots(), model.z_dim, model.y_dim, hidden)
-        self.terms = {"adversary": Term(adversary_loss, weight=adversary)}
+        self.terms = {"adversary": Term(adversary_loss, adversary, over="labelled")}
 
     @property
     def turns(self) -> list[str]:

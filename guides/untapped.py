@@ -69,8 +69,8 @@ class Untapped(PyroModule):
             self.register_buffer("given_z", given_z)
             bound = ReverseBoundOfGiven(unfeatured, gradient)
         self.terms = {
-            "reverse": Term(bound, weight=reverse),
-            "image": Term(squared_error, weight=image),
+            "reverse": Term(bound, weight=reverse, over="whole"),
+            "image": Term(squared_error, weight=image, over="labelled"),
         }
         x_shape, y_dim, z_dim = model.x_shape, model.y_dim, model.z_dim
         self.classifier = nn.network(

@@ -23,6 +23,10 @@ class NonFiniteLossError(ArithmeticError):
     """A loss or a gradient is infinite or NaN; the message names what, and the update."""
 
 
+class LostProcessError(RuntimeError):
+    """Of several processes that train together one has ended, or cannot be reached."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not one of ``known``, with the nearest one suggested."""
     known = sorted(known)

@@ -35,10 +35,11 @@ class Feed(Protocol):
             start: The number of the first batch to give. Nothing is read of those before.
         """
 
-    def shard(self, index: int, of: int) -> Feed:
+    def shard(self, index: int, of: int, *, empty: bool = True) -> Feed:
         """Every of-th row of each batch, from row ``index`` on: ``of`` shards are the batches.
 
-        The shards of a last batch may differ by a row, or be empty.
+        The shards of a last batch may differ by a row, or be empty; where they may not be
+        ``empty``, the batch's first row stands in.
         """
 
 
@@ -52,6 +53,7 @@ class Batching:
         unlabelled: The number of unlabelled examples in a batch, U.
         first: The first row of a batch that is given.
         of: The distance of the rows that are given.
+        least: The number of rows to give at least, those from the first on.
     """
 
     split: Split
@@ -59,6 +61,7 @@ class Batching:
     unlabelled: int = 100
     first: int = 0
     of: int = 1
+    least: int = 0
 
     @property
     def steps(self) -> int:
@@ -71,13 +74,19 @@ class Batching:
         seen, unseen = order(self.split, *sizes, seed=seed, epoch=epoch)
         parts = zip(seen.split(self.labelled), unseen.split(self.unlabelled))
         for with_label, without in islice(parts, start, None):
-            yield with_label[self.first::self.of], without[self.first::self.of]
+            yield self._own(with_label), self._own(without)
 
-    def shard(self, index: int, of: int) -> Batching:
+    def shard(self, index: int, of: int, *, empty: bool = True) -> Batching:
         """See :meth:`Feed.shard`."""
         if not 0 <= index < of:
             raise InputError(f"expected 0 <= index < of, got index={index} and of={of}")
-        return replace(self, first=self.first + index * self.of, of=self.of * of)
+        return replace(
+            self, first=self.first + index * self.of, of=self.of * of, least=0 if empty else 1
+        )
+
+    def _own(self, rows: Tensor) -> Tensor:
+        own = rows[self.first::self.of]
+        return rows[:self.least] if len(own) < self.least else own
 
 
 @dataclass(frozen=True)
@@ -102,9 +111,9 @@ class InMemory:
             x, y = split.examples(with_label)
             yield Batch(x, y, split.dataset.x[without], split.possible(without))
 
-    def shard(self, index: int, of: int) -> Self:
+    def shard(self, index: int, of: int, *, empty: bool = True) -> Self:
         """See :class:`Feed`."""
-        return replace(self, batching=self.batching.shard(index, of))
+        return replace(self, batching=self.batching.shard(index, of, empty=empty))
 
 
 @dataclass(frozen=True)
@@ -132,9 +141,9 @@ class Loaded:
             x, u = both.tensor_split([len(with_label)])
             yield Batch(x, split.labels(with_label), u, split.possible(without))
 
-    def shard(self, index: int, of: int) -> Self:
+    def shard(self, index: int, of: int, *, empty: bool = True) -> Self:
         """See :class:`Feed`."""
-        return replace(self, batching=self.batching.shard(index, of))
+        return replace(self, batching=self.batching.shard(index, of, empty=empty))
 
 
 def feed(split: Split, labelled: int = 100, unlabelled: int = 100) -> Feed:

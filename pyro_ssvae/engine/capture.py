@@ -15,7 +15,9 @@ from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.engine.program import constants, inputs, scalars
 from pyro_ssvae.engine.shared import PROGRAMS
-from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.engine.sums import summed
+from pyro_ssvae.inference import shares
+from pyro_ssvae.inference.objective import Loss, Objective
 
 
 class Captured:
@@ -64,6 +66,7 @@ class Captured:
         )
         self.adam = FusedAdam.of(optimizer, self.program.learnt)
         self.numbers = Numbers(2 + len(self.program.weights), batch.x)
+        self.share = shares.current()
         self.run: Function = self._update
         if compile and batch.x.is_cuda:
             tensors = [*self.program.state, *batch.tensors, *self.numbers.tensors]
@@ -88,6 +91,7 @@ class Captured:
     def fits(self, batch: Batch) -> bool:
         """Whether it is for batches of this shape, and the objective still has its terms."""
         same = [part.shape for part in batch.tensors] == self.program.shapes
+        same = same and shares.current() == self.share
         return same and inputs(self.objective) == self.program.weights
 
     def lasts(self) -> bool:
@@ -112,12 +116,21 @@ class Captured:
 
     def _update(self, *tensors: Tensor) -> Sequence[Tensor]:
         outputs = self.graph(*tensors[:-1])
+        if self.share is not None:
+            outputs = self._summed(outputs)
         if self.adam is None:
             return outputs
         outcome, gradients, broken = self.program.split(outputs)
         lr = tensors[-1].float()  # that is the type torch's kernel reads
         self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
         return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
+
+    def _summed(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """What the graph returns, summed over the processes that have shares of the batch."""
+        share, gradients, _ = self.program.split(outputs)
+        outcome = Outcome.of(summed(Loss(share.total, share.terms), gradients), gradients)
+        broken = 1.0 - outcome.finite.all().float()
+        return [outcome.total, *outcome.terms.values(), *gradients, outcome.finite, broken]
 
 
 class Numbers:

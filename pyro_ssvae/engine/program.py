@@ -18,6 +18,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.engine.precision import Precision, matrix_products
 from pyro_ssvae.engine.settings import settings
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Loss, Objective
 
 
@@ -77,7 +78,8 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
     """
     last = _LastSite()
     with ExitStack() as stack:
-        stack.enter_context(_unchanged(objective, batch.x.device))
+        stack.enter_context(unchanged(objective, batch.x.device))
+        stack.enter_context(shares.without_sums())
         stack.enter_context(matrix_products(precision))
         stack.enter_context(pyro.validation_enabled(False))
         stack.enter_context(warnings.catch_warnings())
@@ -181,7 +183,7 @@ def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter
 
 
 @contextmanager
-def _unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
+def unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Put buffers, such as the statistics of batch normalisation, and random state back."""
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -15,6 +15,8 @@ from pyro_ssvae.engine.graphs import Function, compiled
 from pyro_ssvae.engine.noise import lifted
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.engine.program import CaptureError, Program, constants, scalars, trace
+from pyro_ssvae.engine.rows import noise_by_rows
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Objective
 
 
@@ -67,6 +69,8 @@ class Programs:
         if compile:
             numbers = scalars(1 + len(program.weights), batch.x)
             function = _compiled(program.graph, [*program.state, *batch.tensors, *numbers])
+        elif shares.current() is not None:
+            function = _by_rows(program.graph)
         self.kept.append(_without_tensors(conditions, program, objective, function))
         return program, function
 
@@ -81,7 +85,7 @@ def _conditions(objective: Objective, batch: Batch) -> Any:
         for name, tensor in _named(objective).items()
     ]
     parts = [(part.shape, part.stride(), part.dtype, part.device) for part in batch.tensors]
-    return constants(objective), tensors, parts
+    return constants(objective), tensors, parts, shares.current()
 
 
 def _named(objective: Objective) -> dict[str, Any]:
@@ -108,6 +112,15 @@ def _with_tensors(shared: _Shared, objective: Objective) -> Program:
     )
 
 
+def _by_rows(graph: Function) -> Function:
+    """The graph as it was traced, which draws its own noise."""
+    def function(*tensors: Tensor) -> Sequence[Tensor]:
+        with noise_by_rows():
+            return graph(*tensors)
+
+    return function
+
+
 def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
     """The graph compiled, for tensors like these, with its noise drawn before it.
 
@@ -117,13 +130,16 @@ def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Functio
     try:
         graph, noises = lifted(graph)
     except CaptureError:
+        if shares.current() is not None:  # noise of other rows depends on other processes
+            raise
         return compiled(graph, tensors)
 
     def drawn() -> Iterator[Tensor]:
-        for noise in noises:
-            tensor = noise.empty(1)[0]
-            noise.fill(tensor, None)
-            yield tensor
+        with noise_by_rows():
+            for noise in noises:
+                tensor = noise.empty(1)[0]
+                noise.fill(tensor, None)
+                yield tensor
 
     with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
         run = compiled(graph, [*tensors, *drawn()])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.terms import Scalar, Term, itself
 
 
@@ -48,8 +49,11 @@ def agreement(
 ) -> dict[str, Term]:
     """Both terms with these weights, those that have one, of as few views as they need."""
     function = Agreement(view, 2 if consistency > 0 else 1)
-    weights = {"consistency": consistency, "alignment": alignment}
-    return {name: Term(function, weight=weight) for name, weight in weights.items() if weight > 0}
+    terms = {
+        "consistency": Term(function, consistency, over="unlabelled"),
+        "alignment": Term(function, alignment, over="whole"),
+    }
+    return {name: term for name, term in terms.items() if term.weight > 0}
 
 
 def inconsistency(one: Tensor, other: Tensor) -> Tensor:
@@ -70,6 +74,8 @@ def inconsistency(one: Tensor, other: Tensor) -> Tensor:
 def misalignment(log_probs: Tensor) -> Tensor:
     """KL[q(y) || p(y)], q(y) the mean of q(y | t(u)) over a batch of images u, p(y) uniform.
 
+    The batch is the whole one, where only a share of it is here.
+
     Bridle et al. (1991), Unsupervised Classifiers, Mutual Information and Phantom Targets. Where
     no labelled image shows a manner of writing a class, its images join the class that they
     resemble most. That class is then predicted more often than it occurs, and this term takes
@@ -84,4 +90,7 @@ def misalignment(log_probs: Tensor) -> Tensor:
     """
     number, classes = log_probs.shape
     log_mean = log_probs.logsumexp(0) - math.log(number)
+    if shares.current() is not None:
+        mean = shares.whole(shares.of_loss(log_mean.exp(), "unlabelled"))
+        log_mean = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
     return (log_mean.exp() * (log_mean + math.log(classes))).sum()

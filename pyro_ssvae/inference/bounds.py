@@ -24,12 +24,14 @@ def elbo_terms(
     *,
     kl: KL = "analytic",
     possible: Tensor | None = None,
+    share: float = 1.0,
 ) -> dict[str, SiteTerm]:
     """The terms of the mean ELBO of x (N, ...), given one-hot labels y (N, K) or without.
 
     With ``possible`` (N, K), 1 where an example may be of a class, the bound is one on
-    log p(x, y in the set). Discrete sites marked for enumeration are summed over exactly, the
-    others sampled once. ``kl`` as in :class:`Objective`.
+    log p(x, y in the set). With ``share`` the terms are that share of the mean. Discrete sites
+    marked for enumeration are summed over exactly, the others sampled once. ``kl`` as in
+    :class:`Objective`.
 
     Example:
         >>> import torch
@@ -46,7 +48,10 @@ def elbo_terms(
         guide = Restricted(possible, guide=True)(guide)
     with private_params():
         terms = elbo.terms(model, guide, x, y)
-    return {name: replace(term, value=term.value / len(x)) for name, term in terms.items()}
+    means = {name: replace(term, value=term.value / len(x)) for name, term in terms.items()}
+    if share == 1:
+        return means
+    return {name: replace(term, value=share * term.value) for name, term in means.items()}
 
 
 def negative_elbo(

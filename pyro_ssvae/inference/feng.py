@@ -11,6 +11,7 @@ from torch.distributions import kl_divergence
 
 from pyro_ssvae.contract import classifies, prior_of
 from pyro_ssvae.errors import InputError, not_negative
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.inference.programs import private_params
 from pyro_ssvae.inference.terms import Bound, Rewriting, Scalar, Schedule
@@ -27,6 +28,7 @@ class Swap(Rewriting):
 
     weight: float = 1.0
     schedule: Schedule | None = None
+    shared: ClassVar[bool] = True
 
     def check(self, name: str, model: Any, guide: Any) -> None:
         """Raise :class:`InputError` if there is no p(y) or no q(y | x)."""
@@ -45,6 +47,7 @@ class Swap(Rewriting):
         with private_params():
             q = bound.guide.classify(bound.x)
             divergence = kl_divergence(q, bound.model.prior(bound.x)).mean()
+        divergence = shares.of_loss(divergence, "labelled")
         share = self.scheduled(weight, bound.epoch)
         value = torch.lerp(_term(sites, "y").value, -divergence, share)
         return {**sites, "y": SiteTerm(value, latent=True, discrete=True, analytic=True)}
@@ -71,6 +74,7 @@ class Capacity(Rewriting):
     weight: float = 1.0
     schedule: Schedule | None = None
     last: ClassVar[bool] = True  # it weighs the divergence that a swap has put in
+    shared: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         not_negative(**{f"capacity_{self.site}": self.nats})
@@ -88,8 +92,8 @@ class Capacity(Rewriting):
                 f" {self.site} in closed form, and this pair's guide, prior and options have none;"
                 " use kl='analytic' without a flow, or beta instead"
             )
-        gap = term.value + self.scheduled(self._nats(bound.model), bound.epoch)
-        return {**sites, self.site: SiteTerm(-weight * gap.abs())}
+        gap = shares.whole(term.value) + self.scheduled(self._nats(bound.model), bound.epoch)
+        return {**sites, self.site: SiteTerm(-weight * shares.of_loss(gap.abs(), "whole"))}
 
     def _nats(self, model: Any) -> float:
         prior = prior_of(model)

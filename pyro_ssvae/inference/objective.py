@@ -19,6 +19,7 @@ from pyro_ssvae.contract import (
     turns_of,
 )
 from pyro_ssvae.errors import InputError, not_negative, one_of
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.agreement import agreement
 from pyro_ssvae.inference.bounds import KL, elbo_terms
 from pyro_ssvae.inference.elbo import SiteTerm
@@ -158,8 +159,9 @@ class Objective(nn.Module):
         self.aligned = Aligned.of(model) if aligned and pseudolabels > 0 else None
         labels = PseudoLabels(self.views, confidence, self.aligned)
         self.terms = {
-            "classification": Term(Classification(smoothing, self.views.weak), weight=alpha),
-            **({"pseudolabels": Term(labels, weight=pseudolabels)} if pseudolabels > 0 else {}),
+            "classification": Term(Classification(smoothing, self.views.weak), alpha, over="share"),
+            **({"pseudolabels": Term(labels, pseudolabels, over="unlabelled")}
+               if pseudolabels > 0 else {}),
             **agreement(self.views.weak, consistency=consistency, alignment=alignment),
             **parts(guide, terms or {}),
         }
@@ -189,7 +191,7 @@ class Objective(nn.Module):
         if self.counts("labelled"):
             losses["labelled"] = self.bound(batch.x, batch.y, epoch)
         if self.counts("unlabelled"):
-            some = slice(math.ceil(self.bounded * len(batch.u)))
+            some = slice(shares.bounded(len(batch.u), self.bounded))
             possible = None if batch.possible is None else batch.possible[some]
             losses["unlabelled"] = self.bound(batch.u[some], None, epoch, possible)
         beside = {
@@ -211,7 +213,9 @@ class Objective(nn.Module):
         """
         asked = Bound(self.model, self.guide, x, y, epoch)
         sites: Mapping[str, SiteTerm] = elbo_terms(
-            self.model, self.guide, x, y, kl=self.kl, possible=possible
+            self.model, self.guide, x, y, kl=self.kl, possible=possible,
+            share=shares.share("labelled") if y is not None
+            else shares.share("unlabelled", self.bounded),
         )
         for name, part in self._rewritings():
             sites = part(sites, asked, self.weights[name])

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae.contract import Batch, classes_of, prior_of
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.terms import Scalar
 from pyro_ssvae.nn.augment import Views
 
@@ -48,7 +49,8 @@ class Aligned(nn.Module):
     def forward(self, probs: Tensor, prior: Tensor) -> Tensor:
         """Predictions (N, K), aligned with p(y), (K,)."""
         if self.training:
-            self.mean.lerp_(probs.mean(0), RATE)
+            mean = shares.whole(shares.of_loss(probs.mean(0), "unlabelled"))
+            self.mean.lerp_(mean, RATE)
         aligned = probs * (prior / self.mean)
         return aligned / aligned.sum(-1, keepdim=True)
 

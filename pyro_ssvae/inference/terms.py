@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch, regresses, terms_of
-from pyro_ssvae.errors import InputError, not_negative
+from pyro_ssvae.errors import InputError, not_negative, one_of
+from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.labels import label_divergence, set_divergence
 
@@ -82,13 +83,21 @@ class Term(Part):
             and must be hashable.
         weight: The weight that the term begins with.
         schedule: The share of the weight after so many epochs. None stands for 1 throughout.
+        over: The examples of the batch that the function gives a mean over, ``"labelled"`` or
+            ``"unlabelled"``; or ``"whole"`` where it depends on no examples. Only a training in
+            several processes asks for it, for each sees a share of the examples. A function that
+            is no mean can be computed by :mod:`pyro_ssvae.inference.shares`, and is ``"whole"`` if
+            every process has its value for the whole batch, ``"share"`` if each has a share of it.
     """
 
     function: Function
     weight: float = 1.0
     schedule: Schedule | None = None
+    over: shares.Over | None = None
 
     def __post_init__(self) -> None:
+        if self.over is not None:
+            one_of("over", self.over, get_args(shares.Over))
         if not (callable(self.function) and _hashable(self.function)):
             raise InputError(
                 "expected a function of the model, the guide, the batch and the epoch that can be"
@@ -114,6 +123,7 @@ class Rewriting(Part):
     """
 
     last: ClassVar[bool] = False  # whether it comes after all whose ``last`` is False
+    shared: ClassVar[bool] = False  # whether it is right where batches are shares of whole ones
 
     def __call__(
         self, sites: Mapping[str, SiteTerm], bound: Bound, weight: Scalar
@@ -153,13 +163,16 @@ class Classification:
             raise InputError(f"expected smoothing in [0, 1), got {self.smoothing}")
 
     def __call__(self, model: Any, guide: Any, batch: Batch, epoch: Scalar) -> Tensor:
-        """The loss of a batch, a scalar."""
+        """The loss of a batch, a scalar; of a share of a batch its share of the loss."""
         if regresses(guide):
-            return -guide.regress(self.view(batch.x)).log_prob(batch.y).mean()
+            loss = -guide.regress(self.view(batch.x)).log_prob(batch.y).mean()
+            return shares.of_loss(loss, "labelled")
         loss = label_divergence(guide.classify(self.view(batch.x)), batch.y, self.smoothing).mean()
+        loss = shares.of_loss(loss, "labelled")
         if batch.possible is None:
             return loss
-        return loss + set_divergence(guide.classify(self.view(batch.u)), batch.possible).mean()
+        of_sets = set_divergence(guide.classify(self.view(batch.u)), batch.possible).mean()
+        return loss + shares.of_loss(of_sets, "unlabelled")
 
 
 def parts(guide: Any, given: Mapping[str, Part]) -> dict[str, Part]:
@@ -184,6 +197,8 @@ def evaluated(
 ) -> dict[str, Tensor]:
     """The values of terms by name, without their weights; one call for those of one function.
 
+    Where the batch is a share of a whole one, so are the values.
+
     Raises:
         InputError: if a function gives no scalar under the name of its term.
     """
@@ -192,7 +207,8 @@ def evaluated(
     for name, term in terms.items():
         if term.function not in computed:
             computed[term.function] = term.function(model, guide, batch, epoch)
-        result[name] = _scalar(name, computed[term.function])
+        value = _scalar(name, computed[term.function])
+        result[name] = value if term.over is None else shares.of_loss(value, term.over)
     return result
 
 

@@ -14,6 +14,7 @@ from pyro_ssvae.data import Split, feed, steps_per_epoch
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.evaluation.validation import check_support, validate
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.system import processes
 from pyro_ssvae.training.aggressive import Aggressive, AggressiveInference, fresh_batches
 from pyro_ssvae.training.average import Averaging
 from pyro_ssvae.training.capturing import Capture, Capturing, worth_capturing
@@ -28,6 +29,7 @@ from pyro_ssvae.training.replicas import check_replicas, side_by_side
 from pyro_ssvae.training.schedule import Decay
 from pyro_ssvae.training.steps import Eager, Step
 from pyro_ssvae.training.stopping import EarlyStopping
+from pyro_ssvae.training.together import Together, by_any, of_all
 
 
 def fit(
@@ -48,6 +50,11 @@ def fit(
     from the weights and the state of another, see :class:`Training`, gives exactly what that would
     have given. The global random state is left as it was. What the programs of a pair raise has a
     note: :func:`pyro_ssvae.check` tells what is wrong with the pair.
+
+    Within :func:`pyro_ssvae.system.processes.joined` several processes train together, each with
+    its share of the rows of every batch. All of them call it with the same arguments, and have the
+    same epochs and weights: those of one process, up to rounding. A state of one number of
+    processes can be gone on from with another.
 
     Args:
         objective: The objective to minimise, on the device to train on.
@@ -86,14 +93,22 @@ def fit(
     check_support(objective, split)
     sizes = how["batch_labelled"], how["batch_unlabelled"]
     updates = how["epochs"] * steps_per_epoch(split, how["batch_unlabelled"])
+    source = feed(split, *sizes)
+    measure: Measure = validate
     optimizer = optimizer or adam(objective, lr)
     eager = Eager(
         objective, optimizer, precision=how["precision"], on_nonfinite=how["on_nonfinite"]
     )
     worth = worth_capturing(capture, updates, split.dataset.y.device)
     step: Step = Capturing(eager) if worth else eager
-    measures: list[Measure] = [validate]
+    if processes.number() > 1:
+        step = Together(step, objective, split, *sizes)
+        source = source.shard(processes.index(), processes.number(), empty=False)
+        measure = of_all(validate)
+        how |= {"pause": by_any(how["pause"]), "progress": how["progress"] and processes.first()}
+    measures: list[Measure] = [measure]
     if aggressive is not None:
+        processes.alone("aggressive training", "train without it")
         aggressive.check(objective, split)
         step = Aggressive(
             eager, step, aggressive,
@@ -106,7 +121,7 @@ def fit(
         step = Averaging(step, [objective], set(), how["average"])
     return Training(
         [Learner(objective, split, seed, measures, stopping)], step,
-        partial(feed(split, *sizes).epoch, seed), how,
+        partial(source.epoch, seed), how,
         rates=Decay(optimizer) if how["decay"] else None, give=_only,
     )
 
@@ -159,6 +174,7 @@ def fit_ensemble(
             updates of a replica were such.
     """
     how = settled(how, fit_ensemble)
+    processes.alone("fit_ensemble", "train replicas in one, or one after the other by fit")
     positive(replicas=(replicas := len(objectives)))
     splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)

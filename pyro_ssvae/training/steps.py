@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.outcome import Outcome
 from pyro_ssvae.engine.precision import Precision, matrix_products
+from pyro_ssvae.engine.rows import noise_by_rows
+from pyro_ssvae.engine.sums import summed
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.finite import Guard, OnNonFinite, step
 from pyro_ssvae.training.moments import Moment
@@ -127,12 +129,13 @@ class Eager:
             NonFiniteLossError: See :class:`Step`.
         """
         for parameters in self.turns if turns is None else turns:
-            with matrix_products(self.precision):
+            with matrix_products(self.precision), noise_by_rows():
                 loss = self.objective(batch, now.epochs)
             self.optimizer.zero_grad()
             loss.total.backward(inputs=list(parameters))
             learnt = [p for p in parameters if p.grad is not None]
-            outcome = Outcome.of(loss, [p.grad for p in learnt if p.grad is not None])
+            gradients = [p.grad for p in learnt if p.grad is not None]
+            outcome = Outcome.of(summed(loss, gradients), gradients)
             self.guard.take(outcome, learnt, now)
             step(self.optimizer, outcome.finite)
         return outcome.losses
