@@ -7,16 +7,24 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import click
 
 from pyro_ssvae import __version__
-from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, one_of
+from pyro_ssvae.errors import (
+    InputError,
+    LostProcessError,
+    NonFiniteLossError,
+    enough_memory,
+    one_of,
+)
+from pyro_ssvae.system import processes
 from pyro_ssvae.system.signals import Interrupted, Signals
 
 RESUMED = ("train", "compare", "study", "reproduce")
+TOGETHER = "train"  # what several processes do together
 
 
 class _InputFailure(click.ClickException):
@@ -27,12 +35,27 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _interruption(error: Interrupted, arguments: list[str]) -> str:
+def _interruption(error: BaseException, arguments: list[str]) -> str:
     """What was interrupted, and the command that goes on with it."""
+    said = " ".join(str(error).split())
     if not arguments or arguments[0] not in RESUMED:
-        return str(error)
+        return said
+    program = ["pyro-ssvae"]
+    if (number := processes.started().number) > 1:
+        here = os.environ.get("LOCAL_WORLD_SIZE", str(number))
+        program = ["torchrun", "--nproc-per-node", here, "-m", "pyro_ssvae"]
     words = [word for word in arguments if word not in ("--overwrite", "--resume")]
-    return f"{error}; go on with: {shlex.join(['pyro-ssvae', *words, '--resume'])}"
+    return f"{said}; go on with: {shlex.join([*program, *words, '--resume'])}"
+
+
+@contextmanager
+def _one_speaks() -> Iterator[None]:
+    """Of several processes have the first one print; what is unforeseen all do."""
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
 
 
 @contextmanager
@@ -59,7 +82,16 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if not args[0].startswith("-"):
             one_of("command", args[0], self.commands)
+            if (number := processes.started().number) > 1 and args[0] != TOGETHER:
+                raise InputError(
+                    f"expected one process for {args[0]}, got WORLD_SIZE={number}: several go"
+                    f" together for {TOGETHER} alone"
+                )
         return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        with _one_speaks():
+            return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -74,6 +106,8 @@ class _Commands(click.Group):
             os.kill(os.getpid(), signal.SIGPIPE)
         except (InputError, OSError) as error:
             raise _InputFailure(_one_line(error)) from None
+        except LostProcessError as error:
+            raise click.ClickException(_interruption(error, ctx.obj)) from None
         except NonFiniteLossError as error:
             raise click.ClickException(_one_line(error)) from None
 

@@ -56,17 +56,20 @@ def train(
     """Train MODEL and write metrics, history, split, checkpoint and figures.
 
     MODEL is one of `list`, or a pair of your own by its place, such as mypackage.module:Mine.
+    Several processes train together by `torchrun --nproc-per-node 2 -m pyro_ssvae train ...`.
     """
     from pyro_ssvae import pair
     from pyro_ssvae.cli import values
     from pyro_ssvae.experiments import runs
+    from pyro_ssvae.system import processes
 
     which, given = pair(model), of_data(plan)
     options = values.of_pair(settings, which.known)
     drawn = plan["seed"] if split_seed is None else split_seed
-    dataset, labels, drawing = given_data(**given, log=output.log)
-    split = dataset.split(labels, seed=drawn, **drawing)
-    with enough_memory(**options):
+    with processes.joined(), enough_memory(**options):
+        with processes.agreed():
+            dataset, labels, drawing = given_data(**given, log=output.log)
+            split = dataset.split(labels, seed=drawn, **drawing)
         metrics = runs.train(
             which, split, out, options=options, progress=output.progress, log=output.log, **plan
         )

@@ -18,6 +18,7 @@ from pyro_ssvae.engine.shared import PROGRAMS
 from pyro_ssvae.engine.sums import summed
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Loss, Objective
+from pyro_ssvae.system import processes
 
 
 class Captured:
@@ -61,9 +62,10 @@ class Captured:
         compile: bool = True,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self.program, self.graph = PROGRAMS.program(
-            objective, batch, precision=precision, compile=compile
-        )
+        with processes.in_turn():  # a compiler's cache is filled by one, and read by the others
+            self.program, self.graph = PROGRAMS.program(
+                objective, batch, precision=precision, compile=compile
+            )
         self.adam = FusedAdam.of(optimizer, self.program.learnt)
         self.numbers = Numbers(2 + len(self.program.weights), batch.x)
         self.share = shares.current()

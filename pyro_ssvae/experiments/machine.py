@@ -11,12 +11,15 @@ import torch
 
 import pyro_ssvae
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.system import processes
 
 
 def choose_device(name: str) -> torch.device:
     """The device of this name; ``"auto"`` is the GPU where there is one, else the CPU."""
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        processes.check_devices(torch.cuda.device_count())
     try:
         device = torch.device(name)
         torch.zeros((), device=device).item()
@@ -24,6 +27,11 @@ def choose_device(name: str) -> torch.device:
         raise InputError(
             f"expected a device that torch can use here, such as auto, cpu or cuda, got {name!r}"
         ) from error
+    if device.index is not None and processes.number() > 1:
+        raise InputError(
+            f"expected a GPU for each of {processes.number()} processes, got {name!r} for all: use"
+            " --device cuda"
+        )
     return device
 
 

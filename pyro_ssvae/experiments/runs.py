@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -10,27 +11,31 @@ from typing import Any, Unpack
 import torch
 
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
-from pyro_ssvae.data.described import described
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.errors import named_folder
+from pyro_ssvae.errors import InputError, named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
-from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded, selected
+from pyro_ssvae.experiments import (
+    calibration,
+    checkpoint,
+    machine,
+    recorded,
+    selected,
+    underway,
+)
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.folder import CALIBRATION, CHECKPOINT, FILES, METRICS, SPLIT
+from pyro_ssvae.experiments.folder import CHECKPOINT, FILES
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.system import processes
 from pyro_ssvae.system.files import locked
-from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
 from pyro_ssvae.training.capturing import worth_capturing
-from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.how import settled
-from pyro_ssvae.training.log import check_tensorboard, tensorboard
-from pyro_ssvae.training.loop import Training
+from pyro_ssvae.training.log import check_tensorboard
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.selections import Selections
 from pyro_ssvae.training.stopping import EarlyStopping
@@ -69,6 +74,9 @@ def train(
 ) -> dict[str, Any]:
     """Train a pair into a folder.
 
+    Within :func:`pyro_ssvae.system.processes.joined` several processes train together, of which
+    the first one writes. Nothing in the folder depends on their number.
+
     Args:
         pair: The pair, or its name, see :func:`pyro_ssvae.pair`.
         split: The data.
@@ -86,26 +94,22 @@ def train(
             data, another process writes to the folder, or the disk is full.
         Interrupted: At SIGINT or SIGTERM, when the update under way is done and saved; at a second
             signal at once.
+        LostProcessError: If one of several processes has ended.
     """
-    out, whole = named_folder(out), completed(plan)
-    with locked(out):
-        run = prepare(pair, split, out, options=options, **plan)
-        record = run.record
-        if whole["overwrite"]:
-            folders.clear_events(out)
-        if run.history:
-            whole["log"](
-                f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
-                f" {record.epochs}"
-            )
-        _fit(run, out, whole)
-        metrics = _metrics(run, whole["progress"])
-        if run.selections is not None:
-            metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
-        if figures:
-            folders.write_figures(out, run.objective, run.split, run.history, svg=whole["svg"])
-        folders.write_metrics(out, metrics)
-    return metrics
+    out, whole, metrics = named_folder(out), completed(plan), {}
+    with ExitStack() as stack:
+        with processes.agreed():
+            if processes.first():
+                stack.enter_context(locked(out))
+            run = prepare(pair, split, out, options=options, **plan)
+        _check_same(run, out)
+        if processes.first():
+            _begin(run, out, whole)
+        underway.fitted(run, out, whole)
+        with processes.agreed():
+            if processes.first():
+                metrics = _measured(run, out, whole, figures=figures)
+    return processes.from_first(metrics)
 
 
 @dataclass
@@ -241,6 +245,41 @@ def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> bool:
     return worth_capturing(plan["capture"], updates, split.dataset.y.device)
 
 
+def _check_same(run: Prepared, out: Path) -> None:
+    """Raise :class:`InputError` unless all processes have the same run, and are as far with it."""
+    own = run.record.digest, len(run.history)
+    first = processes.from_first(own)
+    with processes.agreed():
+        if own != first:
+            raise InputError(
+                f"{out}: expected the same run, data and folder in all processes, got a run that is"
+                f" {first[1]} epochs old in the first and {own[1]} in process {processes.index()},"
+                f" with the digests {first[0][:8]} and {own[0][:8]}"
+            )
+
+
+def _begin(run: Prepared, out: Path, plan: Plan) -> None:
+    record = run.record
+    if plan["overwrite"]:
+        folders.clear_events(out)
+    if run.history:
+        plan["log"](
+            f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
+            f" {record.epochs}"
+        )
+
+
+def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[str, Any]:
+    """The metrics of what was trained, which are written with the figures."""
+    metrics = _metrics(run, plan["progress"])
+    if run.selections is not None:
+        metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
+    if figures:
+        folders.write_figures(out, run.objective, run.split, run.history, svg=plan["svg"])
+    folders.write_metrics(out, metrics)
+    return metrics
+
+
 def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
     model, guide, split = run.objective.model, run.objective.guide, run.split
     return run.record.as_dict() | {
@@ -255,57 +294,3 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
         # Data may have no test part.
         "test": evaluate(model, guide, split, "test", progress=progress) if len(split.test) else {},
     }
-
-
-def _fit(run: Prepared, out: Path, plan: Plan) -> None:
-    """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then."""
-    record, options = run.record, run.record.options
-    with Signals(wait=True) as signals:
-        training = fit(
-            run.objective, run.split, epochs=record.epochs, lr=options["lr"],
-            decay=options["decay"], average=options["average"],
-            batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
-            seed=record.seed, optimizer=run.optimizer, stopping=run.stopping,
-            aggressive=run.aggressive, pause=lambda: signals.came is not None,
-            capture=record.capture, precision=record.precision, workers=plan["workers"],
-            progress=plan["progress"],
-        )
-        if run.state is not None:
-            with checkpoint.reading(out):
-                training.load_state_dict(run.state)
-        epochs = tensorboard(training, out, record.row()) if plan["tensorboard"] else training
-        for epoch in epochs:
-            run.history.append(epoch.row())
-            if run.selections is not None:
-                run.selections.update(epoch, run.objective)
-            _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
-        if training.paused:
-            _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
-        if signals.came is not None:
-            raise Interrupted(f"{_place(training)}; saved in {out}", signals.came)
-
-
-def _save(
-    run: Prepared, training: Training[Epoch], out: Path, *, first: bool, overwrite: bool
-) -> None:
-    if first:
-        if overwrite:
-            folders.clear(out)
-        run.split.save(out / SPLIT)
-        folders.write_description(out, described(run.split.dataset, run.split.target))
-    for name in (METRICS, CALIBRATION):
-        (out / name).unlink(missing_ok=True)  # it was measured with other weights
-    folders.write_history(out, run.history)
-    selections = {} if run.selections is None else {"selections": run.selections.state_dict()}
-    checkpoint.save(out, {
-        "record": run.record.as_dict(), "history": run.history,
-        "objective": run.objective.state_dict(), "training": training.state_dict(), **selections,
-    })
-
-
-def _place(training: Training[Epoch]) -> str:
-    done, step = training.place.epoch, training.place.step
-    epochs = training.epochs
-    if not step:
-        return f"interrupted after {done} of {epochs} epochs, before the run was evaluated"
-    return f"interrupted in epoch {done + 1} of {epochs}, after update {step} of {training.steps}"

@@ -98,6 +98,16 @@ def alone(what: str, advice: str) -> None:
         raise InputError(f"expected one process for {what}, got {number()}: {advice}")
 
 
+def check_devices(devices: int) -> None:
+    """Raise :class:`InputError` if the processes of this machine are more than its GPUs."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", number()))
+    if number() > 1 and 0 < devices < here:
+        raise InputError(
+            f"expected a GPU for each of the {here} processes on this machine, got {devices}: start"
+            " fewer, or use --device cpu"
+        )
+
+
 def add(tensor: Tensor) -> None:
     """Put the sum of the tensors of all processes in the place of each, the same to the last bit.
 
@@ -144,6 +154,18 @@ def tensors_from_first(tensors: list[Tensor]) -> None:
     with _talking():
         for tensor in tensors:
             distributed.broadcast(tensor, 0)
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Have one process after the other do what is within."""
+    for _ in range(index()):
+        largest(0)
+    try:
+        yield
+    finally:
+        for _ in range(index(), number()):
+            largest(0)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.errors import one_of
+from pyro_ssvae.system import processes
 from pyro_ssvae.training.finite import step
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
@@ -98,11 +99,15 @@ class Capturing:
         self.eager.load_state_dict(state)
 
     def _capture(self, batch: Batch) -> None:
-        eager = self.eager
+        eager, why = self.eager, "another process cannot"
         try:
             self.captured = Captured(
                 eager.objective, eager.optimizer, batch, precision=eager.precision
             )
         except CaptureError as error:
-            self.possible = False
-            warnings.warn(f"training goes on without capture: {error}", stacklevel=3)
+            self.captured, why = None, str(error)
+        # All processes, or none: what one of them does to come to a sum the others do too.
+        if processes.largest(int(self.captured is None)):
+            self.captured, self.possible = None, False
+            if processes.first():
+                warnings.warn(f"training goes on without capture: {why}", stacklevel=3)

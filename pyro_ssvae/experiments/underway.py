@@ -1,0 +1,87 @@
+"""A run under way: trained to its end, or to a signal, and saved after every epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyro_ssvae.data.described import described
+from pyro_ssvae.experiments import checkpoint
+from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments.folder import CALIBRATION, METRICS, SPLIT
+from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.system import processes
+from pyro_ssvae.system.signals import Interrupted, Signals
+from pyro_ssvae.training.epoch import Epoch
+from pyro_ssvae.training.fit import fit
+from pyro_ssvae.training.log import tensorboard
+from pyro_ssvae.training.loop import Training
+
+if TYPE_CHECKING:
+    from pyro_ssvae.experiments.runs import Prepared
+
+
+def fitted(run: Prepared, out: Path, plan: Plan) -> None:
+    """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then.
+
+    Of several processes all stop after the same update, and the first one saves.
+    """
+    record, options = run.record, run.record.options
+    with Signals(wait=True) as signals:
+        training = fit(
+            run.objective, run.split, epochs=record.epochs, lr=options["lr"],
+            decay=options["decay"], average=options["average"],
+            batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
+            seed=record.seed, optimizer=run.optimizer, stopping=run.stopping,
+            aggressive=run.aggressive, pause=lambda: signals.came is not None,
+            capture=record.capture, precision=record.precision, workers=plan["workers"],
+            progress=plan["progress"],
+        )
+        if run.state is not None:
+            with checkpoint.reading(out):
+                training.load_state_dict(run.state)
+        logged = plan["tensorboard"] and processes.first()
+        epochs = tensorboard(training, out, record.row()) if logged else training
+        for epoch in epochs:
+            run.history.append(epoch.row())
+            if run.selections is not None:
+                run.selections.update(epoch, run.objective)
+            _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
+        if training.paused:
+            _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
+        if came := processes.largest(signals.came or 0):
+            raise Interrupted(f"{_place(training)}; saved in {out}", came)
+
+
+def _save(
+    run: Prepared, training: Training[Epoch], out: Path, *, first: bool, overwrite: bool
+) -> None:
+    with processes.agreed():
+        if processes.first():
+            _write(run, training, out, first=first, overwrite=overwrite)
+
+
+def _write(
+    run: Prepared, training: Training[Epoch], out: Path, *, first: bool, overwrite: bool
+) -> None:
+    if first:
+        if overwrite:
+            folders.clear(out)
+        run.split.save(out / SPLIT)
+        folders.write_description(out, described(run.split.dataset, run.split.target))
+    for name in (METRICS, CALIBRATION):
+        (out / name).unlink(missing_ok=True)  # it was measured with other weights
+    folders.write_history(out, run.history)
+    selections = {} if run.selections is None else {"selections": run.selections.state_dict()}
+    checkpoint.save(out, {
+        "record": run.record.as_dict(), "history": run.history,
+        "objective": run.objective.state_dict(), "training": training.state_dict(), **selections,
+    })
+
+
+def _place(training: Training[Epoch]) -> str:
+    done, step = training.place.epoch, training.place.step
+    epochs = training.epochs
+    if not step:
+        return f"interrupted after {done} of {epochs} epochs, before the run was evaluated"
+    return f"interrupted in epoch {done + 1} of {epochs}, after update {step} of {training.steps}"
