@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
@@ -24,6 +25,7 @@ from pyro_ssvae.system import processes
 from pyro_ssvae.system.signals import Interrupted, Signals
 
 RESUMED = ("train", "compare", "study", "reproduce")
+HEARD = 3.0  # seconds for the first process to speak: torchrun ends all with the one that fails
 TOGETHER = "train"  # what several processes do together
 
 
@@ -55,7 +57,12 @@ def _one_speaks() -> Iterator[None]:
         yield
         return
     with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
-        yield
+        try:
+            yield
+        except SystemExit as end:
+            if end.code:
+                time.sleep(HEARD)
+            raise
 
 
 @contextmanager

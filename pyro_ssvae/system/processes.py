@@ -156,6 +156,18 @@ def tensors_from_first(tensors: list[Tensor]) -> None:
             distributed.broadcast(tensor, 0)
 
 
+def said(message: str | None) -> str | None:
+    """What the first of the processes says that have something to say, None where none has."""
+    if number() == 1:
+        return message
+    from torch import distributed
+
+    messages: list[str | None] = [None] * number()
+    with _talking():
+        distributed.all_gather_object(messages, message)
+    return next((each for each in messages if each is not None), None)
+
+
 @contextmanager
 def in_turn() -> Iterator[None]:
     """Have one process after the other do what is within."""
@@ -178,18 +190,11 @@ def agreed() -> Iterator[None]:
         if number() == 1:
             raise
         error = caught
-    if number() == 1:
-        return
-    from torch import distributed
-
-    said: list[str | None] = [None] * number()
-    with _talking():
-        distributed.all_gather_object(said, None if error is None else str(error))
+    message = said(None if error is None else str(error))
     if error is not None:
         raise error
-    for message in said:
-        if message is not None:
-            raise InputError(message)
+    if message is not None:
+        raise InputError(message)
 
 
 def _begin() -> bool:
@@ -239,8 +244,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()
+        reason = (str(error).strip() or "no message").splitlines()[0].split(". ")[0]
         raise LostProcessError(
-            f"another of the {max(number(), 2)} processes has ended, or cannot be reached"
-            f" ({reason[0] if reason else 'no message'})"
+            f"another of the {started().number} processes has ended, or cannot be reached ({reason})"
         ) from error

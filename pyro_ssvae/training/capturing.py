@@ -99,15 +99,14 @@ class Capturing:
         self.eager.load_state_dict(state)
 
     def _capture(self, batch: Batch) -> None:
-        eager, why = self.eager, "another process cannot"
+        eager, why = self.eager, None
         try:
             self.captured = Captured(
                 eager.objective, eager.optimizer, batch, precision=eager.precision
             )
         except CaptureError as error:
-            self.captured, why = None, str(error)
-        # All processes, or none: what one of them does to come to a sum the others do too.
-        if processes.largest(int(self.captured is None)):
+            why = str(error)
+        if (why := processes.said(why)) is not None:  # all of several processes, or none
             self.captured, self.possible = None, False
             if processes.first():
                 warnings.warn(f"training goes on without capture: {why}", stacklevel=3)
