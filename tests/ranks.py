@@ -1,9 +1,10 @@
 """What the tests of several processes have each of them do, beside one that does it alone."""
 
 import os
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -30,6 +31,7 @@ from pyro_ssvae.training.together import Together
 
 LABELLED, UNLABELLED = 7, 11  # of 23: the last batch has one unlabelled row
 SIZES = {"batch_labelled": LABELLED, "batch_unlabelled": UNLABELLED}
+EVEN = {"batch_labelled": 8, "batch_unlabelled": 10}  # of two processes both compile the same
 WORDS = {"views": "digits", "consistency": 1.5, "alignment": 3.0, "pseudolabels": 2.0}
 # Beside every pair as it is: options by which a part of the loss, or the noise, is another.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,6 +42,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gamma": ("dirichletm2", {"bound": "sample"}),
     "vade": ("vade", {"classifier": "mlp", "views": "none"}),
 }
+ALL = sorted(set(pairs.names()) - {"vade"})  # of images, batch normalisation is a part of it
+PAIRS = {1: ALL, 2: ["adgm", "m1m2", "untapped"], 3: ALL}  # by the number of processes
 TRAINED, REPLAYED = ("views", "turns", "falling"), ("views", "capacities")
 FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "turns": ("adversarialm2", {"game": "alternating"}),
@@ -99,11 +103,13 @@ def gradients(name: str, options: Mapping[str, Any]) -> list[dict[str, Tensor]]:
     return noting.noted
 
 
-def trained(case: str, capture: str = "off", dtype: torch.dtype = torch.float64) -> dict[str, Any]:
+def trained(
+    case: str, capture: Any = "off", dtype: torch.dtype = torch.float64, **sizes: int
+) -> dict[str, Any]:
     """The history and the weights of two epochs."""
     name, options = (CASES | FURTHER)[case]
     objective, split, how = made(name, options, dtype)
-    epochs = list(fit(objective, split, epochs=2, capture=capture, **SIZES | how))
+    epochs = list(fit(objective, split, epochs=2, capture=capture, **SIZES | how | sizes))
     return outcome(objective, epochs)
 
 
@@ -179,11 +185,11 @@ def refusals(folder: Path) -> dict[str, str]:
     }
 
 
-def compiled(case: str) -> dict[str, Any]:
-    """Of a training that is captured, with a compiler."""
+def compiled() -> dict[str, Any]:
+    """Of a training that is captured with a compiler, and falls back to nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        return trained(case, "on", torch.float32)
+        return trained("single", "on", torch.float32, **EVEN)
 
 
 @contextmanager
@@ -194,23 +200,24 @@ def replaying() -> Iterator[None]:
         yield
 
 
-def all_of(folder: Path) -> dict[str, Any]:
-    """What is compared between numbers of processes, by name."""
-    options: Any = {name: (name, {}) for name in pairs.names() if name != "vade"}
+def all_of(number: int) -> dict[str, Any]:
+    """What so many processes find by name, that one finds too: three more of it than two."""
+    options: Any = {name: (name, {}) for name in PAIRS[number]}
     result: dict[str, Any] = {
         f"gradients of {case}": gradients(*what) for case, what in (options | CASES).items()
     }
-    result |= {f"{case} trained": trained(case) for case in TRAINED}
-    with replaying():
-        result |= {f"{case} replayed": trained(case, "on") for case in REPLAYED}
-    result["in float32"] = trained("single", dtype=torch.float32)
+    if number != 2:
+        result |= {f"{case} trained": trained(case) for case in TRAINED}
+    if number != 3:
+        with replaying():
+            result |= {f"{case} replayed": trained(case, "on") for case in REPLAYED}
+        result["in float32"] = trained("single", dtype=torch.float32)
     return result
 
 
 def job(index: int, numbers: Sequence[int], ports: Sequence[int], folder: Path) -> None:
-    """One process of groups of several sizes, one after the other; the first one writes."""
+    """One process of groups of several sizes, one after the other; all write what they find."""
     torch.set_num_threads(1)
-    before: dict[str, Any] | None = None
     for number, port in zip(numbers, ports):
         if index >= number:
             return
@@ -219,16 +226,38 @@ def job(index: int, numbers: Sequence[int], ports: Sequence[int], folder: Path) 
             "MASTER_PORT": str(port),
         }
         with processes.joined():
-            found = all_of(folder)
-            if before is not None:
-                found["resumed"] = resumed(before)
+            found = all_of(number)
+            if number == 3:
+                state = halfway()
+            else:
+                found["resumed"] = resumed(state)
                 found["refusals"] = refusals(folder)
-                found["compiled"] = compiled("single")
-            before = halfway()
+                found["compiled"] = compiled()
             torch.save(found, folder / f"{number}-{index}.pt")
 
 
-def alone(folder: Path) -> dict[str, Any]:
-    """The same in this process alone."""
-    with nullcontext():
-        return all_of(folder) | {"resumed": resumed(None), "compiled": compiled("single")}
+def alone() -> dict[str, Any]:
+    """The same in this process alone, and in place of what is compiled what is not."""
+    even = trained("single", dtype=torch.float32, **EVEN)
+    return all_of(1) | {"resumed": resumed(None), "compiled": even}
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def assert_same(one: Any, other: Any, **tolerance: float) -> None:
+    """Equal numbers within dictionaries and lists of these."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert_same(value, other[name], **tolerance)
+    elif isinstance(one, list):
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b, **tolerance)
+    else:
+        one, other = torch.as_tensor(one), torch.as_tensor(other)
+        torch.testing.assert_close(one, other, **tolerance)

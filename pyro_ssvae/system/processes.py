@@ -246,5 +246,5 @@ def _talking() -> Iterator[None]:
     except RuntimeError as error:
         reason = (str(error).strip() or "no message").splitlines()[0].split(". ")[0]
         raise LostProcessError(
-            f"another of the {started().number} processes has ended, or cannot be reached ({reason})"
+            f"another of {started().number} processes has ended, or cannot be reached ({reason})"
         ) from error
