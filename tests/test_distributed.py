@@ -9,7 +9,6 @@ from torch import multiprocessing
 
 from pyro_ssvae import Term
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.experiments import pairs
 from pyro_ssvae.system import processes
 
 NUMBERS = (3, 2)
@@ -19,8 +18,11 @@ NUMBERS = (3, 2)
 def found(tmp_path_factory) -> dict[Any, dict[str, Any]]:
     """What one process finds, by None, and what several do, by their number and their index."""
     folder = tmp_path_factory.mktemp("processes")
-    started = multiprocessing.spawn(
-        ranks.job, (NUMBERS, [ranks.free_port() for _ in NUMBERS], folder), max(NUMBERS), join=False
+    forked = multiprocessing.get_context("forkserver")
+    forked.set_forkserver_preload(["ranks"])  # imported once, for all
+    started = multiprocessing.start_processes(
+        ranks.job, (NUMBERS, [ranks.free_port() for _ in NUMBERS], folder), max(NUMBERS),
+        join=False, start_method="forkserver",
     )
     result = {None: ranks.alone()}
     while not started.join():
