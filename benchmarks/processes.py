@@ -12,9 +12,10 @@ import json
 import os
 import socket
 import statistics
+import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from measure import machine
@@ -50,7 +51,7 @@ class Way(NamedTuple):
 WAYS = (Way(2, 1), Way(1, 2), Way(1, 1))
 
 
-def updates(way: Way) -> tuple[Step, list[Batch]]:
+def update(way: Way) -> tuple[Step, Batch]:
     """A captured update in one of the processes, and the batch that it sees."""
     load = WORKLOADS[0]
     torch.manual_seed(0)
@@ -66,20 +67,19 @@ def updates(way: Way) -> tuple[Step, list[Batch]]:
     if way.processes > 1:
         step = Together(step, objective, split, ROWS, ROWS)
         source = source.shard(processes.index(), processes.number(), empty=False)
-    return step, list(source.epoch(0, 0))[:1]
+    return step, next(source.epoch(0, 0))
 
 
-def member(
-    index: int, way: Way, port: int, asked: list[multiprocessing.Queue], told: multiprocessing.Queue
-) -> None:
+def member(index: int, way: Way, port: int, asked: list[Any], told: Any) -> None:
     """One process: it times as many updates as it is asked for, until it is asked for none."""
     torch.set_num_threads(way.threads)
-    os.environ |= {
+    os.environ |= {  # compiled code is for a number of threads: they have a cache each
+        "TORCHINDUCTOR_CACHE_DIR": f"{tempfile.gettempdir()}/compiled-for-{way.threads}-threads",
         "RANK": str(index), "WORLD_SIZE": str(way.processes), "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
     with processes.joined():
-        step, (batch,) = updates(way)
+        step, batch = update(way)
         now = Moment(0, 0, 1)
         with step.epoch([0], {}):
             while number := asked[index].get():
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--burst", type=int, default=10, help="updates in a round")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    group: dict[Way, tuple[list, multiprocessing.Queue]] = {}
+    group: dict[Way, tuple[list[Any], Any]] = {}
     children = []
     for way in WAYS:
         asked, told = [context.Queue() for _ in range(way.processes)], context.Queue()
@@ -119,7 +119,7 @@ def main() -> None:
     report(times)
 
 
-def timed(asked: list, told: multiprocessing.Queue, number: int) -> float:
+def timed(asked: list[Any], told: Any, number: int) -> float:
     """The milliseconds of an update, measured over so many."""
     for queue in asked:
         queue.put(number)

@@ -38,6 +38,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "views": ("m2", WORDS | {"bounded": 0.3, "confidence": 0.0}),
     "capacities": ("factored", {"capacity_z": 1.0, "capacity_y": 0.3, "swap": 0.7}),
     "sampled": ("m2", {"label_inference": "straight-through:0.5", "kl": "sampled", "flows": 1}),
+    "most": ("m2", {"views": "digits", "consistency": 1.0, "bounded": 0.9}),
     "likeliest": ("m2", {"label_inference": "enumerated:3"}),
     "gamma": ("dirichletm2", {"bound": "sample"}),
     "vade": ("vade", {"classifier": "mlp", "views": "none"}),
@@ -230,6 +231,7 @@ def job(index: int, numbers: Sequence[int], ports: Sequence[int], folder: Path) 
             found = all_of(number)
             if number == 3:
                 state = halfway()
+                found["in one go"], found["in two"] = resumed(None), resumed(state)
             else:
                 found["resumed"] = resumed(state)
                 found["refusals"] = refusals(folder)

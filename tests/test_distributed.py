@@ -69,6 +69,10 @@ def test_a_training_is_gone_on_with_by_another_number_of_processes(found) -> Non
     ranks.assert_same(found[2, 0]["resumed"], found[None]["resumed"], rtol=1e-9, atol=1e-12)
 
 
+def test_a_training_that_as_many_processes_go_on_with_is_the_same_to_the_last_bit(found) -> None:
+    ranks.assert_same(found[3, 0]["in two"], found[3, 0]["in one go"], rtol=0.0, atol=0.0)
+
+
 def test_what_is_compiled_is_what_one_process_does_eagerly(found) -> None:
     ranks.assert_same(found[2, 0]["compiled"], found[None]["compiled"], rtol=1e-5, atol=1e-6)
 

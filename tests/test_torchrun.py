@@ -17,7 +17,7 @@ from ranks import assert_same, free_port
 from pyro_ssvae.cli import main
 from pyro_ssvae.experiments import folder as folders
 
-EPOCHS = 40
+EPOCHS = 20
 TRAIN = (
     "train", "m2", "--data", "digits", "--labels", "20", "--unlabelled", "200", "--device", "cpu",
     "--epochs", str(EPOCHS), "--set", "hidden=5", "--set", "z_dim=2", "--batch-unlabelled", "20",

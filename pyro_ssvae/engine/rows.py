@@ -26,6 +26,7 @@ from pyro_ssvae.system import processes
 
 aten = torch.ops.aten
 CREATED = (aten.rand.default, aten.randn.default)
+MOST = 2_000  # rows of a batch to try
 LIKE = (aten.rand_like.default, aten.randn_like.default)
 
 
@@ -59,7 +60,7 @@ def draws_of(objective: Objective, batch: Batch) -> list[Draw]:
     Raises:
         InputError: If what is drawn has rows in a way that is not known here.
     """
-    more = 2 + math.ceil(1 / objective.bounded)
+    more = _telling(objective.bounded)
     few, labelled, unlabelled = (
         _drawn(objective, _of_size(batch, *sizes)) for sizes in ((2, 2), (3, 2), (2, more))
     )
@@ -79,7 +80,7 @@ def draws_of(objective: Objective, batch: Batch) -> list[Draw]:
         }
         if shape == labelled[i].shape and shape == unlabelled[i].shape:
             result.append(Draw(name))
-        elif len({(dim, rows) for dim, rows, _ in changes}) != 1 or name.startswith("randperm"):
+        elif len({(dim, rows) for dim, rows, _ in changes}) != 1 or "randperm" in name:
             raise _unknown(f"by {name}, which mixes rows")
         else:
             dim, rows, bounded = max(changes, key=lambda change: change[2])
@@ -194,6 +195,12 @@ class _ByRows(TorchDispatchMode):
             _own(whole, dim, share).copy_(value)
         processes.add(whole)
         return whole
+
+
+def _telling(bounded: float) -> int:
+    """How many unlabelled rows tell noise for all of them from that for the first of them."""
+    rest = 1 - bounded if bounded < 1 else 1.0
+    return min(2 + math.ceil(1 / min(bounded, rest)), MOST)
 
 
 def draws(operation: Any) -> bool:
