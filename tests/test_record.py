@@ -18,7 +18,7 @@ from small import stripes
 
 from pyro_ssvae import InputError, fit, guides, models, pair
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.experiments import record, runs
+from pyro_ssvae.experiments import record, runs, underway
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
 from pyro_ssvae.experiments.record import Record
@@ -222,7 +222,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         told.append(capture)
         return fit(*args, capture="off", **options)
 
-    monkeypatch.setattr(runs, "fit", eager)
+    monkeypatch.setattr(underway, "fit", eager)
     return told
 
 

@@ -23,7 +23,7 @@ from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.evaluation import evaluate
-from pyro_ssvae.experiments import machine, runs
+from pyro_ssvae.experiments import machine, runs, underway
 from pyro_ssvae.report import page as report
 from pyro_ssvae.report import plots
 from pyro_ssvae.system.files import locked
@@ -345,7 +345,7 @@ def test_a_pause_within_an_epoch_changes_nothing_of_any_training(
     train(one, digits_split, **sizes, **arguments)
     pausing = iter([False] * 5 + [True])
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "Signals", lambda wait: Pressed(pausing))
+        patch.setattr(underway, "Signals", lambda wait: Pressed(pausing))
         with pytest.raises(Interrupted, match="in epoch 2 of 2, after update 2 of 4"):
             train(other, digits_split, **sizes, **arguments)
     train(other, digits_split, **sizes, **arguments, resume=True)
