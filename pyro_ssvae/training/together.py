@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split
@@ -24,6 +23,8 @@ from pyro_ssvae.training.learner import Measure
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.steps import Losses, Step
+
+NORMALISES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Together:
@@ -123,7 +124,7 @@ def check_shared(objective: Objective) -> None:
                 f" {processes.number()} processes cannot share: use {name}=0, or {advice}"
             )
     for name, module in objective.named_modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, NORMALISES):
             raise InputError(
                 f"batch normalisation, in {name}, is over all examples of a batch, of which each"
                 f" of {processes.number()} processes has a share: use a network without, or"
