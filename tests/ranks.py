@@ -1,5 +1,6 @@
 """What the tests of several processes have each of them do, beside one that does it alone."""
 
+import copy
 import os
 import socket
 import warnings
@@ -144,7 +145,7 @@ def resumed(state: Mapping[str, Any] | None) -> dict[str, Any]:
     objective, training = begun(pauses=False)
     if state is not None:
         objective.load_state_dict(state["weights"])
-        training.load_state_dict(state["training"])
+        training.load_state_dict(copy.deepcopy(state["training"]))  # it is trained on
     return outcome(objective, list(training)[-1:])
 
 
