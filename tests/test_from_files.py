@@ -25,7 +25,7 @@ from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
 from pyro_ssvae.training import aggressive
 from pyro_ssvae.training.aggressive import fresh_batches
-from pyro_ssvae.training.capturing import worth_capturing
+from pyro_ssvae.training.capturing import decided
 from pyro_ssvae.training.optimizers import adam
 
 N, D = 200, 6
@@ -195,7 +195,7 @@ def test_a_captured_update_takes_batches_of_files() -> None:
 
 
 def test_capture_asks_for_the_device_of_the_labels() -> None:
-    assert not worth_capturing("auto", 1, from_files().dataset.y.device)
+    assert decided("auto", 1, from_files().dataset.y.device) == "off"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.engine.graphs import Function, compiled
-from pyro_ssvae.engine.noise import lifted
+from pyro_ssvae.engine.graphs import Function, compiled, replayed
+from pyro_ssvae.engine.noise import Noise, lifted
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.engine.program import CaptureError, Program, constants, scalars, trace
 from pyro_ssvae.inference.objective import Objective
@@ -51,7 +51,7 @@ class Programs:
             objective: The objective, as for :func:`pyro_ssvae.engine.program.trace`.
             batch: A batch of the shape that the program is for.
             precision: The precision of matrix products.
-            compile: Whether to compile the program.
+            compile: Whether to compile the program; else it is replayed as it was traced.
 
         Raises:
             CaptureError: As :func:`pyro_ssvae.engine.program.trace`, or if there is no compiler.
@@ -63,10 +63,11 @@ class Programs:
                 self.kept.append(shared)
                 return _with_tensors(shared, objective), shared.function
         program = trace(objective, batch, precision=precision)
-        function: Function = program.graph
-        if compile:
-            numbers = scalars(1 + len(program.weights), batch.x)
-            function = _compiled(program.graph, [*program.state, *batch.tensors, *numbers])
+        numbers = scalars(1 + len(program.weights), batch.x)
+        function = _function(
+            program.graph, [*program.state, *batch.tensors, *numbers],
+            compiled if compile else replayed,
+        )
         self.kept.append(_without_tensors(conditions, program, objective, function))
         return program, function
 
@@ -108,23 +109,27 @@ def _with_tensors(shared: _Shared, objective: Objective) -> Program:
     )
 
 
-def _compiled(graph: torch.fx.GraphModule, tensors: Sequence[Tensor]) -> Function:
-    """The graph compiled, for tensors like these, with its noise drawn before it.
+def _function(
+    graph: torch.fx.GraphModule,
+    tensors: Sequence[Tensor],
+    make: Callable[[torch.fx.GraphModule, Sequence[Tensor]], Function],
+) -> Function:
+    """What computes a graph, for tensors like these, with its noise drawn before it.
 
     Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
     181136), later to save memory (192635). Noise that depends on parameters is left to it.
     """
-    try:
-        graph, noises = lifted(graph)
-    except CaptureError:
-        return compiled(graph, tensors)
-
-    def drawn() -> Iterator[Tensor]:
-        for noise in noises:
-            tensor = noise.empty(1)[0]
-            noise.fill(tensor, None)
-            yield tensor
-
     with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
-        run = compiled(graph, [*tensors, *drawn()])
-    return lambda *given: run(*given, *drawn())
+        try:
+            graph, noises = lifted(graph)
+        except CaptureError:
+            return make(graph, tensors)
+        run = make(graph, [*tensors, *_drawn(noises)])
+    return lambda *given: run(*given, *_drawn(noises))
+
+
+def _drawn(noises: Sequence[Noise]) -> Iterator[Tensor]:
+    for noise in noises:
+        tensor = noise.empty(1)[0]
+        noise.fill(tensor, None)
+        yield tensor

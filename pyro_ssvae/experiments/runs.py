@@ -25,7 +25,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.aggressive import AggressiveInference
-from pyro_ssvae.training.capturing import worth_capturing
+from pyro_ssvae.training.capturing import Way, decided
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.how import settled
@@ -233,12 +233,13 @@ def _checked(plan: Plan) -> torch.device:
     return machine.choose_device(plan["device"])
 
 
-def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> bool:
-    """Whether updates are captured: as asked for, as the run to resume does, or as it is worth."""
+def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> Way:
+    """How updates are computed: as asked for, as the run to resume does, or as it is worth."""
     if saved is not None and plan["capture"] == "auto":
-        return bool(saved["record"].capture)
+        before: Way = saved["record"].capture
+        return before
     updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
-    return worth_capturing(plan["capture"], updates, split.dataset.y.device)
+    return decided(plan["capture"], updates, split.dataset.y.device)
 
 
 def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
