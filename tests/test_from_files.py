@@ -20,7 +20,7 @@ from pyro_ssvae.evaluation import latents, probes
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.evaluation.validation import check_support, validate
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import prepared, runs
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
 from pyro_ssvae.training import aggressive
@@ -299,7 +299,7 @@ def test_references_want_data_in_memory() -> None:
 def test_the_number_of_workers_is_no_part_of_a_runs_record(tmp_path: Path) -> None:
     split = made.dataset(made.Rows(N, D)).split(9)
     one, other = (
-        runs.prepare("m2", split, tmp_path / "out", options=small.SIZES, workers=workers)
+        prepared.prepare("m2", split, tmp_path / "out", options=small.SIZES, workers=workers)
         for workers in (0, 3)
     )
     assert one.record == other.record

@@ -18,7 +18,7 @@ from small import stripes
 
 from pyro_ssvae import InputError, fit, guides, models, pair
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.experiments import record, runs
+from pyro_ssvae.experiments import prepared, record, runs
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
 from pyro_ssvae.experiments.record import Record
@@ -48,7 +48,7 @@ def train(out: Path, split: Split, **arguments: Any) -> dict[str, Any]:
 def started(split: Split, **arguments: Any) -> Record:
     """The record of a run that would start so."""
     options = {"hidden": (4,), **arguments.pop("options", {})}
-    return runs.prepare(
+    return prepared.prepare(
         "supervised", split, "nowhere", options=options, device="cpu", **arguments
     ).record
 
@@ -230,7 +230,7 @@ def test_a_run_that_is_prolonged_stays_eager(
     run: Path, tmp_path: Path, captured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = stripes().split(6)
-    monkeypatch.setattr(runs, "decided", lambda *_: "on")
+    monkeypatch.setattr(prepared, "decided", lambda *_: "on")
     assert train(tmp_path / "new", split, resume=True)["capture"] == "on"
     assert train(run, split, epochs=2, resume=True)["capture"] == "off"
     assert captured == ["on", "off"]
@@ -377,7 +377,7 @@ def test_every_key_of_a_plan_has_a_default_and_a_description() -> None:
 
 def test_a_misspelt_key_of_a_plan_is_refused_with_the_nearest(tmp_path: Path) -> None:
     assert completed({})["epochs"] == DEFAULTS["epochs"]
-    for call in (runs.train, runs.prepare):
+    for call in (runs.train, prepared.prepare):
         with pytest.raises(InputError, match="unknown argument 'epoch'.*did you mean 'epochs'"):
             call("m2", stripes().split(6), tmp_path / "run", epoch=2)
     assert list(tmp_path.iterdir()) == []

@@ -41,7 +41,7 @@ def batch_for(name: str = "m2") -> Batch:
 
 def take(programs: Programs, objective: Objective, batch: Batch | None = None) -> Any:
     batch = batch_for() if batch is None else batch
-    return programs.program(objective, batch, precision="fp32", compile=False)
+    return programs.function(objective, batch, precision="fp32", compile=False)
 
 
 @pytest.mark.parametrize("name", pairs.names())

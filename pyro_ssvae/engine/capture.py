@@ -63,7 +63,7 @@ class Captured:
         beside: Captured | None = None,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
-        self.program, self.graph = PROGRAMS.program(
+        self.program, self.graph = PROGRAMS.function(
             objective, batch, precision=precision, compile=compile
         )
         if beside is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -20,13 +20,21 @@ from pyro_ssvae.inference.objective import Objective
 
 @dataclass(frozen=True)
 class _Shared:
-    """A program that was made of one objective, without its weights, and what it holds for."""
+    """A program that was made of one objective, without its weights, and what it holds for.
+
+    Attributes:
+        conditions: What it holds for.
+        program: The program, without tensors.
+        learnt: The names of the parameters that have a gradient.
+        buffers: The names of the buffers.
+        functions: What computes it, with a compiler and without.
+    """
 
     conditions: Any
     program: Program
     learnt: list[str]
     buffers: list[str]
-    function: Function
+    functions: dict[bool, Function] = field(default_factory=dict)
 
 
 class Programs:
@@ -42,34 +50,53 @@ class Programs:
     def __init__(self, number: int = 8) -> None:
         self.kept: deque[_Shared] = deque(maxlen=number)
 
-    def program(
-        self, objective: Objective, batch: Batch, *, precision: Precision, compile: bool
-    ) -> tuple[Program, Function]:
-        """The program of an objective, and the function that computes it.
+    def program(self, objective: Objective, batch: Batch, *, precision: Precision) -> Program:
+        """The program of an objective.
 
         Args:
             objective: The objective, as for :func:`pyro_ssvae.engine.program.trace`.
             batch: A batch of the shape that the program is for.
             precision: The precision of matrix products.
+
+        Raises:
+            CaptureError: As :func:`pyro_ssvae.engine.program.trace`.
+        """
+        return _with_tensors(self._shared(objective, batch, precision), objective)
+
+    def function(
+        self, objective: Objective, batch: Batch, *, precision: Precision, compile: bool
+    ) -> tuple[Program, Function]:
+        """The program of an objective, and the function that computes it.
+
+        Args:
+            objective: The objective, as for :meth:`program`.
+            batch: A batch of the shape that the program is for.
+            precision: The precision of matrix products.
             compile: Whether to compile the program; else it is replayed as it was traced.
 
         Raises:
-            CaptureError: As :func:`pyro_ssvae.engine.program.trace`, or if there is no compiler.
+            CaptureError: As :meth:`program`, or if there is no compiler.
         """
-        conditions = _conditions(objective, batch), precision, compile
+        shared = self._shared(objective, batch, precision)
+        program = _with_tensors(shared, objective)
+        if compile not in shared.functions:
+            numbers = scalars(1 + len(program.weights), batch.x)
+            tensors = [*program.state, *batch.tensors, *numbers]
+            make = compiled if compile else replayed
+            shared.functions[compile] = _function(program.graph, tensors, make)
+        return program, shared.functions[compile]
+
+    def _shared(self, objective: Objective, batch: Batch, precision: Precision) -> _Shared:
+        conditions = _conditions(objective, batch), precision
         for shared in self.kept:
             if shared.conditions == conditions:
                 self.kept.remove(shared)
-                self.kept.append(shared)
-                return _with_tensors(shared, objective), shared.function
-        program = trace(objective, batch, precision=precision)
-        numbers = scalars(1 + len(program.weights), batch.x)
-        function = _function(
-            program.graph, [*program.state, *batch.tensors, *numbers],
-            compiled if compile else replayed,
-        )
-        self.kept.append(_without_tensors(conditions, program, objective, function))
-        return program, function
+                break
+        else:
+            program = trace(objective, batch, precision=precision)
+            shared = _without_tensors(conditions, program, objective)
+        self.kept.append(shared)
+        return shared
 
 
 PROGRAMS = Programs()
@@ -89,15 +116,12 @@ def _named(objective: Objective) -> dict[str, Any]:
     return dict(objective.named_parameters()) | dict(objective.named_buffers())
 
 
-def _without_tensors(
-    conditions: Any, program: Program, objective: Objective, function: Function
-) -> _Shared:
+def _without_tensors(conditions: Any, program: Program, objective: Objective) -> _Shared:
     names = {id(tensor): name for name, tensor in _named(objective).items()}
     learnt, buffers = (
         [names[id(tensor)] for tensor in tensors] for tensors in (program.learnt, program.buffers)
     )
-    alone = replace(program, learnt=[], buffers=[])
-    return _Shared(conditions, alone, learnt, buffers, function)
+    return _Shared(conditions, replace(program, learnt=[], buffers=[]), learnt, buffers)
 
 
 def _with_tensors(shared: _Shared, objective: Objective) -> Program:

@@ -12,7 +12,7 @@ from pyro_ssvae.data import Dataset, Split, steps_per_epoch
 from pyro_ssvae.errors import enough_memory
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import prepared
 from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.experiments.plan import completed
 from pyro_ssvae.experiments.record import Record, started
@@ -133,7 +133,7 @@ def _split(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> Spl
 def _check(setting: Setting, split: Split, out: Path) -> None:
     """Raise :class:`InputError` unless a run of this setting can be trained."""
     with enough_memory(**setting.options):
-        run = runs.prepare(
+        run = prepared.prepare(
             setting.pair, split, out, options=setting.options, **setting.whole_plan
         )
     check_support(run.objective, run.split)

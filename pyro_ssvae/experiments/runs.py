@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
-import torch
-
-from pyro_ssvae.data import Dataset, Split, steps_per_epoch
+from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.data.described import described
-from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded, selected
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.folder import CALIBRATION, CHECKPOINT, FILES, METRICS, SPLIT
-from pyro_ssvae.experiments.pairs import Pair, chosen
+from pyro_ssvae.experiments.folder import CALIBRATION, METRICS, SPLIT
+from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.experiments.plan import Plan, completed
-from pyro_ssvae.experiments.predictor import Predictor
-from pyro_ssvae.experiments.record import Record, started
-from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.experiments.prepared import Prepared, Run, prepare
+from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted, Signals
-from pyro_ssvae.training.aggressive import AggressiveInference
-from pyro_ssvae.training.capturing import Way, decided
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit
-from pyro_ssvae.training.how import settled
-from pyro_ssvae.training.log import check_tensorboard, tensorboard
+from pyro_ssvae.training.log import tensorboard
 from pyro_ssvae.training.loop import Training
-from pyro_ssvae.training.optimizers import adam, load_optimizer
-from pyro_ssvae.training.selections import Selections
-from pyro_ssvae.training.stopping import EarlyStopping
 
-
-@dataclass
-class Run:
-    """A run read back from its folder.
-
-    Attributes:
-        record: What the run was started with.
-        objective: The pair, with the trained weights.
-        split: The data it was trained on.
-        temperatures: Those that it was calibrated with, if it was.
-    """
-
-    record: Record
-    objective: Objective
-    split: Split
-    temperatures: tuple[float, ...] = field(default=(), kw_only=True)
-
-    @property
-    def predictor(self) -> Predictor:
-        """The pair to predict the labels of new examples with."""
-        return Predictor(self.objective, self.split.dataset, self.split.target, self.temperatures)
+SAVE_EVERY = 1.0  # seconds at least between the checkpoints of epochs: some take less than one
 
 
 def train(
@@ -108,79 +78,6 @@ def train(
     return metrics
 
 
-@dataclass
-class Prepared(Run):
-    """A run that can start: new, or read back to go on.
-
-    Attributes:
-        optimizer: The optimizer, with its averages where the run goes on.
-        stopping: The early stopping, if any.
-        aggressive: The rule of aggressive training, if any.
-        state: The state of the training to go on with. With None it begins.
-        history: The rows of the epochs that are done.
-        selections: The weights that measures of validation have selected, if they are kept.
-    """
-
-    optimizer: torch.optim.Optimizer
-    stopping: EarlyStopping | None
-    aggressive: AggressiveInference | None
-    state: dict[str, Any] | None
-    history: list[dict[str, float]]
-    selections: Selections | None
-
-
-def prepare(
-    pair: str | Pair,
-    split: Split,
-    out: str | Path,
-    *,
-    options: Mapping[str, Any] | None = None,
-    **plan: Unpack[Plan],
-) -> Prepared:
-    """Check and build what :func:`train` needs, of which these are the arguments.
-
-    Nothing is written. That the data suit the likelihood is left to :func:`pyro_ssvae.fit`.
-
-    Raises:
-        InputError: As :func:`train`.
-    """
-    out, whole, which = named_folder(out), completed(plan), chosen(pair)
-    folders.check_free(out, *FILES, resume=whole["resume"], overwrite=whole["overwrite"])
-    where = _checked(whole)
-    saved = None
-    if whole["resume"] and (out / CHECKPOINT).exists():
-        saved = checkpoint.read(out, where)
-    values = which.resolve(split.dataset, options or {})
-    seed = split.seed if whole["seed"] is None else whole["seed"]
-    check_seed(seed)
-    moved = split.to(where, whole["workers"])
-    captured = _decided(whole, moved, saved)
-    # Of the data as they came, which keep their fingerprint for the next run.
-    record = started(which.name, values, split, whole, seed=seed, capture=captured)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        objective = which.build(moved.dataset, values).to(where)
-    optimizer = adam(objective, values["lr"])
-    stopping = None if record.patience is None else EarlyStopping(record.patience)
-    selections = Selections() if record.selections else None
-    inference = AggressiveInference() if record.aggressive else None
-    if inference is not None:
-        inference.check(objective, moved)
-    state, history = None, []
-    if saved is not None:
-        history = saved["history"]
-        checkpoint.check_resumable(out, saved, record)
-        state = saved["training"]
-        with checkpoint.reading(out):
-            objective.load_state_dict(saved["objective"])
-            load_optimizer(optimizer, state["step"]["optimizer"])
-        if selections is not None:
-            selections.load_state_dict(saved["selections"])
-    return Prepared(
-        record, objective, moved, optimizer, stopping, inference, state, history, selections
-    )
-
-
 def load(
     folder: str | Path,
     *,
@@ -221,27 +118,6 @@ def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]
     return evaluate(run.objective.model, run.objective.guide, run.split, "test", progress=progress)
 
 
-def _checked(plan: Plan) -> torch.device:
-    """The device of a plan whose values are usable."""
-    settled({
-        "epochs": plan["epochs"], "batch_labelled": plan["batch_labelled"],
-        "batch_unlabelled": plan["batch_unlabelled"], "precision": plan["precision"],
-        "workers": plan["workers"],
-    }, fit)
-    if plan["tensorboard"]:
-        check_tensorboard()
-    return machine.choose_device(plan["device"])
-
-
-def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> Way:
-    """How updates are computed: as asked for, as the run to resume does, or as it is worth."""
-    if saved is not None and plan["capture"] == "auto":
-        before: Way = saved["record"].capture
-        return before
-    updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
-    return decided(plan["capture"], updates, split.dataset.y.device)
-
-
 def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
     model, guide, split = run.objective.model, run.objective.guide, run.split
     return run.record.as_dict() | {
@@ -259,7 +135,7 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
 
 
 def _fit(run: Prepared, out: Path, plan: Plan) -> None:
-    """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then."""
+    """Train to the end, or to a signal; checkpoints are saved then, and after epochs."""
     record, options = run.record, run.record.options
     with Signals(wait=True) as signals:
         training = fit(
@@ -275,11 +151,14 @@ def _fit(run: Prepared, out: Path, plan: Plan) -> None:
             with checkpoint.reading(out):
                 training.load_state_dict(run.state)
         epochs = tensorboard(training, out, record.row()) if plan["tensorboard"] else training
+        saved = -SAVE_EVERY
         for epoch in epochs:
             run.history.append(epoch.row())
             if run.selections is not None:
                 run.selections.update(epoch, run.objective)
-            _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
+            if training.last or time.monotonic() - saved >= SAVE_EVERY:
+                _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
+                saved = time.monotonic()
         if training.paused:
             _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
         if signals.came is not None:
