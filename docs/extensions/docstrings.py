@@ -14,7 +14,11 @@ from sphinx.util.nodes import make_refnode
 # What is no markup: the star of (N, *x_shape), and the bar of |KL - C|.
 PLAIN = re.compile(r"(?<=[(, ])\*(?=\w+[),])|(?<!\w)\|(?=\w)")
 
-OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*")
+# An option, and what is given to it: --set m2.alpha=1,10, or --labels 50,100.
+OPTION = re.compile(r"(?<![\w`-])--[a-z][\w-]*(?: [\w.]+=\w+(?:[,.]\w+)*| \d+(?:,\d+)*)?")
+
+STAR = re.compile(r"(?<!\*)\*(?!\*)")
+COMMAND = re.compile(r"(\| (?:bash|zsh|fish): +)(.*)")
 
 
 class Docstring(GoogleDocstring):
@@ -59,11 +63,20 @@ def by_its_end(
     return make_refnode(app.builder, node["refdoc"], page, place, content, target)
 
 
+def without_arguments(
+    app: Sphinx, what: str, name: str, documented: Any, options: Any, signature: str, returns: Any
+) -> tuple[str, Any] | None:
+    """The signature of a protocol, of which nobody makes an instance: none."""
+    return ("", returns) if getattr(documented, "_is_protocol", False) else None
+
+
 def read_help(app: Sphinx, context: Any, lines: list[str]) -> None:
-    """Have Sphinx read the help of commands: ``*.png`` is no markup, and ``--set`` is code."""
+    """Have Sphinx read the help of commands: ``*.png`` is no markup, ``--set`` and a line to copy
+    such as ``bash: echo ...`` are code."""
     lines[:] = [
         line if line.lstrip().startswith("..") else
-        OPTION.sub(r"``\g<0>``", line.replace("*", r"\*"))
+        COMMAND.sub(r"\1``\2``", line) if COMMAND.match(line) else
+        OPTION.sub(r"``\g<0>``", STAR.sub(r"\\*", line))
         for line in lines
     ]
 
@@ -71,6 +84,7 @@ def read_help(app: Sphinx, context: Any, lines: list[str]) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Read docstrings so, and look up names so."""
     app.connect("autodoc-process-docstring", read)
+    app.connect("autodoc-process-signature", without_arguments)
     app.connect("missing-reference", by_its_end)
     app.connect("sphinx-click-process-description", read_help)
     app.connect("sphinx-click-process-options", read_help)
