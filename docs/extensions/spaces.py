@@ -9,8 +9,9 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 TOGETHER = re.compile(
-    r"\d ± \d|\d (?:%|ms|s|GB|MB|nats)(?!\w)|(?:eqs?\.|figure|section|table|appendix) (?=[\dA-Z])"
-    r"|\b[pqEIN]\([^()\n]{1,24}\)|\([A-Z\d][\w*]*(?:, [A-Z\d][\w*]*)+\)"
+    r"(\d+(?:\.\d+)? ± \d+(?:\.\d+)?(?: %)?|\d[\d.,]* (?:%|ms|s|GB|MB|nats)(?!\w)"
+    r"|(?:eqs?\.|figure|section|table|appendix) [\dA-Z]\b"
+    r"|\b[pqEIN]\([^()\n]{1,24}\)|\([A-Z\d][\w*]*(?:, [A-Z\d][\w*]*)+\))"
 )
 MINUS = re.compile(r"(?<![\w-])-(?=log\b)")
 AS_IT_IS = (
@@ -24,10 +25,11 @@ def hold_together(app: Sphinx, page: nodes.document) -> None:
     for text in list(page.findall(nodes.Text)):
         if isinstance(text.parent, AS_IT_IS):
             continue
-        held = TOGETHER.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
-        held = MINUS.sub("\N{MINUS SIGN}", held)
-        if held != text:
-            text.parent.replace(text, nodes.Text(held))
+        parts: list[nodes.Node] = []
+        for index, part in enumerate(TOGETHER.split(MINUS.sub("\N{MINUS SIGN}", text))):
+            held = index % 2 and " " in part
+            parts.append(nodes.inline("", part, classes=["held"]) if held else nodes.Text(part))
+        text.parent.replace(text, parts)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
