@@ -9,12 +9,22 @@ from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
-NAME = re.compile(r"(<mi>(?:log|exp|sin|cos|tanh|max|min|arg max|arg min)</mi>)")
+NAME = re.compile(
+    r"(</m(?:i|n|sub|sup|subsup)>|&#x00029;</mo>)?"
+    r"(<mi>(?:log|exp|sin|cos|tanh|max|min|arg max|arg min)</mi>)"
+)
+SPACE = '<mspace width="0.17em"/>'
 
 
 def mathml(node: nodes.Node, display: Literal["inline", "block"]) -> str:
-    """A formula in TeX as MathML, with a thin space behind the names of functions."""
-    return NAME.sub(r'\1<mspace width="0.17em"/>', convert(node.astext(), display=display))
+    """A formula in TeX as MathML, with thin spaces around the names of functions, as TeX has them.
+
+    The converter knows split and not aligned, sets a tag close to its formula, and takes the tilde
+    of a distribution for a letter.
+    """
+    tex = node.astext().replace("{aligned}", "{split}").replace(r"\tag{", r"\qquad\tag{")
+    drawn = convert(tex, display=display).replace("<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>")
+    return NAME.sub(lambda m: f"{m[1]}{SPACE}{m[2]}{SPACE}" if m[1] else f"{m[2]}{SPACE}", drawn)
 
 
 def inline(self: Any, node: nodes.math) -> None:
