@@ -25,6 +25,7 @@ extensions = [
 
 # Markdown, and notebooks: saved with their outputs, and executed by the tests.
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"  # what a cell gives as Markdown may be a table
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

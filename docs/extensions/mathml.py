@@ -28,10 +28,13 @@ SIGNS = {
 
 
 def mathml(node: nodes.Node, display: Literal["inline", "block"]) -> str:
-    """A formula in TeX as MathML, with the spaces that TeX would set."""
+    """A formula in TeX as MathML, with the spaces that TeX would set.
+
+    The converter knows split and not aligned, and sets a tag close to its formula.
+    """
+    tex = node.astext().replace("{aligned}", "{split}").replace(r"\tag{", r"\qquad\tag{")
     formula = LETTERS.sub(
-        lambda word: f"<mi>{re.sub('<[^>]*>', '', word[1])}</mi>",
-        convert(node.astext(), display=display),
+        lambda word: f"<mi>{re.sub('<[^>]*>', '', word[1])}</mi>", convert(tex, display=display)
     )
     for sign, drawn in SIGNS.items():
         formula = re.sub(sign, drawn, formula)
