@@ -27,7 +27,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.labels import Enumerated
 from pyro_ssvae.system.files import replacing, write_text
-from pyro_ssvae.training.capturing import Capturing
+from pyro_ssvae.training.capturing import Capturing, Way
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager
@@ -38,6 +38,7 @@ WORKLOADS = (
     Workload("hundred", x_dim=64, hidden=128, z_dim=16, classes=100),
 )
 EAGER, CAPTURED = "pyro-ssvae, eager", "pyro-ssvae, captured"
+TRACED = "pyro-ssvae, traced"
 BF16, TOP3 = f"{CAPTURED}, bf16", f"{CAPTURED}, 3 classes"
 PYRO, TORCH, NUMPYRO, FLOOR = "Pyro's recipe", "eager torch", "NumPyro", "matrix products"
 FLOOR3 = f"{FLOOR}, 3 classes"
@@ -80,7 +81,7 @@ def made_up(workload: Workload) -> Batch:
 def ours(
     workload: Workload,
     *,
-    capture: bool = True,
+    way: Way = "on",
     precision: Precision = "fp32",
     top: int | None = None,
 ) -> Step:
@@ -90,7 +91,7 @@ def ours(
     guide = guides.M2(model, hidden=hidden, label_inference=Enumerated(top))
     objective = Objective(model, guide, alpha=peers.ALPHA)
     eager = Eager(objective, adam(objective, peers.LR), precision=precision)
-    update = Capturing(eager) if capture else eager
+    update = eager if way == "off" else Capturing(eager, compile=way == "on")
 
     def step(batch: Batch) -> object:
         with pyro.validation_enabled(False):
@@ -102,7 +103,8 @@ def ours(
 def ways(workload: Workload, batch: Batch) -> dict[str, Step]:
     """All ways to update, by name; NumPyro's only where it is installed."""
     steps: dict[str, Step] = {
-        EAGER: ours(workload, capture=False),
+        EAGER: ours(workload, way="off"),
+        TRACED: ours(workload, way="traced"),
         CAPTURED: ours(workload),
         BF16: ours(workload, precision="bf16"),
         TOP3: ours(workload, top=3),
@@ -114,7 +116,7 @@ def ways(workload: Workload, batch: Batch) -> dict[str, Step]:
     except ImportError as error:
         print(f"Without NumPyro: {error}; pip install 'pyro-ssvae[bench]'\n")
     products = matrix_products(partial(steps[EAGER], batch))
-    few = matrix_products(partial(ours(workload, capture=False, top=3), batch))
+    few = matrix_products(partial(ours(workload, way="off", top=3), batch))
     return {**steps, FLOOR: lambda batch: products(), FLOOR3: lambda batch: few()}
 
 

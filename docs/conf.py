@@ -20,11 +20,12 @@ include_patterns = [
 exclude_patterns = [".*", "build", "runs", "pyro_ssvae", "**/.ipynb_checkpoints"]
 extensions = [
     "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click", "sphinx_copybutton", "myst_nb",
-    "docstrings", "mathml",
+    "docstrings", "mathml", "spaces",
 ]
 
 # Markdown, and notebooks: saved with their outputs, and executed by the tests.
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"  # what a cell gives as Markdown may be a table
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -56,3 +57,13 @@ html_extra_path = ["_root"]
 html_css_files = ["site.css"]
 html_copy_source = html_show_copyright = False
 html_show_sphinx = False
+
+
+def the_tour(app, page, source):
+    """The README is a page among others here, and its heading says which."""
+    if page == "README":
+        source[0] = source[0].replace("# pyro_ssvae\n", "# The tour\n", 1)
+
+
+def setup(app):
+    app.connect("source-read", the_tour)

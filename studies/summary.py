@@ -53,7 +53,8 @@ def commands(all_findings: list[dict[str, Any]]) -> list[str]:
     lines = ["| command | scale | time | on |", "|:---|---:|---:|:---|"]
     return lines + [
         f"| `pyro-ssvae reproduce {about['name']}` | {about['scale']:g} |"
-        f" {duration(about['seconds'])} | {about['hardware']} |"
+        f" {'not kept' if about['seconds'] is None else duration(about['seconds'])} |"
+        f" {about['hardware']} |"
         for about in all_findings
     ]
 

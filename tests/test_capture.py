@@ -31,7 +31,7 @@ from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
 from pyro_ssvae.labels import Relaxed
-from pyro_ssvae.training.capturing import WORTH_UPDATES, Capturing, worth_capturing
+from pyro_ssvae.training.capturing import WORTH_TRACING, WORTH_UPDATES, Capturing, decided
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager
@@ -286,13 +286,13 @@ def test_what_cannot_be_captured_is_trained_eagerly_with_one_warning() -> None:
 
 
 @pytest.mark.usefixtures("traced_once")
-def test_without_a_compiler_training_goes_on_eagerly(monkeypatch) -> None:
+def test_without_a_compiler_a_graph_is_replayed_as_traced(monkeypatch) -> None:
     monkeypatch.setattr(graphs.shutil, "which", lambda name: None)
     objective = small.m2()
     step = Capturing(Eager(objective, adam(objective)))
-    with pytest.warns(UserWarning, match="there is no C\\+\\+ compiler"):
+    with pytest.warns(UserWarning, match="not compiled: there is no C\\+\\+ compiler"):
         step(small.batch(), Moment(0, 0, 1))
-    assert step.captured is None
+    assert step.captured is not None and step.captured.lasts()
 
 
 def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatch) -> None:
@@ -364,7 +364,7 @@ def test_a_setting_changed_between_epochs_has_effect(name, options, change, spli
 
 def uncompiled(made: list[Captured]):
     def capture(*arguments, **options) -> Captured:
-        made.append(Captured(*arguments, **options, compile=False))
+        made.append(Captured(*arguments, **options | {"compile": False}))
         return made[-1]
     return capture
 
@@ -466,10 +466,56 @@ def test_a_loss_that_is_not_finite_is_found_in_captured_training_too() -> None:
 
 def test_auto_captures_where_a_run_is_long_and_says_the_same_after_a_resume(split) -> None:
     device = split.dataset.y.device
-    assert not worth_capturing("auto", WORTH_UPDATES - 1, device)
-    assert worth_capturing("auto", WORTH_UPDATES, device)
-    assert worth_capturing("on", 1, device) and not worth_capturing("off", 10**9, device)
-    assert worth_capturing(True, 1, device) and not worth_capturing(False, 10**9, device)
+    assert decided("auto", WORTH_TRACING - 1, device) == "off"
+    assert decided("auto", WORTH_UPDATES - 1, device) == "traced"
+    assert decided("auto", WORTH_UPDATES, device) == decided("on", 1, device) == "on"
+    assert decided("auto", 1, torch.device("cuda")) == "on"
+    assert decided("traced", 10**9, device) == "traced" and decided("off", 10**9, device) == "off"
+    assert decided(True, 1, device) == "on" and decided(False, 10**9, device) == "off"
+
+
+def test_traced_training_is_eager_training_but_for_rounding(split) -> None:
+    # Batches of 100, and a smaller one at the end of each epoch, by graphs that share Adam's step.
+    state, steps = {}, []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "pyro_ssvae.training.fit.Capturing",
+            lambda *arguments, **how: steps.append(Capturing(*arguments, **how)) or steps[-1],
+        )
+        for way in ("traced", "off"):
+            objective = small.objective("m2", split)
+            epochs = list(fit(objective, split, epochs=2, batch_unlabelled=500, capture=way))
+            state[way] = objective.state_dict()
+    (step,) = steps
+    assert step.other is not None and step.other.adam is step.captured.adam is not None
+    assert step.other.program.shapes != step.captured.program.shapes
+    assert [int(count) for count in set(step.captured.adam.counts.tolist())] == [epochs[-1].updates]
+    torch.testing.assert_close(state["traced"], state["off"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_batches_of_a_third_shape_are_computed_eagerly() -> None:
+    objective = small.m2()
+    step = Capturing(Eager(objective, adam(objective)), compile=False)
+    batch, eagerly = small.batch(), []
+    with pytest.MonkeyPatch.context() as patch, pyro.validation_enabled(False):
+        patch.setattr(Eager, "__call__", lambda self, batch, now: eagerly.append(len(batch.u)))
+        for number, rows in enumerate((len(batch.u), 2, 1, 2)):
+            step(batch._replace(u=batch.u[:rows]), Moment(0, number, 4))
+    assert eagerly == [1]
+
+
+def test_what_torchs_interpreter_does_not_know_is_replayed_by_python() -> None:
+    def failing(*arguments, **options) -> None:
+        raise RuntimeError("Found an unsupported argument type in the JIT tracer")
+
+    graph = torch.fx.symbolic_trace(lambda x: (x + 1,))
+    x = torch.ones(2)
+    assert graphs.replayed(graph, [x]) is not graph
+    assert graphs.replayed(graph, [x])(x)[0].tolist() == [2, 2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.jit, "trace", failing)
+        assert graphs.replayed(graph, [x]) is graph
 
 
 def test_an_unknown_mode_is_refused(split) -> None:

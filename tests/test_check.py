@@ -331,6 +331,13 @@ def test_what_a_program_raises_is_said_in_a_line_with_the_program() -> None:
          "the model with y unknown: got RuntimeError: two lines; it is")
 
 
+def test_what_a_network_refuses_is_said_with_the_program_and_without_pyros_shapes() -> None:
+    def image(self: Any, y: Tensor, z: Tensor) -> Any:
+        raise InputError("expected 5 inputs, got 6")
+
+    says(model(image=image), Guide(), "^the model with y unknown: expected 5 inputs, got 6$")
+
+
 # methods
 
 

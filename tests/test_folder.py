@@ -244,7 +244,7 @@ def test_a_folder_of_broken_images_alone_is_refused(tmp_path: Path, share: float
 def test_images_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     write(tmp_path)
     image(tmp_path / "cat" / "0.png", bytes_of(6, 4).astype(np.uint16) * 200)
-    assert "expected an image of 8 bits a number, got mode I;16" in refused(tmp_path)
+    assert "expected an image of 8 bits a number, got mode I" in refused(tmp_path)
 
 
 # Other folders

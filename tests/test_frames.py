@@ -167,7 +167,8 @@ def two_names() -> pandas.DataFrame:
      "column 'a': expected numbers or texts, got datetime64"),
     (lambda: frame(a=[{}, {}]), "column 'a': expected numbers or texts, got lists or the like"),
     (lambda: frame(a=[(), 1]), "column 'a': expected numbers or texts, got (), tuple"),
-    (lambda: frame(a=[1, 10**400]), "column 'a': expected numbers of 64 bits, got larger ones"),
+    (lambda: frame(a=pandas.Series([1, 10**400], dtype=object)),
+     "column 'a': expected numbers of 64 bits, got larger ones"),
     (lambda: frame(a=[1.0, 1e200]), "column 'a': expected numbers between 1e-150 and 1e150"),
 ])
 def test_a_frame_that_cannot_be_read_is_refused_in_a_line(make: Callable[[], Any], error) -> None:

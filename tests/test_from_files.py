@@ -20,12 +20,12 @@ from pyro_ssvae.evaluation import latents, probes
 from pyro_ssvae.evaluation.probes import mutual_information
 from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.evaluation.validation import check_support, validate
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import prepared, runs
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import plots
 from pyro_ssvae.training import aggressive
 from pyro_ssvae.training.aggressive import fresh_batches
-from pyro_ssvae.training.capturing import worth_capturing
+from pyro_ssvae.training.capturing import decided
 from pyro_ssvae.training.optimizers import adam
 
 N, D = 200, 6
@@ -195,7 +195,7 @@ def test_a_captured_update_takes_batches_of_files() -> None:
 
 
 def test_capture_asks_for_the_device_of_the_labels() -> None:
-    assert not worth_capturing("auto", 1, from_files().dataset.y.device)
+    assert decided("auto", 1, from_files().dataset.y.device) == "off"
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -299,7 +299,7 @@ def test_references_want_data_in_memory() -> None:
 def test_the_number_of_workers_is_no_part_of_a_runs_record(tmp_path: Path) -> None:
     split = made.dataset(made.Rows(N, D)).split(9)
     one, other = (
-        runs.prepare("m2", split, tmp_path / "out", options=small.SIZES, workers=workers)
+        prepared.prepare("m2", split, tmp_path / "out", options=small.SIZES, workers=workers)
         for workers in (0, 3)
     )
     assert one.record == other.record

@@ -32,7 +32,7 @@ from scipy.io import savemat
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split, adult, elpv, idx, mediamill, mulan, svhn
-from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, runs
+from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, prepared, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
 RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to
@@ -355,7 +355,7 @@ def test_parts_of_a_checkpoint(run: Path, toy: Dataset) -> None:
 
     turn = itertools.cycle([
         lambda: runs.load(run, dataset=toy, device="cpu"),
-        lambda: runs.prepare(
+        lambda: prepared.prepare(
             "supervised", toy.split(4, seed=0), run, options={"hidden": (2,)}, epochs=3,
             patience=3, device="cpu", resume=True,
         ),

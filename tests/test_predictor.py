@@ -18,6 +18,7 @@ from pyro_ssvae.data import Dataset, from_arrays
 from pyro_ssvae.data.described import described, without_examples
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import predictor, runs
+from pyro_ssvae.experiments.prepared import Run
 from pyro_ssvae.targets import Number
 
 RNG = np.random.default_rng(0)
@@ -39,7 +40,7 @@ def dataset(kind: str = "classes", x: Any = PIXELS) -> Dataset:
     return from_arrays(x, Y[kind], name="mine")
 
 
-def train(folder: Path, kind: str = "classes", x: Any = PIXELS, name: str = "m2") -> runs.Run:
+def train(folder: Path, kind: str = "classes", x: Any = PIXELS, name: str = "m2") -> Run:
     """A run of a pair of small networks, and what is read back of it."""
     data = dataset(kind, x)
     options = {} if name == "m1" else {"hidden": (4,)}

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from pyro_ssvae import InputError, Objective, fit, fit_ensemble, guides, models
 from pyro_ssvae.contract import Batch, classifies, fits_classifier
 from pyro_ssvae.data import Split, from_arrays
-from pyro_ssvae.engine import shared
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.agreement import inconsistency, misalignment
 from pyro_ssvae.inference.pseudolabels import RATE, Aligned, PseudoLabels
@@ -249,9 +248,8 @@ def test_the_mean_prediction_moves_in_training_and_is_saved(split: Split) -> Non
 
 
 @pytest.mark.usefixtures("traced_once")
-def test_captured_training_is_eager_training(split: Split, monkeypatch) -> None:
-    monkeypatch.setattr(shared, "_compiled", lambda graph, tensors: graph)  # replayed as traced
-    assert_alike(trained(split, capture="on"), trained(split), rtol=1e-4, atol=1e-6)
+def test_captured_training_is_eager_training(split: Split) -> None:
+    assert_alike(trained(split, capture="traced"), trained(split), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.usefixtures("traced_once")

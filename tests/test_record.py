@@ -18,7 +18,7 @@ from small import stripes
 
 from pyro_ssvae import InputError, fit, guides, models, pair
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.experiments import record, runs, underway
+from pyro_ssvae.experiments import prepared, record, runs, underway
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
 from pyro_ssvae.experiments.record import Record
@@ -48,7 +48,7 @@ def train(out: Path, split: Split, **arguments: Any) -> dict[str, Any]:
 def started(split: Split, **arguments: Any) -> Record:
     """The record of a run that would start so."""
     options = {"hidden": (4,), **arguments.pop("options", {})}
-    return runs.prepare(
+    return prepared.prepare(
         "supervised", split, "nowhere", options=options, device="cpu", **arguments
     ).record
 
@@ -98,7 +98,7 @@ def test_a_record_has_what_the_run_was_started_with() -> None:
         "model": "supervised", "data": "stripes", "data_fingerprint": split.dataset.fingerprint,
         "labels": 6, "hidden_labels": 0, "seed": 5, "split_seed": 2,
         "split_fingerprint": split.fingerprint, "epochs": 50, "batch_labelled": 100,
-        "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": False,
+        "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": "traced",
         "precision": "fp32", "selections": False,
     }
     resolved = pair("supervised").resolve(split.dataset, options)
@@ -116,7 +116,7 @@ def test_the_digest_is_that_of_the_record_but_for_how_updates_are_computed(finis
 
 def test_a_captured_run_is_the_same_run() -> None:
     split = stripes().split(6)
-    assert started(split, capture="on").capture and not started(split).capture
+    assert started(split, capture="on").capture == "on" and started(split).capture == "off"
     assert started(split, capture="on").digest == started(split).digest
 
 
@@ -149,7 +149,7 @@ def test_a_record_of_other_kinds_is_not_read(field: str, value: Any) -> None:
     good = {
         "model": "m2", "data": "d", "data_fingerprint": "f", "labels": 1, "hidden_labels": 0,
         "seed": 0, "split_seed": 0, "split_fingerprint": "f", "epochs": 1, "batch_labelled": 1,
-        "batch_unlabelled": 1, "patience": 2, "aggressive": False, "capture": True,
+        "batch_unlabelled": 1, "patience": 2, "aggressive": False, "capture": "on",
         "precision": "fp32", "options": {"hidden": [1, 2]}, "selections": True,
     }
     assert record.read(good).as_dict() == good
@@ -227,25 +227,25 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_run_that_is_prolonged_stays_eager(
-    run: Path, tmp_path: Path, captured: list[bool], monkeypatch: pytest.MonkeyPatch
+    run: Path, tmp_path: Path, captured: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = stripes().split(6)
-    monkeypatch.setattr(runs, "worth_capturing", lambda *_: True)
-    assert train(tmp_path / "new", split, resume=True)["capture"] is True
-    assert train(run, split, epochs=2, resume=True)["capture"] is False
-    assert captured == [True, False]
+    monkeypatch.setattr(prepared, "decided", lambda *_: "on")
+    assert train(tmp_path / "new", split, resume=True)["capture"] == "on"
+    assert train(run, split, epochs=2, resume=True)["capture"] == "off"
+    assert captured == ["on", "off"]
 
 
-def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[bool]) -> None:
+def test_a_run_that_is_prolonged_stays_captured(tmp_path: Path, captured: list[str]) -> None:
     split = stripes().split(6)
     train(tmp_path / "run", split, capture="on")
     longer = train(tmp_path / "run", split, epochs=2, resume=True)
-    assert longer["capture"] is True and captured == [True, True]
+    assert longer["capture"] == "on" and captured == ["on", "on"]
 
 
 @pytest.mark.usefixtures("captured")
 def test_a_run_does_not_go_on_in_another_way_than_it_began(run: Path) -> None:
-    with pytest.raises(InputError, match="has capture=False, got capture=True"):
+    with pytest.raises(InputError, match="has capture=off, got capture=on"):
         train(run, stripes().split(6), epochs=2, capture="on", resume=True)
     assert train(run, stripes().split(6), epochs=2, capture="off", resume=True)["epochs"] == 2
 
@@ -377,7 +377,7 @@ def test_every_key_of_a_plan_has_a_default_and_a_description() -> None:
 
 def test_a_misspelt_key_of_a_plan_is_refused_with_the_nearest(tmp_path: Path) -> None:
     assert completed({})["epochs"] == DEFAULTS["epochs"]
-    for call in (runs.train, runs.prepare):
+    for call in (runs.train, prepared.prepare):
         with pytest.raises(InputError, match="unknown argument 'epoch'.*did you mean 'epochs'"):
             call("m2", stripes().split(6), tmp_path / "run", epoch=2)
     assert list(tmp_path.iterdir()) == []

@@ -21,7 +21,6 @@ import torch
 
 from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
-from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.experiments import machine, runs, underway
 from pyro_ssvae.report import page as report
@@ -330,16 +329,13 @@ def test_a_signal_ends_training_after_its_update_and_nothing_is_lost(
 
 @pytest.mark.parametrize("arguments", [
     {"aggressive": True}, {"patience": 3}, {"options": {"decay": True}},
-    {"capture": "on"}, {"options": {"alpha": 5.0, "warmup": 3.0}},
+    {"capture": "traced"}, {"options": {"alpha": 5.0, "warmup": 3.0}},
 ], ids=str)
 def test_a_pause_within_an_epoch_changes_nothing_of_any_training(
     arguments: dict[str, Any], tmp_path: Path, digits_split: Split,
     monkeypatch: pytest.MonkeyPatch, traced_once: None,
 ) -> None:
     monkeypatch.setattr("pyro_ssvae.training.aggressive.INNER_STEPS", 3)
-    monkeypatch.setattr(
-        "pyro_ssvae.training.capturing.Captured", partial(Captured, compile=False)
-    )
     one, other = tmp_path / "one", tmp_path / "other"
     sizes = {"epochs": 2, "batch_unlabelled": 300}  # four updates an epoch
     train(one, digits_split, **sizes, **arguments)

@@ -408,7 +408,7 @@ def test_runs_on_a_gpu_are_captured_whatever_their_number(
 ) -> None:
     monkeypatch.setattr(job, "_check", lambda *_: None)  # there need be no GPU
     monkeypatch.setattr(job, "choose_device", torch.device)
-    for device, captured in (("cpu", False), ("cuda", True)):
+    for device, captured in (("cpu", "off"), ("cuda", "on")):
         jobs = job.jobs_of(settings(stripes, draws=1, device=device), tmp_path)
         assert {each.record.capture for each in jobs} == {captured}
 
@@ -420,6 +420,6 @@ def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(
     monkeypatch.setattr("pyro_ssvae.training.capturing.WORTH_UPDATES", 5)
     monkeypatch.setattr("pyro_ssvae.engine.adam.compiled", lambda graph, tensors: graph)
     metrics = study(settings(stripes), tmp_path / "out")
-    assert [m["capture"] for m in metrics] == 4 * [True] + 2 * [False]
+    assert [m["capture"] for m in metrics] == 4 * ["on"] + 2 * ["off"]
     again = study(settings(stripes), tmp_path / "out", resume=True)
-    assert [m["capture"] for m in again] == 4 * [True] + 2 * [False]
+    assert [m["capture"] for m in again] == 4 * ["on"] + 2 * ["off"]

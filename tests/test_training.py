@@ -27,7 +27,6 @@ from pyro_ssvae import (
 )
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import from_arrays
-from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.evaluation.validation import validate
 from pyro_ssvae.inference.objective import Loss
 from pyro_ssvae.inference.terms import Term
@@ -175,16 +174,13 @@ def without_time(epochs: Iterable[Epoch]) -> list[Epoch]:
 @pytest.mark.parametrize("options, update", [
     *(({}, update) for update in (1, 2, 4, 6)),
     *((options, update) for update in (4, 6) for options in (
-        {"capture": True}, {"decay": True}, {"aggressive": AggressiveInference(1)},
+        {"capture": "traced"}, {"decay": True}, {"aggressive": AggressiveInference(1)},
         {"stopping": EarlyStopping(1)}, {"precision": "bf16"},
     )),
 ], ids=str)
 def test_going_on_from_a_pause_is_exact(options, update, split, monkeypatch, traced_once) -> None:
     # Four updates an epoch.
     monkeypatch.setattr("pyro_ssvae.training.aggressive.INNER_STEPS", 3)
-    monkeypatch.setattr(
-        "pyro_ssvae.training.capturing.Captured", partial(Captured, compile=False)
-    )
     options = {"epochs": 3, "batch_unlabelled": 350, "lr": 1e-2} | options
     through, stopped, resumed = (m2(seed=seed) for seed in (0, 0, 9))
     epochs = list(fit(through, split, **copy.deepcopy(options)))

@@ -93,7 +93,7 @@ def training_options(command: Command) -> Command:
         click.option("--aggressive", is_flag=True,
                      help="Begin with aggressive training of the guide (He et al. 2019)."),
         click.option("--capture", default=DEFAULTS["capture"], show_default=True,
-                     help="Compile updates to one graph: auto, on or off."),
+                     help="Compute updates by one graph: on, compiled; traced; off; or auto."),
         click.option("--precision", default=DEFAULTS["precision"], show_default=True,
                      help="Of matrix products in training: fp32 or bf16."),
         device_option,

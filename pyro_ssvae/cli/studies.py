@@ -57,8 +57,8 @@ def compare(
 ) -> None:
     """Train MODELS on the same splits; write a table and a report with figures.
 
-    An option of one model is set by --set MODEL.NAME=VALUE. Several values, as in --set
-    m2.alpha=1,10 or --labels 50,100, have a row each.
+    An option of one model is set by --set MODEL.NAME=VALUE. Several values have a row each, as in
+    --set m2.alpha=1,10 or --labels 50,100.
     """
     from pyro_ssvae import pair
     from pyro_ssvae.cli import values

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae import private
-from pyro_ssvae.engine.graphs import Function, compiled
+from pyro_ssvae.engine.graphs import compiled, replayed
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch's
 
@@ -78,13 +78,12 @@ class BatchedAdam:
         self.parameters = parameters
         self.means, self.squares = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
         self.count = torch.zeros(len(parameters[0]), dtype=torch.float64).to(parameters[0].device)
-        self.move: Function = _adam
-        if compile:
-            zeros = [torch.zeros_like(p) for p in parameters]
-            number = torch.zeros_like(self.count, dtype=parameters[0].dtype)
-            numbers = [number, number, number.float()]
-            given = [*parameters, *zeros, *self.means, *self.squares, *numbers]
-            self.move = compiled(private.traced(_adam, given), given)
+        zeros = [torch.zeros_like(p) for p in parameters]
+        number = torch.zeros_like(self.count, dtype=parameters[0].dtype)
+        numbers = [number, number, number.float()]
+        given = [*parameters, *zeros, *self.means, *self.squares, *numbers]
+        make = compiled if compile else replayed
+        self.move = make(private.traced(_adam, given), given)
 
     @property
     def state(self) -> list[Tensor]:

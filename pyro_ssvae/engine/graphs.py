@@ -1,9 +1,10 @@
-"""Functions of tensors made fast: compiled by inductor, recorded as CUDA graphs."""
+"""Functions of tensors made fast: replayed, compiled by inductor, recorded as CUDA graphs."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
@@ -14,6 +15,28 @@ from pyro_ssvae import private
 from pyro_ssvae.engine.program import CaptureError, reason
 
 Function = Callable[..., Sequence[Tensor]]
+
+
+def replayed(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
+    """A graph replayed for inputs like these, which are left alone, with no compiler.
+
+    Its operations are those of the graph, and give the same to the last bit, without Python between
+    them: torch's own interpreter runs them. Python does where there is one that it does not know.
+    """
+    copies = tuple(tensor.clone() for tensor in inputs)
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is deprecated for what compiles
+            run = torch.jit.trace(lambda *given: tuple(graph(*given)), copies, check_trace=False)
+    except RuntimeError:
+        return graph
+
+    def function(*tensors: Tensor) -> Sequence[Tensor]:
+        # Which would fuse operations, and round otherwise.
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
+            return run(*tensors)
+
+    return function
 
 
 def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:

@@ -98,8 +98,8 @@ def leakage(guide: Callable[..., Any], split: Split, part: str = "test") -> floa
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     with evaluation_mode(guide):
         train, test = (_probe_features(guide, each, y.shape[-1]) for each in (x_train, x))
-    probe.fit(train, y_train.argmax(-1).cpu())
-    return float(probe.score(test, y.argmax(-1).cpu()))
+    probe.fit(train, y_train.argmax(-1).cpu().numpy())
+    return float(probe.score(test, y.argmax(-1).cpu().numpy()))
 
 
 def _sample_of(x: Part, number: int) -> Part:

@@ -12,12 +12,12 @@ from pyro_ssvae.data import Dataset, Split, steps_per_epoch
 from pyro_ssvae.errors import enough_memory
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import prepared
 from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.experiments.plan import completed
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.experiments.setting import Setting
-from pyro_ssvae.training.capturing import worth_capturing
+from pyro_ssvae.training.capturing import decided
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def jobs_of(
         runs_of_a_process = -(-sharing[_program(record)] // processes)
         updates = record.epochs * steps_per_epoch(split, record.batch_unlabelled)
         plan = completed(setting.plan)
-        capture = worth_capturing(
+        capture = decided(
             plan["capture"], runs_of_a_process * updates, choose_device(plan["device"])
         )
         folder = folders.run_folder(out, record.model, record.split_seed, record.digest)
@@ -116,7 +116,7 @@ def _resolved(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> 
     pair, split = setting.pair, _split(setting, root, splits)
     values = pair.resolve(split.dataset, setting.options)
     seed = setting.split_seed if setting.seed is None else setting.seed
-    record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture=False)
+    record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture="off")
     return _Resolved(setting, record, split)
 
 
@@ -133,7 +133,7 @@ def _split(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> Spl
 def _check(setting: Setting, split: Split, out: Path) -> None:
     """Raise :class:`InputError` unless a run of this setting can be trained."""
     with enough_memory(**setting.options):
-        run = runs.prepare(
+        run = prepared.prepare(
             setting.pair, split, out, options=setting.options, **setting.whole_plan
         )
     check_support(run.objective, run.split)

@@ -28,7 +28,7 @@ class Plan(TypedDict, total=False):
             with the last ones: ``selected`` in ``metrics.json``.
         aggressive: Whether to begin with aggressive training of the guide, see
             :class:`pyro_ssvae.AggressiveInference`.
-        capture: Whether to compile updates to one graph: ``"on"``, ``"off"``, or ``"auto"`` as in
+        capture: The way to compute updates: ``"on"``, ``"traced"``, ``"off"``, or ``"auto"`` as in
             :func:`pyro_ssvae.fit`, which a run that is resumed takes from the run.
         precision: The precision of matrix products in training, as in :func:`pyro_ssvae.fit`.
         device: The device to train on, ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -17,6 +17,7 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments.options import plain
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.system.places import place_of
+from pyro_ssvae.training.capturing import Way
 
 PROLONGED = "epochs"  # what may differ between a run and one that goes on with it
 # What may differ between the runs of one row of a table.
@@ -45,7 +46,8 @@ class Record:
         batch_unlabelled: The size of the unlabelled batch.
         patience: The number of epochs without improvement after which to stop, or None.
         aggressive: Whether training begins aggressively.
-        capture: Whether updates are compiled to one graph, as was decided at the start.
+        capture: How updates are computed, as was decided at the start: see
+            :func:`pyro_ssvae.training.capturing.decided`.
         precision: The precision of matrix products.
         options: The values of all options of the pair, sequences as lists.
         selections: Whether the weights of the best epochs by several measures are kept. A record
@@ -65,7 +67,7 @@ class Record:
     batch_unlabelled: int
     patience: int | None
     aggressive: bool
-    capture: bool
+    capture: Way
     precision: Precision
     options: dict[str, Any]
     selections: bool = False
@@ -79,8 +81,8 @@ class Record:
         content = {name: v for name, v in self.as_dict().items() if name != "capture"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def captured(self, capture: bool) -> Record:
-        """The record of the same run with updates that are captured, or not."""
+    def captured(self, capture: Way) -> Record:
+        """The record of the same run with updates that are computed in another way."""
         return replace(self, capture=capture)
 
     @property
@@ -100,7 +102,7 @@ class Record:
 
 
 def started(
-    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: bool
+    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: Way
 ) -> Record:
     """The record of a run that starts now.
 
@@ -110,7 +112,7 @@ def started(
         split: The data.
         plan: The whole plan.
         seed: The seed of training.
-        capture: Whether updates are captured.
+        capture: How updates are computed.
 
     Raises:
         InputError: If the value of an option is no plain data.
@@ -153,7 +155,7 @@ def _as_data(name: str, value: Any) -> Any:
 # The types of what is not a text; of flags, numbers are none.
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,), "int": (int,), "bool": (bool,), "int | None": (int, type(None)),
-    "Precision": (str,), "dict[str, Any]": (dict,),
+    "Precision": (str,), "Way": (str,), "dict[str, Any]": (dict,),
 }
 
 
@@ -172,6 +174,8 @@ def read(content: Any) -> Record:
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             raise ValueError(f"the record has no usable {field.name}")
         values[field.name] = value
+    if values["capture"] not in get_args(Way):
+        raise ValueError("the record has no usable capture")
     for name, value in values["options"].items():
         if not isinstance(name, str) or not plain(value):
             raise ValueError(f"the option {name} is no number, text or list of these")

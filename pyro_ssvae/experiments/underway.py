@@ -1,15 +1,16 @@
-"""A run under way: trained to its end, or to a signal, and saved after every epoch."""
+"""A run under way: trained to its end, or to a signal, and saved after epochs."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyro_ssvae.data.described import described
 from pyro_ssvae.experiments import checkpoint
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CALIBRATION, METRICS, SPLIT
 from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.experiments.prepared import Prepared
 from pyro_ssvae.system import processes
 from pyro_ssvae.system.signals import Interrupted, Signals
 from pyro_ssvae.training.epoch import Epoch
@@ -17,12 +18,11 @@ from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.log import tensorboard
 from pyro_ssvae.training.loop import Training
 
-if TYPE_CHECKING:
-    from pyro_ssvae.experiments.runs import Prepared
+SAVE_EVERY = 1.0  # seconds at least between the checkpoints of epochs: some take less than one
 
 
 def fitted(run: Prepared, out: Path, plan: Plan) -> None:
-    """Train to the end, or to a signal; a checkpoint is saved after every epoch, and then.
+    """Train to the end, or to a signal; checkpoints are saved then, and after epochs.
 
     Of several processes all stop after the same update, and the first one saves.
     """
@@ -42,11 +42,15 @@ def fitted(run: Prepared, out: Path, plan: Plan) -> None:
                 training.load_state_dict(run.state)
         logged = plan["tensorboard"] and processes.first()
         epochs = tensorboard(training, out, record.row()) if logged else training
+        saved = -SAVE_EVERY
         for epoch in epochs:
             run.history.append(epoch.row())
             if run.selections is not None:
                 run.selections.update(epoch, run.objective)
-            _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
+            due = training.last or time.monotonic() - saved >= SAVE_EVERY
+            if processes.from_first(due):
+                _save(run, training, out, first=epoch.epoch == 1, overwrite=plan["overwrite"])
+                saved = time.monotonic()
         if training.paused:
             _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
         if came := processes.largest(signals.came or 0):

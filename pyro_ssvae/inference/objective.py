@@ -63,9 +63,10 @@ class Objective(nn.Module):
     two programs by :class:`pyro_ssvae.inference.elbo.TraceEnumKL_ELBO`. Every term is a mean, so
     that the weights mean the same for any composition of a batch.
 
-    Kingma et al. (2014), eqs. 8 and 9, are sums over the data set: ``labelled`` is
-    n_labelled / n_unlabelled there, and ``alpha`` their alpha times that. Equal weights 1 and 1
-    are what comes of sums over batches of 100 + 100, as in Jurasinski (2019), appendix D.
+    Kingma et al. (2014), eqs. 8 and 9, sum the bounds over the data set, and have an expectation
+    of the classification loss: ``labelled`` is n_labelled / n_unlabelled there, and ``alpha``
+    their alpha / n_unlabelled. Equal weights 1 and 1 are what comes of sums over batches of
+    100 + 100, as in Jurasinski (2019), appendix D.
 
     What a loss has beside is named, and a :class:`pyro_ssvae.inference.terms.Term` each: a guide
     brings its own in ``guide.terms``. Parts that change what a site contributes to the bounds, as

@@ -30,10 +30,11 @@ def running(what: str, hint: str) -> Iterator[None]:
     """Turn what a program raises into one line that says what was run, and what to do."""
     try:
         yield
-    except InputError:
-        raise
     except Exception as error:
-        text = " ".join(str(error).partition("Trace Shapes:")[0].split())  # which Pyro adds
+        said, shapes, _ = str(error).partition("Trace Shapes:")  # which Pyro adds
+        text = " ".join(said.split())
+        if isinstance(error, InputError):
+            raise InputError(f"{what}: {text}" if shapes else text) from error
         if found := MISMATCH.search(text):
             _, name, dim, sizes = found.groups()
             text = f"site {name!r} has sizes {sizes} at dim {dim} of its batch shape"

@@ -58,7 +58,7 @@ def confusion(probs: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
         names: The names of the K classes.
     """
     counts = confusion_matrix(
-        y.argmax(-1).cpu(), probs.argmax(-1).cpu(), labels=range(len(names))
+        y.argmax(-1).cpu().numpy(), probs.argmax(-1).cpu().numpy(), labels=range(len(names))
     )
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = max(4.0, 1.2 + 0.28 * len(names))

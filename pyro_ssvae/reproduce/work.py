@@ -16,6 +16,7 @@ from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.job import jobs_of, once
 from pyro_ssvae.experiments.parallel import unordered
 from pyro_ssvae.experiments.plan import silent
+from pyro_ssvae.experiments.prepared import Run
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.experiments.study import carried_out
 from pyro_ssvae.system.files import write_text
@@ -73,7 +74,7 @@ class Work:
             found = carried_out(todo, done, jobs=self.jobs, log=self.log)
         return [found[job.folder] for job in asked]
 
-    def run(self, setting: Setting) -> runs.Run:
+    def run(self, setting: Setting) -> Run:
         """A run that :meth:`train` has trained, with its weights and its data."""
         dataset = setting.split(self.root).dataset
         return runs.load(self.folder(setting), pair=setting.pair, dataset=dataset)

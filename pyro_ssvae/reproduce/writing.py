@@ -104,6 +104,13 @@ def cells(row: Row) -> list[str]:
     return [row.what, here, str(len(row.found)), published, row.source]
 
 
+def table(rows: Sequence[Row]) -> list[list[str]]:
+    """The rows as text under their headings, without columns that would be empty."""
+    lines = [cells(row) for row in rows]
+    width = len(HEAD) if any("".join(each[3:]) for each in lines) else 3
+    return [each[:width] for each in (list(HEAD), *lines)]
+
+
 def markdown(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as a page of Markdown."""
     lines = [
@@ -113,8 +120,9 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
         said = verdict(claim, full=about["full"]).capitalize()
         lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
     if findings.rows:
-        lines += ["", f"| {' | '.join(HEAD)} |", "|:---|---:|---:|---:|:---|"]
-        lines += [line(cells(row)) for row in findings.rows]
+        head, *rows = table(findings.rows)
+        sides = (":---", "---:", "---:", "---:", ":---")[:len(head)]
+        lines += ["", line(head), f"|{'|'.join(sides)}|", *map(line, rows)]
     for picture in findings.pictures:
         lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
     return "\n".join([*lines, "", _made_with(about), ""])
@@ -147,7 +155,7 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
         f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(capital(findings.setting))}</p>",
         f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
         page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
-        page.table([list(HEAD), *map(cells, findings.rows)], words=True) if findings.rows else "",
+        page.table(table(findings.rows), words=True) if findings.rows else "",
         f'<p class="note">{escape(_made_with(about))}</p>',
     ]
     return page.document(findings.title, body)
@@ -155,7 +163,9 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
 
 def _made_with(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    return f"Made in {duration(about['seconds'])} on {about['hardware']}, with {versions}."
+    seconds = about["seconds"]  # None of a run that did not keep what it took in all
+    made = "Made" if seconds is None else f"Made in {duration(seconds)}"
+    return f"{made} on {about['hardware']}, with {versions}."
 
 
 def _digits(values: Any) -> int:

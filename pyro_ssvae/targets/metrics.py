@@ -108,7 +108,7 @@ def macro_f1(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> fl
 
     values = [
         f1_score(
-            t[known].argmax(-1).cpu(), p[known].argmax(-1).cpu(),
+            t[known].argmax(-1).cpu().numpy(), p[known].argmax(-1).cpu().numpy(),
             average="binary" if t.shape[1] == 2 else "macro", zero_division=0.0,
         )
         for p, t, known in _blocks(probs, y, sizes) if known.any()

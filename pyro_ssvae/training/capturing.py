@@ -1,4 +1,4 @@
-"""Updates by one captured graph, where there can be one and it is worth its compiler's time."""
+"""Updates by a captured graph, where there can be one and it is worth the time that it takes."""
 
 from __future__ import annotations
 
@@ -20,41 +20,54 @@ from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.steps import Eager, Losses
 
-Capture = Literal["auto", "on", "off"] | bool
-WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 10 ms an update and more
+Way = Literal["on", "traced", "off"]
+Capture = Literal["auto", "on", "traced", "off"] | bool
+WORTH_TRACING = 150  # updates on a CPU: one or two seconds, against 10 ms an update
+WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 3 to 10 ms an update
 
 
-def worth_capturing(capture: Capture, updates: int, device: torch.device) -> bool:
-    """Whether so many updates on a device are to be captured.
+def decided(capture: Capture, updates: int, device: torch.device) -> Way:
+    """The way in which so many updates on a device are computed.
 
     It depends on what a run is started with and on nothing measured, so that a run that is
     resumed goes on in the same way, to the last bit.
+
+    Returns:
+        ``"on"`` for a graph that is compiled, ``"traced"`` for one that is replayed as it was
+        traced, ``"off"`` for updates as Pyro computes them.
     """
     if isinstance(capture, bool):
+        return "on" if capture else "off"
+    one_of("capture", capture, ("auto", "on", "traced", "off"))
+    if capture != "auto":
         return capture
-    one_of("capture", capture, ("auto", "on", "off"))
-    if capture == "auto":
-        return device.type == "cuda" or updates >= WORTH_UPDATES
-    return capture == "on"
+    if device.type == "cuda" or updates >= WORTH_UPDATES:
+        return "on"
+    return "traced" if updates >= WORTH_TRACING else "off"
 
 
 class Capturing:
     """The eager step, in whose place a captured graph computes the batches that fit it.
 
-    These are the batches of the first one's shape. Batches of another shape, such as an epoch's
-    last one, are computed eagerly, and so are all where nothing can be captured: one warning says
-    why. An objective whose parameters move in several turns is not captured. A weight that is
-    changed has effect at once. What else has changed by the beginning of an epoch, such as a
-    temperature, is captured anew.
+    These are the batches of the first one's shape. On a CPU those of another shape, such as an
+    epoch's last one, have a graph that is replayed as traced. All others are computed eagerly, and
+    so are all where nothing can be captured: one warning says why. An objective whose parameters
+    move in several turns is not captured. A weight that is changed has effect at once. What else
+    has changed by the beginning of an epoch, such as a temperature, is captured anew.
 
     Args:
         eager: The step to take where nothing is captured.
+        compile: Whether to compile the graph. Where that fails it is replayed as traced, which one
+            warning says.
     """
 
-    def __init__(self, eager: Eager) -> None:
-        self.eager = eager
+    def __init__(self, eager: Eager, *, compile: bool = True) -> None:
+        self.eager, self.compile = eager, compile
         self.possible = len(eager.turns) == 1
         self.captured: Captured | None = None
+        self.other: Captured | None = None
+        # Whether batches of other shapes have no graph: several processes do not meet them at once.
+        self.alone = processes.number() > 1
 
     @contextmanager
     def epoch(
@@ -62,19 +75,18 @@ class Capturing:
     ) -> Iterator[Callable[[], Noise]]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if self.captured is not None and not self.captured.lasts():
-            self.captured = None
+            self.captured = self.other = None
         with self.eager.epoch(seeds, noise) as state:
             yield state
 
     def __call__(self, batch: Batch, now: Moment) -> Losses:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        if self.captured is None and self.possible:
-            self._capture(batch)
-        if self.captured is None or not self.captured.fits(batch):
+        captured = self._captured(batch)
+        if captured is None:
             return self.eager(batch, now)
-        outcome = self.captured(batch, now.epochs)
-        self.eager.guard.take(outcome, self.captured.program.learnt, now)
-        if self.captured.adam is None:
+        outcome = captured(batch, now.epochs)
+        self.eager.guard.take(outcome, captured.program.learnt, now)
+        if captured.adam is None:
             step(self.eager.optimizer, outcome.finite)
         return outcome.losses
 
@@ -98,15 +110,36 @@ class Capturing:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         self.eager.load_state_dict(state)
 
-    def _capture(self, batch: Batch) -> None:
-        eager, why = self.eager, None
-        try:
-            self.captured = Captured(
-                eager.objective, eager.optimizer, batch, precision=eager.precision
-            )
-        except CaptureError as error:
-            why = str(error)
-        if (why := processes.said(why)) is not None:  # all of several processes, or none
-            self.captured, self.possible = None, False
-            if processes.first():
-                warnings.warn(f"training goes on without capture: {why}", stacklevel=3)
+    def _captured(self, batch: Batch) -> Captured | None:
+        """The graph that computes a batch, None where there is none."""
+        if self.captured is None and self.possible:
+            self.captured = self._first(batch)
+        if self.captured is None or self.captured.fits(batch):
+            return self.captured
+        if self.other is None and not (self.alone or batch.x.is_cuda):
+            try:
+                self.other = self._made(batch, compile=False, beside=self.captured)
+            except CaptureError:
+                self.alone = True
+        return self.other if self.other is not None and self.other.fits(batch) else None
+
+    def _first(self, batch: Batch) -> Captured | None:
+        result = reason = None
+        for compile in (True, False) if self.compile else (False,):
+            why = None
+            try:
+                result = self._made(batch, compile=compile)
+            except CaptureError as error:
+                why = str(error)
+            if (why := processes.said(why)) is None:  # of all of several processes
+                break
+            result, reason = None, reason or why
+        self.possible = result is not None
+        if reason is not None and processes.first():
+            how = "without capture" if result is None else "with a graph that is not compiled"
+            warnings.warn(f"training goes on {how}: {reason}", stacklevel=4)
+        return result
+
+    def _made(self, batch: Batch, **how: Any) -> Captured:
+        eager = self.eager
+        return Captured(eager.objective, eager.optimizer, batch, precision=eager.precision, **how)

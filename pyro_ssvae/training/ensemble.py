@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import BatchedAdam
-from pyro_ssvae.engine.graphs import Function, Recorded, compiled
+from pyro_ssvae.engine.graphs import Function, Recorded, compiled, replayed
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.engine.program import Program, constants, inputs, scalars
 from pyro_ssvae.engine.shared import PROGRAMS
@@ -179,9 +179,7 @@ class Ensemble:
 
     def _function(self, batch: Batch) -> tuple[Function, Program]:
         one = Batch(*(part[0] for part in batch.tensors))
-        program, _ = PROGRAMS.program(
-            self.objectives[0], one, precision=self.precision, compile=False
-        )
+        program = PROGRAMS.program(self.objectives[0], one, precision=self.precision)
         # The last batch of an epoch is smaller: it is rare, and not worth a compiler's time.
         compile = self.compile and not self.functions
         learnt = [self.names[id(p)] for p in program.learnt]
@@ -238,7 +236,7 @@ class Ensemble:
         epoch = len(self.state) + len(batch.tensors)
         graph, noises = vectorised(program.graph, given, of_all={epoch})
         noise = [each.empty(len(self.members)) for each in noises]
-        run: Function = compiled(graph, [*given, *noise]) if compile else graph
+        run = (compiled if compile else replayed)(graph, [*given, *noise])
 
         def function(*tensors: Tensor) -> Sequence[Tensor]:
             for i, generator in enumerate(self.generators):

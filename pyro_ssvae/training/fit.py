@@ -17,7 +17,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system import processes
 from pyro_ssvae.training.aggressive import Aggressive, AggressiveInference, fresh_batches
 from pyro_ssvae.training.average import Averaging
-from pyro_ssvae.training.capturing import Capture, Capturing, worth_capturing
+from pyro_ssvae.training.capturing import Capture, Capturing, decided
 from pyro_ssvae.training.elementwise import Make
 from pyro_ssvae.training.ensemble import Ensemble
 from pyro_ssvae.training.epoch import Epoch
@@ -64,10 +64,12 @@ def fit(
         optimizer: The optimizer to use in place of Adam.
         stopping: The early stopping; its best weights are put back when the iterator is exhausted.
         aggressive: The rule by which the guide is trained aggressively, as long as it says.
-        capture: Whether to compute updates by one compiled graph: ``"on"`` or True, ``"off"`` or
-            False. ``"auto"`` does so on a GPU, and on a CPU where the training has
-            :data:`pyro_ssvae.training.capturing.WORTH_UPDATES` updates or more. What cannot be
-            captured is computed eagerly, with a warning. See
+        capture: The way to compute updates: ``"on"`` or True by one compiled graph, ``"traced"`` by
+            one that is replayed as it was traced, which takes no compiler, ``"off"`` or False by
+            Pyro. ``"auto"`` compiles on a GPU, and on a CPU where the training has
+            :data:`pyro_ssvae.training.capturing.WORTH_UPDATES` updates or more; from
+            :data:`pyro_ssvae.training.capturing.WORTH_TRACING` on it traces. What cannot be
+            captured is computed by Pyro, with a warning. See
             :class:`pyro_ssvae.engine.capture.Captured`.
         how: The arguments that :class:`pyro_ssvae.training.how.How` names, ``epochs`` among them.
 
@@ -99,8 +101,8 @@ def fit(
     eager = Eager(
         objective, optimizer, precision=how["precision"], on_nonfinite=how["on_nonfinite"]
     )
-    worth = worth_capturing(capture, updates, split.dataset.y.device)
-    step: Step = Capturing(eager) if worth else eager
+    way = decided(capture, updates, split.dataset.y.device)
+    step: Step = eager if way == "off" else Capturing(eager, compile=way == "on")
     if processes.number() > 1:
         step = Together(step, objective, split, *sizes)
         source = source.shard(processes.index(), processes.number(), empty=False)

@@ -166,6 +166,13 @@ class Training(Iterator[Given], Generic[Given]):
             result.append(epoch)
         return result
 
+    @property
+    def last(self) -> bool:
+        """Whether the epoch that was given is the last one."""
+        return self.place.epoch >= self.epochs or all(
+            learner.due(self.place.epoch) for learner in self.learners
+        )
+
     def _over(self) -> bool:
         """Whether there is no epoch left; learners that have stopped take no further part."""
         done = self.place.epoch >= self.epochs
