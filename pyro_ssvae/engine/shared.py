@@ -145,7 +145,8 @@ def _function(
     Inductor may draw in another order than the program: up to torch 2.12 always (PyTorch issue
     181136), later to save memory (192635). Noise that depends on parameters is left to it.
     """
-    with torch.random.fork_rng(devices=[tensors[0].device] if tensors[0].is_cuda else []):
+    devices = [tensors[0].device] if tensors[0].is_cuda else []
+    with torch.random.fork_rng(devices=devices), shares.without_sums():
         try:
             graph, noises = lifted(graph)
         except CaptureError:
