@@ -903,7 +903,7 @@ def test_a_program_that_trains_says_on_stderr_how_far_it_is_and_nothing_else(
 def test_a_program_whose_run_is_lost_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "m2", *SMALL, "--set", "lr=1e30", "--out", str(tmp_path / "out")]
+    words = ["train", "m2", "--quiet", *SMALL, "--set", "lr=1e30", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["-", *words])
     with pytest.raises(SystemExit) as ended:
         PROGRAMS[1]()
