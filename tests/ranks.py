@@ -4,10 +4,8 @@ import copy
 import os
 import socket
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,10 @@ from torch import Tensor, nn
 from pyro_ssvae import AggressiveInference, InputError, Objective, Term, Training, fit, fit_ensemble
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, feed
-from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.rows import noise_by_rows
 from pyro_ssvae.engine.sums import summed
 from pyro_ssvae.experiments import pairs, runs
 from pyro_ssvae.system import processes
-from pyro_ssvae.training import capturing
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.together import Together
@@ -195,14 +191,6 @@ def compiled() -> dict[str, Any]:
         return trained("soonest", "on", torch.float32, **EVEN)
 
 
-@contextmanager
-def replaying() -> Iterator[None]:
-    """Have graphs replayed as they were traced, which costs no compiler."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(capturing, "Captured", partial(Captured, compile=False))
-        yield
-
-
 def all_of(number: int) -> dict[str, Any]:
     """What so many processes find by name, that one finds too: three more of it than two."""
     options: Any = {name: (name, {}) for name in PAIRS[number]}
@@ -212,8 +200,7 @@ def all_of(number: int) -> dict[str, Any]:
     if number != 2:
         result |= {f"{case} trained": trained(case) for case in TRAINED}
     if number != 3:
-        with replaying():
-            result |= {f"{case} replayed": trained(case, "on") for case in REPLAYED}
+        result |= {f"{case} replayed": trained(case, "traced") for case in REPLAYED}
         result["in float32"] = trained("single", dtype=torch.float32)
     return result
 

@@ -132,7 +132,9 @@ class Captured:
         if self.adam is None:
             return outputs
         outcome, gradients, broken = self.program.split(outputs)
-        lr = tensors[-1].float()  # that is the type torch's kernel reads
+        lr = tensors[-1]
+        if lr.is_cuda:
+            lr = lr.float()  # that is the type torch's kernel reads there
         self.adam(list(tensors[:len(gradients)]), gradients, lr=lr, broken=broken)
         return [outcome.total, *outcome.terms.values(), outcome.finite, broken]
 
