@@ -5,6 +5,7 @@ A new version of either may move any of this. ``tests/test_private.py`` then say
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,10 +54,43 @@ def compiled_by_inductor(
 ) -> Callable[..., Sequence[Tensor]]:
     """A graph compiled for tensors like these; its noise is drawn from torch's own generators."""
     # With inductor's own generator the noise would be another than the eager program's.
-    with torch.no_grad(), torch._inductor.config.patch(fallback_random=True):
+    with torch.no_grad(), torch._inductor.config.patch(
+        fallback_random=True, post_grad_custom_post_pass=_bias_after_product()
+    ):
         return torch._inductor.standalone_compile(
             graph, list(tensors), dynamic_shapes="from_example_inputs"
         )
+
+
+@functools.cache
+def _bias_after_product() -> Any:
+    """A pass of inductor's that adds the bias of a layer in the kernel after its matrix product.
+
+    On a CPU inductor has torch add them at once, which copies the bias to every row of the result
+    before. The kernel after it reads the result anyway.
+    """
+    from torch._inductor import custom_graph_pass  # whose import takes a second
+
+    class BiasAfterProduct(custom_graph_pass.CustomGraphPass):
+        def __call__(self, graph: torch.fx.Graph) -> None:
+            for node in graph.find_nodes(op="call_function", target=torch.ops.aten.addmm.default):
+                bias, one, other = node.args
+                value = bias.meta["val"]
+                slow = value.device.type == "cpu" and value.dtype == torch.float32
+                if node.kwargs or value.dim() != 1 or not slow:
+                    continue
+                with graph.inserting_before(node):
+                    product = graph.call_function(torch.ops.aten.mm.default, (one, other))
+                    total = graph.call_function(torch.ops.aten.add.Tensor, (product, bias))
+                for new in (product, total):
+                    new.meta.update(node.meta)
+                node.replace_all_uses_with(total)
+                graph.erase_node(node)
+
+        def uuid(self) -> Any:  # by which the cache of compiled code tells versions of it
+            return custom_graph_pass.get_hash_for_files((__file__,))
+
+    return BiasAfterProduct()
 
 
 def fused_adam(

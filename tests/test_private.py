@@ -104,6 +104,18 @@ def test_compiled_graphs_draw_the_noise_of_eager_ones() -> None:
     assert torch.equal(run(x)[0], expected[0]), TORCH
 
 
+@pytest.mark.parametrize("dtype, apart", [(torch.float32, True), (torch.float64, False)])
+def test_a_bias_is_added_after_the_product_in_float32(dtype, apart) -> None:
+    x, weight, bias = (torch.randn(size, dtype=dtype) for size in ((6, 4), (3, 4), (3,)))
+    graph = make_fx(torch.nn.functional.linear)(x, weight, bias)
+    before = graph(x, weight, bias)
+    private._bias_after_product()(graph.graph)
+    graph.recompile()
+    names = {str(node.target) for node in graph.graph.nodes}
+    assert ("aten.addmm.default" not in names) is apart, TORCH
+    torch.testing.assert_close(graph(x, weight, bias), before)
+
+
 @pytest.mark.parametrize("broken", [0.0, 1.0])
 def test_fused_adam_is_the_optimizers_unless_told_to_skip(broken) -> None:
     parameter = torch.nn.Parameter(torch.tensor([1.0, -2.0]))

@@ -21,7 +21,7 @@ from pyro_ssvae.errors import (
     enough_memory,
     one_of,
 )
-from pyro_ssvae.system import processes
+from pyro_ssvae.system import memory, processes
 from pyro_ssvae.system.signals import Interrupted, Signals
 
 RESUMED = ("train", "compare", "study", "reproduce")
@@ -102,6 +102,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            memory.keep_freed()
             with Signals(), enough_memory(), _current_folder():
                 return super().invoke(ctx)
         except Interrupted as error:

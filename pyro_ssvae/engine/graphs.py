@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae import private
+from pyro_ssvae.engine.cheaper import cheaper
 from pyro_ssvae.engine.program import CaptureError, reason
 
 Function = Callable[..., Sequence[Tensor]]
@@ -52,7 +53,7 @@ def compiled(graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Function:
         raise CaptureError("there is no C++ compiler to compile it with")
     try:
         with _quiet_without_gpu():
-            return private.compiled_by_inductor(graph, inputs)
+            return private.compiled_by_inductor(cheaper(graph), inputs)
     except Exception as error:
         raise CaptureError(reason(error)) from error
 

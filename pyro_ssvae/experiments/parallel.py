@@ -14,6 +14,7 @@ import joblib
 import torch
 
 from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
+from pyro_ssvae.system import memory
 
 Backend = Literal["loky", "dask", "ray"]
 EXTRAS = {"dask": "dask", "ray": "ray"}
@@ -108,6 +109,7 @@ def _in_worker(
     if parent is not None:
         _end_with(parent)
     torch.set_num_threads(threads)
+    memory.keep_freed()
     return place, _outcome(function, item)
 
 

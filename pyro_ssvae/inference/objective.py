@@ -213,10 +213,9 @@ class Objective(nn.Module):
         ``possible`` (N, K), where a y that is not given is known to be in a set, is 1 within it.
         """
         asked = Bound(self.model, self.guide, x, y, epoch)
+        rows = ("unlabelled", self.bounded) if y is None else ("labelled",)
         sites: Mapping[str, SiteTerm] = elbo_terms(
-            self.model, self.guide, x, y, kl=self.kl, possible=possible,
-            share=shares.share("labelled") if y is not None
-            else shares.share("unlabelled", self.bounded),
+            self.model, self.guide, x, y, kl=self.kl, possible=possible, share=shares.share(*rows)
         )
         for name, part in self._rewritings():
             sites = part(sites, asked, self.weights[name])

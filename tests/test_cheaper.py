@@ -1,0 +1,81 @@
+"""Cheaper operations give what torch's give, to the rounding of float32."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional
+
+from pyro_ssvae.engine.cheaper import cheaper, cross_entropy, log1p_of_share, softplus
+
+aten = torch.ops.aten
+REAL = torch.cat([torch.linspace(-100, 100, 40_001), torch.linspace(-1e-3, 1e-3, 201)])
+
+
+def names(graph: torch.fx.GraphModule) -> set[str]:
+    return {str(node.target) for node in graph.graph.nodes if node.op == "call_function"}
+
+
+def test_the_series_is_the_logarithm_to_the_last_digits_of_float32() -> None:
+    t = torch.cat([torch.linspace(0, 1, 100_001), torch.logspace(-38, 0, 1_001)])
+    torch.testing.assert_close(log1p_of_share(t).double(), t.double().log1p(), rtol=3e-7, atol=0.0)
+
+
+def test_the_rest_of_the_series_is_below_the_rounding_of_float32() -> None:
+    t = torch.linspace(0, 1, 10_001, dtype=torch.float64)
+    torch.testing.assert_close(log1p_of_share(t), t.log1p(), rtol=2e-9, atol=0.0)
+
+
+def test_softplus_is_torchs_everywhere() -> None:
+    x = torch.cat([REAL, torch.tensor([math.inf, -math.inf, 1e38, -1e38])])
+    exact = functional.softplus(x.double())
+    torch.testing.assert_close(softplus(x).double(), exact, rtol=3e-7, atol=1e-37)
+    assert softplus(torch.tensor(math.nan)).isnan()
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_the_cross_entropy_is_torchs(target) -> None:
+    targets = torch.full_like(REAL, target)
+    exact = functional.binary_cross_entropy_with_logits(
+        REAL.double(), targets.double(), reduction="none"
+    )
+    # What is left of two large numbers has the rounding of these.
+    torch.testing.assert_close(cross_entropy(REAL, targets).double(), exact, rtol=3e-7, atol=8e-6)
+
+
+def hidden(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer and a likelihood compute."""
+    loss = functional.binary_cross_entropy_with_logits(x, target, reduction="none")
+    return functional.softplus(x), loss
+
+
+def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
+    x, target = torch.randn(7, 5), torch.rand(7, 5)
+    graph = make_fx(hidden)(x, target)
+    before = names(graph)
+    result = cheaper(graph)
+    assert before == names(graph) == {
+        "aten.softplus.default", "aten.binary_cross_entropy_with_logits.default"
+    }
+    assert not names(make_fx(result)(x, target)) & before
+    for one, other in zip(result(x, target), graph(x, target)):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("function, dtype", [
+    (hidden, torch.float64),
+    (hidden, torch.bfloat16),
+    (lambda x, _: functional.softplus(x, beta=2.0), torch.float32),
+    (lambda x, target: functional.binary_cross_entropy_with_logits(x, target), torch.float32),
+    (lambda x, target: functional.binary_cross_entropy_with_logits(
+        x, target, pos_weight=torch.full((5,), 2.0), reduction="none"
+    ), torch.float32),
+])
+def test_all_else_is_left_to_the_bit(function, dtype) -> None:
+    x, target = torch.randn(7, 5, dtype=dtype), torch.rand(7, 5, dtype=dtype)
+    graph = make_fx(function)(x, target)
+    result = cheaper(graph)
+    assert names(result) == names(graph)
+    torch.testing.assert_close(result(x, target), graph(x, target), rtol=0.0, atol=0.0)
