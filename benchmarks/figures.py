@@ -21,7 +21,7 @@ def lines(rows: Rows, x: str, columns: Sequence[str], *, title: str, ylabel: str
         title: The title.
         ylabel: The label of the other axis.
     """
-    picture = Figure(figsize=(4.8, 3.2), layout="constrained")
+    picture = Figure(figsize=(4.8, 3.7), layout="constrained")
     axes = picture.subplots()
     for marker, column in zip(MARKERS, columns):
         points = [(row[x], row[column]) for row in rows if row.get(column) is not None]
@@ -35,7 +35,7 @@ def lines(rows: Rows, x: str, columns: Sequence[str], *, title: str, ylabel: str
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    picture.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return picture
 
 

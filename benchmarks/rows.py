@@ -78,7 +78,7 @@ def tables(rows: Rows) -> str:
 
 def drawn(rows: Rows) -> Figure:
     """The times against the number of rows."""
-    parts = [ALL, UPDATE, DRAW, ORDER]
+    parts = [ALL, DRAW, ORDER]
     return lines(rows, "rows", parts, title="M2: cost of a step of training", ylabel="ms")
 
 

@@ -112,7 +112,7 @@ def measured(workload: Workload, rounds: int) -> list[Row]:
     rows = []
     for name, call in calls.items():
         times, update = late if name in slow else quick, steps.get(name)
-        floor = FLOORS.get(name, FLOOR)
+        floor = name if name.startswith(FLOOR) else FLOORS.get(name, FLOOR)
         ratio = ratios(times, name, [*rivals, *([floor] if floor in times else [])])
         rows.append({
             "workload": workload.name, "way": name, "ms": statistics.median(times[name]),
