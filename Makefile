@@ -9,6 +9,9 @@ ifneq ($(wildcard $(MNIST)),)
 export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
+# Those that `make bench` runs, one after the other; the last makes the page of them all.
+BENCHMARKS := updates profiled bound pairs convolutions classes labels rows batches replicas variance memory command page
+
 .PHONY: demo test test-oldest lint docs linkcheck soak bench dist clean
 
 demo: $(VENV)/installed
@@ -39,7 +42,7 @@ soak: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
-	cd benchmarks && for name in updates convolutions classes labels replicas variance memory; do ../$(BIN)/python $$name.py || exit 1; done
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 # The wheel is built from the source distribution, so that what is left in build/ has no part in it.
 dist: $(VENV)/installed

@@ -1,71 +1,69 @@
-"""Time of an update against the number of classes: `python benchmarks/classes.py [FIGURE]`.
+"""Time of an update against the number of classes K: `python benchmarks/classes.py`.
 
-M2 on made-up data of the digits' size, 100 + 100 examples of K classes: unknown labels summed over
-all classes, and over the three likeliest (`Enumerated(3)`). Prints a table of medians, and draws
-it.
+M2 on made-up data of the digits' size, 100 + 100 examples: unknown labels summed over all classes,
+and over the three likeliest (`label_inference="enumerated:3"`), in milliseconds. An update that
+sums over all classes costs what its K decodes cost; one that sums over the likeliest has three for
+any K.
 """
 
+from __future__ import annotations
+
+import argparse
 import statistics
-import sys
-import time
+from functools import partial
 
 import torch
+from figures import lines
 from matplotlib.figure import Figure
+from measure import alternating, machine
+from results import Row, Rows, Section, record, table
+from workloads import DIGITS, m2, made_up, step
 
-from pyro_ssvae import Objective, guides, models
-from pyro_ssvae.contract import Batch
-from pyro_ssvae.labels import Enumerated
-from pyro_ssvae.training.moments import Moment
-from pyro_ssvae.training.optimizers import adam
-from pyro_ssvae.training.steps import Eager
+from pyro_ssvae.training.capturing import Way
 
-NUMBERS = (5, 10, 20, 50, 100, 200)
-TOP = 3
-REPEATS = 30
-TICKS = (10, 20, 50, 100, 200)  # ms
+NUMBERS = (10, 30, 100, 300, 1_000)
+WAYS: dict[str, tuple[int | None, Way]] = {
+    "all, eager": (None, "off"), "likeliest 3, eager": (3, "off"),
+    "all, captured": (None, "on"), "likeliest 3, captured": (3, "on"),
+}
+BURST = 3  # counted updates in a round
 
 
-def milliseconds(classes: int) -> tuple[float, float]:
-    """Median times of an update over all classes and over the likeliest, taken in turn."""
+def measured(classes: int, rounds: int) -> Row:
+    """Median times of an update in each of the ways."""
     torch.manual_seed(0)
-    y = torch.nn.functional.one_hot(torch.randint(classes, (100,)), classes).float()
-    batch = Batch(torch.rand(100, 64), y, torch.rand(100, 64))
-    ways = []
-    for top in (None, TOP):
-        model = models.M2(64, classes, z_dim=16, hidden=(128,))
-        guide = guides.M2(model, hidden=(128,), label_inference=Enumerated(top))
-        objective = Objective(model, guide, alpha=10.0)
-        ways.append(Eager(objective, adam(objective)))
-    times: list[list[float]] = [[], []]
-    for _ in range(REPEATS + 3):
-        for step, of_way in zip(ways, times):
-            began = time.perf_counter()
-            step(batch, Moment(0, 0, 1))
-            of_way.append(1e3 * (time.perf_counter() - began))
-    every, likeliest = times
-    return statistics.median(every[3:]), statistics.median(likeliest[3:])
+    workload = DIGITS._replace(classes=classes)
+    batch = made_up(workload)
+    calls = {name: partial(step(m2(workload, top), way), batch)
+             for name, (top, way) in WAYS.items()}
+    for call in calls.values():
+        call()
+    times = alternating(calls, rounds, BURST)
+    return {"classes": classes, **{name: statistics.median(own) for name, own in times.items()}}
 
 
-def main(figure: str) -> None:
-    """Measure, print and draw."""
-    rows = {classes: milliseconds(classes) for classes in NUMBERS}
-    print(f"| classes | all, ms | likeliest {TOP}, ms |\n|---:|---:|---:|")
-    for classes, (of_all, of_top) in rows.items():
-        print(f"| {classes} | {of_all:.1f} | {of_top:.1f} |")
-    picture = Figure(figsize=(4.8, 3.2), layout="constrained")
-    axes = picture.subplots()
-    every, likeliest = zip(*rows.values())
-    axes.plot(NUMBERS, likeliest, "o-", label=f"likeliest {TOP}")
-    axes.plot(NUMBERS, every, "s-", label="all classes")
-    axes.set(xlabel="classes", ylabel="update (ms)", xscale="log", yscale="log",
-             title="M2: cost of an update")
-    axes.set_xticks(NUMBERS, list(map(str, NUMBERS)))
-    axes.set_yticks(TICKS, list(map(str, TICKS)))
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
-    picture.savefig(figure, dpi=120)
+def tables(rows: Rows) -> str:
+    """The medians."""
+    return table(rows, {"classes": ",", **dict.fromkeys(WAYS, ".1f")})
+
+
+def drawn(rows: Rows) -> Figure:
+    """The medians against the number of classes."""
+    return lines(rows, "classes", list(WAYS), title="M2: cost of an update", ylabel="update (ms)")
+
+
+SECTION = Section("classes", "Classes, `classes.py`", str(__doc__), tables, drawn)
+
+
+def main(rounds: int) -> None:
+    """Measure, print and record."""
+    print(machine(), flush=True)
+    rows = [measured(classes, rounds) for classes in NUMBERS]
+    print(tables(rows))
+    record(SECTION.name, rows)
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or ["classes.png"]))
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--rounds", type=int, default=6, help="of each way and number")
+    main(parser.parse_args().rounds)

@@ -1,9 +1,9 @@
-"""Training on 200,000 radiographs that are read from files: memory, and what waits for what.
+"""Training on 200,000 radiographs that are read from files: `python benchmarks/loading.py`.
 
-A folder of small JPEG files with CheXpert's tables is made for the time being. `factored` with
-convolutions is trained on it; the batches come by workers, as :func:`pyro_ssvae.fit` takes them.
-Prints the resident memory of the process that trains, and the share of the time in which it
-computes and does not wait for a batch.
+`factored` with convolutions on 200,200 JPEG files of 64 x 64 pixels with CheXpert's tables, which
+are made for the time being, 100 + 100 images an update: milliseconds an update of computing and of
+waiting for its batch, which workers read, the share of computing, and the resident memory of the
+process that trains, in 10^6 bytes, from its 50th update on.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 import pyro
 import torch
-from measure import machine
+from measure import DEVICE, machine, wait
 from PIL import Image
+from results import Row, Rows, Section, record, table
 
 from pyro_ssvae import pair
 from pyro_ssvae.contract import Batch
@@ -67,13 +68,13 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def trained(data: Dataset, device: str, workers: int, updates: int, network: str) -> None:
-    """Train for some updates and print what was seen."""
-    split = data.split(10_000).to(device, workers)
+def trained(data: Dataset, workers: int, updates: int, network: str) -> Row:
+    """Train for some updates and say what was seen."""
+    split = data.split(10_000).to(DEVICE, workers)
     source = feed(split, 100, 100)
     endless: Iterator[Batch] = chain.from_iterable(source.epoch(0, epoch) for epoch in count())
     torch.manual_seed(0)
-    objective = pair("factored").on(data, network=network, **OPTIONS)[0].to(device)
+    objective = pair("factored").on(data, network=network, **OPTIONS)[0].to(DEVICE)
     step = Eager(objective, adam(objective))
     memory: list[float] = []
     waited: list[float] = []
@@ -84,26 +85,36 @@ def trained(data: Dataset, device: str, workers: int, updates: int, network: str
         came = time.perf_counter()
         with pyro.validation_enabled(False):
             step(batch, Moment(0, 0, 1))
-        if split.dataset.y.is_cuda:
-            torch.cuda.synchronize()
+        wait()
         waited.append(came - began)
         computed.append(time.perf_counter() - came)
         memory.append(resident())
         if update % max(1, updates // 10) == 0:
             print(f"update {update:5}  {memory[-1]:8.1f} MB")
     settled, begun = memory[SETTLED:], slice(SETTLED, None)
-    wait, work = sum(waited[begun]), sum(computed[begun])
-    print(f"{workers} workers: {1e3 * work / len(settled):.1f} ms an update computing,"
-          f" {1e3 * wait / len(settled):.1f} ms waiting for its batch:"
-          f" {work / (work + wait):.1%} of the time computing;"
-          f" the first batch after {waited[0]:.1f} s;"
-          f" memory from {min(settled):.1f} to {max(settled):.1f} MB after update {SETTLED}")
+    waiting, computing = sum(waited[begun]), sum(computed[begun])
+    return {
+        "workers": workers, "updates": updates, "computing": 1e3 * computing / len(settled),
+        "waiting": 1e3 * waiting / len(settled), "share": computing / (computing + waiting),
+        "first batch, s": waited[0], "MB, least": min(settled), "MB, most": max(settled),
+    }
+
+
+def tables(rows: Rows) -> str:
+    """The times and the memory."""
+    return table(rows, {
+        "workers": "d", "updates": "d", "computing": ".1f", "waiting": ".1f", "share": ".1%",
+        "first batch, s": ".1f", "MB, least": ",.0f", "MB, most": ",.0f",
+    })
+
+
+TITLE = "Images that are read from files, `loading.py`"
+SECTION = Section("loading", TITLE, str(__doc__), tables)
 
 
 def main() -> None:
     """Make the files and train on them with each number of workers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu")
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
     parser.add_argument("--workers", type=int, nargs="+", default=[2, 0])
     parser.add_argument("--updates", type=int, default=400)
     parser.add_argument("--network", default="conv")
@@ -114,8 +125,9 @@ def main() -> None:
         make(Path(folder))
         print(f"{sum(PARTS.values()):,} files made in {time.perf_counter() - began:.1f} s")
         data = chexpert.load("chexpert", Path(folder), size=SIDE)
-        for workers in given.workers:
-            trained(data, given.device, workers, given.updates, given.network)
+        rows = [trained(data, each, given.updates, given.network) for each in given.workers]
+    print(tables(rows))
+    record(SECTION.name, rows)
 
 
 if __name__ == "__main__":

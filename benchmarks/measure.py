@@ -6,6 +6,7 @@ import os
 import platform
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,8 +17,11 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pyro_ssvae.experiments.machine import choose_device
+
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of its every start
 
+DEVICE = choose_device("auto")
 PAUSE = 0.02  # seconds before a way's turn
 UNCOUNTED = 2  # calls at its beginning
 
@@ -48,10 +52,18 @@ def alternating(
 
 
 def milliseconds(call: Callable[[], object]) -> float:
-    """Time of one call."""
+    """Time of one call, which is done when the device has done it."""
+    wait()
     began = time.perf_counter()
     call()
+    wait()
     return 1e3 * (time.perf_counter() - began)
+
+
+def wait() -> None:
+    """Wait for a GPU, where there is one."""
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def ratios(times: Mapping[str, list[float]], way: str, peers: Iterable[str]) -> dict[str, float]:
@@ -62,13 +74,16 @@ def ratios(times: Mapping[str, list[float]], way: str, peers: Iterable[str]) -> 
     }
 
 
-def peak_mb(call: Callable[[], object]) -> float:
+def peak_mb(call: Callable[[], object]) -> float | None:
     """The most memory, in 10^6 bytes, that tensors on the CPU take beyond what lived before.
 
     From the profiler's record of what torch allocates and frees, by compiled code too; what
     libraries take on their own, as for packed operands of a matrix product, is not in it. Nor is
-    the end of what lived before the record: there are two calls, and the second is measured.
+    the end of what lived before the record: there are two calls, and the second is measured. None
+    on a GPU, where what a CUDA graph takes is not told apart.
     """
+    if DEVICE.type == "cuda":
+        return None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
         with record_function("measured"):
@@ -83,45 +98,115 @@ def peak_mb(call: Callable[[], object]) -> float:
     return (peak - before) / 1e6
 
 
-def matrix_products(update: Callable[[], object]) -> Callable[[], None]:
-    """The matrix products of an eager update and nothing else, on operands of the same strides."""
+def host_syncs(call: Callable[[], object]) -> int | None:
+    """How often a call waits for the GPU; None without one."""
+    if DEVICE.type != "cuda":
+        return None
+    wait()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            call()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchronizing CUDA operation" in str(warning.message) for warning in told)
+
+
+def matrix_products(update: Callable[[], object]) -> Callable[[], object]:
+    """The matrix products and convolutions of an eager update and nothing else.
+
+    Their operands are others, of the same strides. On a GPU they are one CUDA graph.
+    """
     with _Products() as seen:
         update()
 
     def step() -> None:
-        for product, operands, out in seen.products:
-            product(*operands, out=out)
+        for product in seen.products:
+            product()
 
-    return step
+    if DEVICE.type == "cpu":
+        return step
+    graph = _recorded(step)
+    return lambda operands=seen: graph.replay()  # which goes on to read them
+
+
+def product_bytes(update: Callable[[], object]) -> int:
+    """The bytes of the operands and results of those products, each counted once a product."""
+    with _Products() as seen:
+        update()
+    return seen.bytes
+
+
+def bf16_instructions() -> bool:
+    """Whether the device multiplies matrices of bfloat16 itself."""
+    return DEVICE.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def machine() -> str:
-    """The processor, its cores, and the versions of what ran on it."""
-    packages = ("torch", "pyro-ppl", "jax", "numpyro")
-    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {versions}"
+    """The GPU if there is one, the processor, its cores, and the versions of what ran on it."""
+    packages = ("pyro-ssvae", "torch", "pyro-ppl", "jax", "numpyro")
+    parts = [
+        *([torch.cuda.get_device_name()] if DEVICE.type == "cuda" else []),
+        _processor(), f"{len(os.sched_getaffinity(0))} cores",
+        f"torch's threads: {torch.get_num_threads()}",
+        *(f"{name} {_version(name)}" for name in packages), f"Python {platform.python_version()}",
+    ]
+    return ", ".join(parts)
 
 
 class _Products(TorchDispatchMode):
     """Collects the matrix products of what runs within, on random operands of its own."""
 
     PLACES = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}
+    CONVOLUTIONS = ("convolution", "convolution_backward")
 
     def __init__(self) -> None:
         super().__init__()
-        self.products: list[tuple[Callable[..., Tensor], list[Tensor], Tensor]] = []
+        self.products: list[Callable[[], object]] = []
+        self.bytes = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        place = self.PLACES.get(func.overloadpacket.__name__)
-        if place is not None:
-            operands = [torch.empty_strided(a.shape, a.stride()).normal_()
-                        for a in args[place:place + 2]]
+        name = func.overloadpacket.__name__
+        if name in self.PLACES:
+            place = self.PLACES[name]
+            operands = [_like(tensor) for tensor in args[place:place + 2]]
             product = torch.mm if operands[0].dim() == 2 else torch.bmm
-            self.products.append((product, operands, torch.empty_like(result)))
+            out = torch.empty_like(result)
+            self.products.append(lambda: product(*operands, out=out))
+        elif name in self.CONVOLUTIONS:
+            given = [_like(each) if isinstance(each, Tensor) else each for each in args]
+            operands = [each for each in given if isinstance(each, Tensor)]
+            self.products.append(lambda: func(*given))
+        else:
+            return result
+        results = result if isinstance(result, tuple) else (result,)
+        self.bytes += sum(t.nbytes for t in (*operands, *results) if t is not None)
         return result
+
+
+def _like(tensor: Tensor) -> Tensor:
+    """A tensor of the same shape, strides and type, of other numbers."""
+    made = torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+    )
+    return made.normal_()
+
+
+def _recorded(step: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    """A step as a CUDA graph."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph
 
 
 def _processor() -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pyro
 import torch
+from measure import DEVICE
 from pyro import distributions as dist
 from pyro.infer import SVI, Trace_ELBO, TraceEnum_ELBO, config_enumerate
 from torch import Tensor, nn
@@ -97,7 +98,7 @@ def pyro_recipe(workload: Workload) -> Callable[[Batch], Losses]:
     the example: Pyro's validation is off, mean and deviation of z come of one product, and the
     second SVI leaves unlabelled batches alone, for which it has no loss.
     """
-    recipe = Recipe(workload)
+    recipe = Recipe(workload).to(DEVICE)
     store: dict[str, Any] = {"params": {}, "constraints": {}}
     adam = pyro.optim.Adam({"lr": LR})
     guide = config_enumerate(recipe.guide, "parallel")
@@ -105,7 +106,7 @@ def pyro_recipe(workload: Workload) -> Callable[[Batch], Losses]:
     classification = SVI(recipe.model_classify, recipe.guide_classify, adam, loss=Trace_ELBO())
 
     def step(batch: Batch) -> Losses:
-        x, y, u = batch
+        x, y, u = batch.tensors
         with pyro.validation_enabled(False), pyro.get_param_store().scope(store):
             labelled = bounds.step(x, y) / len(x)
             classified = classification.step(x, y) / len(x) / ALPHA
@@ -118,9 +119,9 @@ class Eager(Networks):
     """M2's losses written out in torch."""
 
     def forward(self, batch: Batch) -> Losses:
-        x, y, u = batch
+        x, y, u = batch.tensors
         log_q = self.classifier(u).log_softmax(-1).T
-        every = torch.eye(self.classes).unsqueeze(1)
+        every = torch.eye(self.classes, device=u.device).unsqueeze(1)
         unlabelled = (log_q.exp() * (self.negative_elbo(u, every) + log_q)).sum(0)
         classification = F.cross_entropy(self.classifier(x), y)
         return Losses(self.negative_elbo(x, y).mean(), unlabelled.mean(), classification)
@@ -136,13 +137,20 @@ class Eager(Networks):
         return pixels.sum(-1) + kl.sum(-1) + math.log(self.classes)
 
 
-def eager_torch(workload: Workload) -> Callable[[Batch], Losses]:
-    """Torch without Pyro or a compiler: one module, one backward pass, one optimizer."""
-    networks = Eager(workload)
-    adam = torch.optim.Adam(networks.parameters(), lr=LR)
+def eager_torch(workload: Workload, *, compile: bool = False) -> Callable[[Batch], Losses]:
+    """Torch without Pyro or a compiler: one module, one backward pass, one optimizer.
+
+    With ``compile`` torch compiles the losses and their gradients, which a GPU records as CUDA
+    graphs, and Adam's step is torch's fused one.
+    """
+    networks = Eager(workload).to(DEVICE)
+    adam = torch.optim.Adam(networks.parameters(), lr=LR, fused=compile)
+    run = torch.compile(networks, mode="reduce-overhead") if compile else networks
 
     def step(batch: Batch) -> Losses:
-        losses = networks(batch)
+        if compile:
+            torch.compiler.cudagraph_mark_step_begin()
+        losses = run(batch)
         adam.zero_grad()
         (losses.labelled + losses.unlabelled + ALPHA * losses.classification).backward()
         adam.step()
@@ -161,7 +169,7 @@ class Jitted:
         import jax
 
         self.state, losses = jax.block_until_ready(
-            self.compiled(self.state, *(part.numpy() for part in batch))
+            self.compiled(self.state, *map(_as_jax, batch.tensors))
         )
         return losses
 
@@ -178,7 +186,8 @@ def numpyro_jit(workload: Workload) -> Jitted:
     TraceEnum_ELBO sums over the classes and takes the KL divergence of z in closed form.
 
     Raises:
-        ImportError: where JAX, NumPyro or funsor is missing: the extra ``bench`` has them.
+        ImportError: where JAX, NumPyro or funsor is missing: the extra ``bench`` has them. Or
+            where torch has a GPU that JAX has none of.
     """
     import jax
     import numpyro
@@ -186,6 +195,8 @@ def numpyro_jit(workload: Workload) -> Jitted:
     from numpyro import distributions as dist
     from numpyro.infer import TraceEnum_ELBO
 
+    if DEVICE.type == "cuda" and jax.default_backend() != "gpu":
+        raise ImportError("JAX finds no GPU")
     _, x_dim, _, z_dim, classes, rows = workload
     adam, elbo = numpyro.optim.Adam(LR), TraceEnum_ELBO(max_plate_nesting=1)
 
@@ -239,10 +250,17 @@ def numpyro_jit(workload: Workload) -> Jitted:
     }
     state = jax.random.PRNGKey(0), adam.init(params)
     shapes = [(rows, x_dim), (rows, classes), (rows, x_dim)]
-    # With validation, a grey pixel has log-probability -inf.
-    with numpyro.validation_enabled(False):
+    # With validation, a grey pixel has log-probability -inf; a GPU would round as torch does not.
+    with numpyro.validation_enabled(False), jax.default_matmul_precision("float32"):
         lowered = update.lower(state, *(jax.ShapeDtypeStruct(shape, "float32") for shape in shapes))
     return Jitted(lowered.compile(), state)
+
+
+def _as_jax(part: Tensor) -> Any:
+    """A tensor as JAX takes it from where it is."""
+    from jax import numpy as jnp
+
+    return jnp.from_dlpack(part) if part.is_cuda else part.numpy()
 
 
 def _perceptron(n_in: int, hidden: int, n_out: int) -> nn.Sequential:

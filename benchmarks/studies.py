@@ -1,8 +1,8 @@
 """Time of a study in one process and in several: `OMP_NUM_THREADS=1 python benchmarks/studies.py`.
 
-100 short runs of M2 on digits, which differ in the label draw and in alpha. One process, with the
-threads that it takes by itself or is given, against `--jobs` of them with one thread each. Prints
-the seconds of each, processes to start and programs to compile included, and the ratio.
+Short runs of M2 on digits, which differ in the label draw and in alpha: one process, with the
+threads that it takes by itself or is given, against `--jobs` of them with one thread each, in
+seconds, processes to start and programs to compile included.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from measure import machine
+from results import Rows, Section, record, table
 
 from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.study import study
@@ -29,18 +30,31 @@ def seconds(runs: int, epochs: int, jobs: int) -> float:
         return time.perf_counter() - began
 
 
+def tables(rows: Rows) -> str:
+    """The seconds."""
+    forms = {"runs": "d", "epochs": "d", "processes": "d", "s": ".0f", "times as fast": ".2f"}
+    return table(rows, forms)
+
+
+SECTION = Section("studies", "Studies, `studies.py`", str(__doc__), tables)
+
+
 def main(runs: int, epochs: int, jobs: int) -> None:
-    """Measure and print."""
-    print(machine())
+    """Measure, print and record."""
+    print(machine(), flush=True)
     seconds(2, epochs, 1)  # what is loaded once
     times = {number: seconds(runs, epochs, number) for number in (1, jobs)}
-    for number, time_taken in times.items():
-        print(f"{runs} runs of {epochs} epochs, {number} processes: {time_taken:.0f} s", flush=True)
-    print(f"ratio {times[1] / times[jobs]:.2f}")
+    rows = [
+        {"runs": runs, "epochs": epochs, "processes": number, "s": taken,
+         "times as fast": times[1] / taken}
+        for number, taken in times.items()
+    ]
+    print(tables(rows))
+    record(SECTION.name, rows)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
     parser.add_argument("--runs", type=int, default=100, help="an even number")
     parser.add_argument("--epochs", type=int, default=20, help="of each run")
     parser.add_argument("--jobs", type=int, default=2, help="processes")

@@ -1,18 +1,21 @@
-"""Noise of the ELBO's gradient, sampled and analytic: `python benchmarks/variance.py [FIGURE]`.
+"""Noise of the ELBO's gradient, sampled and analytic: `python benchmarks/variance.py`.
 
 M2 on digits with 50 labels, at several stages of training: the gradient of both bounds on one
 batch, drawn again and again, with KL divergences sampled, which is the estimate of Pyro's
 TraceEnum_ELBO, and in closed form. Both see the same noise: the decoder, which no KL divergence
-depends on, has the same gradients. Prints a table of variances, summed over parameters, and draws
-it.
+depends on, has the same gradients. Variances are summed over parameters, sampled / analytic; the
+last column is how far the means are apart along the gradient, in standard errors.
 """
 
-import sys
+from __future__ import annotations
+
+import argparse
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from measure import machine
+from results import Row, Rows, Section, record, table
 from torch import Tensor
 
 from pyro_ssvae import Objective, data, fit, guides, models
@@ -20,94 +23,99 @@ from pyro_ssvae.contract import Batch
 
 STAGES = (0, 1, 5, 20, 50)  # epochs of training
 DRAWS = 200
+RATIO, APART = "ratio of all", "means apart, s.e."
 
 
-class Stage(NamedTuple):
-    """The noise after so many epochs.
-
-    Attributes:
-        epoch: The number of epochs of training.
-        variances: The variances by part of the pair, sampled and analytic.
-        apart: The sampled mean less the analytic one, along the latter, in standard errors.
-    """
-
-    epoch: int
-    variances: dict[str, tuple[float, float]]
-    apart: float
-
-
-def gradients(objective: Objective, batch: Batch, seed: int) -> dict[str, Tensor]:
-    """Draws of the gradient by part of an M2, (DRAWS, parameters) each."""
+def gradients(objective: Objective, batch: Batch, seed: int, draws: int) -> dict[str, Tensor]:
+    """Draws of the gradient by part of an M2, (draws, parameters) each."""
     torch.manual_seed(seed)
     model, guide = objective.model, objective.guide
     parts = {
         "q(y | x)": guide.classifier, "q(z | x, y)": guide.encoder, "p(x | y, z)": model.decoder,
     }
-    draws: dict[str, list[Tensor]] = {name: [] for name in parts}
-    for _ in range(DRAWS):
+    drawn: dict[str, list[Tensor]] = {name: [] for name in parts}
+    for _ in range(draws):
         objective.zero_grad()
         objective(batch).total.backward()
         for name, part in parts.items():
-            draws[name].append(torch.cat([p.grad.flatten() for p in part.parameters()]))
-    by_part = {name: torch.stack(rows).double() for name, rows in draws.items()}
+            drawn[name].append(torch.cat([p.grad.flatten() for p in part.parameters()]))
+    by_part = {name: torch.stack(rows).double() for name, rows in drawn.items()}
     return {"all": torch.cat(list(by_part.values()), dim=1), **by_part}
 
 
-def stage(epoch: int, model: models.M2, guide: guides.M2, batch: Batch) -> Stage:
-    """The two estimates at the present weights."""
-    sampled = gradients(Objective(model, guide, kl="sampled"), batch, seed=epoch)
-    analytic = gradients(Objective(model, guide, kl="analytic"), batch, seed=epoch)
+def stage(epoch: int, model: models.M2, guide: guides.M2, batch: Batch, draws: int) -> Row:
+    """The noise of the two estimates at the present weights, after so many epochs."""
+    sampled = gradients(Objective(model, guide, kl="sampled"), batch, epoch, draws)
+    analytic = gradients(Objective(model, guide, kl="analytic"), batch, epoch, draws)
     variances = {
         name: (sampled[name].var(0).sum().item(), analytic[name].var(0).sum().item())
         for name in sampled
     }
     along = (sampled["all"] - analytic["all"]) @ analytic["all"].mean(0)
-    return Stage(epoch, variances, (along.mean() / along.std() * DRAWS ** 0.5).item())
+    apart = (along.mean() / along.std() * draws ** 0.5).item()
+    ratio = variances["all"][0] / variances["all"][1]
+    return {"epochs": epoch, "variances": variances, RATIO: ratio, APART: apart}
 
 
-def stages() -> Iterator[Stage]:
+def stages(draws: int) -> Iterator[Row]:
     """Train an M2, and stop at each stage."""
     torch.manual_seed(0)
     split = data.load("digits").split(50, seed=0)
     model = models.M2(split.dataset.shape, 10, z_dim=16, hidden=(128,))
     guide = guides.M2(model, hidden=(128,))
     batch = next(data.batches(split))
-    yield stage(0, model, guide, batch)
+    yield stage(0, model, guide, batch, draws)
     for done in fit(Objective(model, guide, alpha=10.0), split, epochs=STAGES[-1]):
         if done.epoch in STAGES:
-            yield stage(done.epoch, model, guide, batch)
+            yield stage(done.epoch, model, guide, batch, draws)
 
 
-def draw(rows: list[Stage], figure: str) -> None:
+def tables(rows: Rows) -> str:
+    """The variances, sampled and analytic."""
+    names = list(rows[0]["variances"])
+    shown = [
+        {**row, **{name: "{:#.3g} / {:#.3g}".format(*row["variances"][name]) for name in names}}
+        for row in rows
+    ]
+    forms = {"epochs": "d", **dict.fromkeys(names, ""), RATIO: ".1f", APART: ".1f"}
+    ratios = [row[RATIO] for row in rows]
+    return (
+        f"{table(shown, forms)}\n\nOf all parameters together it is {min(ratios):.0f} to"
+        f" {max(ratios):.0f} times less with closed forms; where one part is noisier with them, the"
+        " second of its two numbers is the larger."
+    )
+
+
+def drawn(rows: Rows) -> Figure:
     """The variances, part by part."""
     picture = Figure(figsize=(8.4, 3.0), layout="constrained")
-    names = [name for name in rows[0].variances if name != "all"]
+    names = [name for name in rows[0]["variances"] if name != "all"]
     panels = picture.subplots(1, len(names), sharey=True)
-    epochs = [str(row.epoch) for row in rows]
+    epochs = [str(row["epochs"]) for row in rows]
     for axes, name in zip(panels, names):
-        sampled, analytic = zip(*(row.variances[name] for row in rows))
+        sampled, analytic = zip(*(row["variances"][name] for row in rows))
         axes.plot(epochs, sampled, "s-", markersize=8, label="sampled (Pyro)")
         axes.plot(epochs, analytic, "o-", markersize=4, label="analytic")
         axes.set(title=name, xlabel="epochs", yscale="log")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("variance of the gradient")
     panels[0].legend(frameon=False)
-    picture.savefig(figure, dpi=120)
+    return picture
 
 
-def main(figure: str) -> None:
-    """Measure, print and draw."""
-    rows = list(stages())
-    names = [name.replace("|", r"\|") for name in rows[0].variances]
-    print("Variance of the gradient, sampled / analytic\n")
-    print(f"| epochs | {' | '.join(names)} | ratio of all | means apart, s.e. |")
-    print("|---:" * (len(names) + 3) + "|")
-    for epoch, variances, apart in rows:
-        cells = [f"{sampled:#.3g} / {analytic:#.3g}" for sampled, analytic in variances.values()]
-        sampled, analytic = variances["all"]
-        print(f"| {epoch} | {' | '.join(cells)} | {sampled / analytic:.1f} | {apart:.1f} |")
-    draw(rows, figure)
+TITLE = "Variance of the gradient, `variance.py`"
+SECTION = Section("variance", TITLE, str(__doc__), tables, drawn)
+
+
+def main(draws: int) -> None:
+    """Measure, print and record."""
+    print(machine(), flush=True)
+    rows = list(stages(draws))
+    print(tables(rows))
+    record(SECTION.name, rows)
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or ["variance.png"]))
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of the noise")
+    main(parser.parse_args().draws)
