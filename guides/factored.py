@@ -8,6 +8,7 @@ from pyro_ssvae import models, nn
 from pyro_ssvae.errors import InputError, not_negative
 from pyro_ssvae.inference import interpolation as shot
 from pyro_ssvae.inference.feng import Capacity, Swap
+from pyro_ssvae.inference.penalty import penalty as squares
 from pyro_ssvae.inference.terms import Part, Ramp, Term
 from pyro_ssvae.labels import Inference, LabelInference, OneHots, Relaxed, completed
 
@@ -33,6 +34,8 @@ class Factored(PyroModule):
         interpolation: The weight of the labels in SHOT-VAE's optimal interpolation, see
             :func:`pyro_ssvae.inference.interpolation.distances`.
         interpolation_z: The weight of the moments of z in it.
+        penalty: The weight of half the sum of the squares of the classifier's weights, as of a
+            logistic regression, see :func:`pyro_ssvae.inference.penalty.penalty`.
         swap: The share of -log p(y) of given labels that KL[q(y | x) || p(y)] takes the place of,
             1 in eq. 13, see :class:`pyro_ssvae.inference.feng.Swap`.
         capacity_z: The nats that the mean KL divergence of z is drawn to, as in eq. 16, see
@@ -53,6 +56,7 @@ class Factored(PyroModule):
         label_inference: Inference = Relaxed(),
         interpolation: float = 0.0,
         interpolation_z: float = 0.0,
+        penalty: float = 0.0,
         swap: float = 0.0,
         capacity_z: float | None = None,
         capacity_y: float | None = None,
@@ -64,7 +68,8 @@ class Factored(PyroModule):
     ) -> None:
         super().__init__("guide")
         weights = {"interpolation": interpolation, "interpolation_z": interpolation_z}
-        not_negative(**weights, swap=swap, gamma_z=gamma_z, gamma_y=gamma_y, ramp=ramp)
+        not_negative(**weights, penalty=penalty, swap=swap)
+        not_negative(gamma_z=gamma_z, gamma_y=gamma_y, ramp=ramp)
         for name, weight in weights.items():
             if weight and flows:
                 raise InputError(
@@ -80,6 +85,7 @@ class Factored(PyroModule):
         self.terms: dict[str, Part] = {
             name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
         }
+        self.terms["penalty"] = Term(squares, weight=penalty)
         self.terms["swap"] = Swap(weight=swap)
         for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
             if nats is not None:

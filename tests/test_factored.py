@@ -516,6 +516,20 @@ def test_interpolation_is_added_to_the_total_with_its_weights() -> None:
     torch.testing.assert_close(total.detach(), expected)
 
 
+def test_the_penalty_is_half_the_squares_of_the_classifiers_weights_without_its_biases() -> None:
+    model, guide = build(penalty=3.0)
+    objective = Objective(model, guide, labelled=0.0, unlabelled=0.0)
+    total, terms = objective(Batch(X, Y, U))
+    weights = [p for name, p in guide.classifier.named_parameters() if name.endswith("weight")]
+    expected = sum(float(weight.detach().square().sum()) for weight in weights) / 2
+    assert float(terms["penalty"]) == pytest.approx(expected)
+    assert float(total.detach()) == pytest.approx(3 * expected)
+    total.backward()
+    assert torch.allclose(weights[0].grad, 3 * weights[0])
+    biases = [p for name, p in guide.classifier.named_parameters() if name.endswith("bias")]
+    assert biases and all(bias.grad is None for bias in biases)
+
+
 def test_both_parts_of_the_interpolation_share_the_mixed_examples() -> None:
     model, guide = build(interpolation=1.0, interpolation_z=1.0)
     seen = []
@@ -544,6 +558,7 @@ def test_a_number_of_classes_is_one_label() -> None:
 @pytest.mark.parametrize("options, message", [
     ({"interpolation": 1.0, "flows": 2}, "interpolation=1.0 and flows=2: .* use flows=0"),
     ({"interpolation_z": 1.0, "flows": 2}, "interpolation_z=1.0 and flows=2: .* use flows=0"),
+    ({"penalty": -1.0}, "expected a finite penalty >= 0, got -1.0"),
     ({"interpolation": -1.0}, "expected a finite interpolation >= 0, got -1.0"),
     ({"interpolation_z": math.nan}, "expected a finite interpolation_z >= 0, got nan"),
     ({"swap": -1.0}, "expected a finite swap >= 0, got -1.0"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import StandardScaler
 
 from pyro_ssvae.data import pickled
 from pyro_ssvae.data.dataset import Dataset
@@ -32,11 +32,11 @@ Array = np.ndarray[Any, Any]
 def load(name: str, root: Path | None = None) -> Dataset:
     """The 43,907 examples, of which the test file's 12,914 are for testing.
 
-    The features are scaled one by one, so that they fill [0, 1] in the training file. The
-    files do not name the labels; they are called by their numbers, from 0.
+    The features have mean 0 and variance 1 in the training file. The files do not name the labels;
+    they are called by their numbers, from 0.
     """
     (x, y), (test_x, test_y) = read_mediamill(root)
-    scaler = MinMaxScaler(clip=True).fit(x)
+    scaler = StandardScaler().fit(x)
     scaled = np.concatenate([scaler.transform(x), scaler.transform(test_x)])
     return Dataset(
         name=name,

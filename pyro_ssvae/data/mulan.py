@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from scipy.io import arff
-from sklearn.preprocessing import MinMaxScaler
+from sklearn.preprocessing import StandardScaler
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
@@ -25,9 +25,9 @@ Array = np.ndarray[Any, Any]
 
 
 def load(name: str, root: Path | None = None) -> Dataset:
-    """One of the data sets of :data:`SHAPES`, its features scaled to [0, 1] one by one."""
+    """One of the data sets of :data:`SHAPES`, its features of mean 0 and variance 1."""
     x, y, names = read_mulan(name, root)
-    x = MinMaxScaler(clip=True).fit_transform(x)
+    x = StandardScaler().fit_transform(x)
     return from_arrays(x, y, name=name, kind=KIND_OF[name], class_names=names)
 
 

@@ -38,9 +38,9 @@ def load(
             ``"cifar10"``, ``"cifar100"`` (Krizhevsky 2009) or ``"svhn"`` (Netzer et al. 2011). Of
             radiographs with several labels: ``"chexpert"`` (Irvin et al. 2019). Of points in
             the plane, in two classes: ``"moons"`` or ``"circles"``. Of columns of two types with
-            gaps: ``"adult"`` (Kohavi 1996). With several labels an example, features scaled to
-            [0, 1] one by one: ``"yeast"`` (Elisseeff and Weston 2001), ``"scene"`` (Boutell et al.
-            2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006).
+            gaps: ``"adult"`` (Kohavi 1996). With several labels an example, features of
+            mean 0 and variance 1: ``"yeast"`` (Elisseeff and Weston 2001), ``"scene"`` (Boutell et
+            al. 2004), ``"emotions"`` (Trohidis et al. 2008) or ``"mediamill"`` (Snoek et al. 2006).
             With a real number: ``"diabetes"`` (442 patients, 10 standardised features and the
             progression of the disease, part of scikit-learn). Or the path of a file, see
             :func:`pyro_ssvae.data.files.load`, or of a folder of images by class, see
