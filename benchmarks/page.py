@@ -14,10 +14,12 @@ import labels
 import loading
 import memory
 import pairs
+import processes
 import profiled
 import recorded
 import replicas
 import rows
+import short
 import updates
 import variance
 from results import FOLDER, KINDS, Found, Section, read
@@ -28,8 +30,8 @@ from pyro_ssvae.system.files import replacing, write_text
 SECTIONS: tuple[Section, ...] = (
     updates.SECTION, profiled.SECTION, bound.SECTION, pairs.SECTION, convolutions.SECTION,
     classes.SECTION, labels.SECTION, rows.SECTION, batches.SECTION, replicas.SECTION,
-    variance.SECTION, memory.SECTION, command.SECTION, studies.SECTION, loading.SECTION,
-    *recorded.SECTIONS,
+    processes.SECTION, variance.SECTION, memory.SECTION, command.SECTION, short.SECTION,
+    studies.SECTION, loading.SECTION, *recorded.SECTIONS,
 )
 INTRODUCTION = """\
 # Benchmarks

@@ -2,40 +2,35 @@
 
 The captured update of M2 with the sizes of the thesis, 100 labelled and 100 unlabelled rows: two
 processes of one thread each, one process of two threads, and one of one thread. Rounds of them
-alternate. Prints medians and ratios, and writes `processes.json` beside this file.
+alternate. Times are medians in milliseconds, ratios are medians of those within a round.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import statistics
 import tempfile
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from measure import machine
+from results import Row, Rows, Section, record, table
 from torch import multiprocessing
-from updates import WORKLOADS
+from workloads import THESIS, m2
 
-from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, feed, from_arrays
-from pyro_ssvae.labels import Enumerated
 from pyro_ssvae.system import processes
-from pyro_ssvae.system.files import write_text
 from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager, Step
 from pyro_ssvae.training.together import Together
 
-ROWS = 100
-FOLDER = Path(__file__).parent
+ROWS = THESIS.rows
 
 
 class Way(NamedTuple):
@@ -45,7 +40,11 @@ class Way(NamedTuple):
     threads: int
 
     def __str__(self) -> str:
-        return f"{self.processes} x {self.threads} threads"
+        def number(of: int, what: str, plural: str) -> str:
+            return f"{of} {what if of == 1 else plural}"
+
+        each = number(self.threads, "thread", "threads")
+        return f"{number(self.processes, 'process', 'processes')} of {each}"
 
 
 WAYS = (Way(2, 1), Way(1, 2), Way(1, 1))
@@ -53,15 +52,11 @@ WAYS = (Way(2, 1), Way(1, 2), Way(1, 1))
 
 def update(way: Way) -> tuple[Step, Batch]:
     """A captured update in one of the processes, and the batch that it sees."""
-    load = WORKLOADS[0]
     torch.manual_seed(0)
-    x = torch.rand(4 * ROWS, load.x_dim)
-    y = torch.arange(len(x)) % load.classes
+    x = torch.rand(4 * ROWS, THESIS.x_dim)
+    y = torch.arange(len(x)) % THESIS.classes
     split: Split = from_arrays(x.numpy(), y.numpy(), test=None).split(ROWS)
-    sizes = {"z_dim": load.z_dim, "hidden": (load.hidden,)}
-    model = models.M2(load.x_dim, load.classes, **sizes)
-    guide = guides.M2(model, hidden=(load.hidden,), label_inference=Enumerated())
-    objective = Objective(model, guide, alpha=1.0)
+    objective = m2(THESIS)
     step: Step = Capturing(Eager(objective, adam(objective)))
     source = feed(split, ROWS, ROWS)
     if way.processes > 1:
@@ -92,11 +87,8 @@ def member(index: int, way: Way, port: int, asked: list[Any], told: Any) -> None
                     told.put(1000 * (time.perf_counter() - began) / number)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--burst", type=int, default=10, help="updates in a round")
-    arguments = parser.parse_args()
+def measured(rounds: int, burst: int) -> dict[Way, list[float]]:
+    """The milliseconds of an update by each way, round by round."""
     context = multiprocessing.get_context("spawn")
     group: dict[Way, tuple[list[Any], Any]] = {}
     children = []
@@ -108,15 +100,15 @@ def main() -> None:
         group[way] = asked, told
         timed(asked, told, 2)  # captured, and compiled, one after the other
     times: dict[Way, list[float]] = {way: [] for way in WAYS}
-    for _ in range(arguments.rounds):
+    for _ in range(rounds):
         for way, (asked, told) in group.items():
-            times[way].append(timed(asked, told, arguments.burst))
+            times[way].append(timed(asked, told, burst))
     for asked, _ in group.values():
         for queue in asked:
             queue.put(0)
     for child in children:
         child.join()
-    report(times)
+    return times
 
 
 def timed(asked: list[Any], told: Any, number: int) -> float:
@@ -132,21 +124,36 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
-def report(times: dict[Way, list[float]]) -> None:
-    """Print the medians, and the ratios to one process round by round; write them."""
-    result: dict[str, dict[str, float]] = {}
-    for way, own in times.items():
-        ratios = {
+def found(times: dict[Way, list[float]]) -> list[Row]:
+    """The median of each way, and its ratios to the others round by round."""
+    return [
+        {"way": str(way), "ms": statistics.median(own), **{
             f"to {other}": statistics.median(a / b for a, b in zip(own, times[other]))
-            for other in WAYS if other != way
-        }
-        result[str(way)] = {"ms": statistics.median(own), **ratios}
-        print(f"{way!s:16} {statistics.median(own):7.2f} ms", *(
-            f"{ratio:.2f} {name}" for name, ratio in ratios.items()
-        ), sep="  ")
-    content = {"machine": machine(), "updates": result}
-    write_text(FOLDER / "processes.json", json.dumps(content, indent=2) + "\n")
+            for other in WAYS[1:]
+        }}
+        for way, own in times.items()
+    ]
+
+
+def tables(rows: Rows) -> str:
+    """The medians and the ratios."""
+    return table(rows, {"way": "", "ms": ".2f", **{f"to {other}": ".2f" for other in WAYS[1:]}})
+
+
+SECTION = Section("processes", "Several processes, `processes.py`", str(__doc__), tables)
+
+
+def main(rounds: int, burst: int) -> None:
+    """Measure, print and record."""
+    print(machine(), flush=True)
+    rows = found(measured(rounds, burst))
+    print(tables(rows))
+    record(SECTION.name, rows)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=str(__doc__).partition(":")[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--burst", type=int, default=10, help="updates in a round")
+    arguments = parser.parse_args()
+    main(arguments.rounds, arguments.burst)

@@ -9,11 +9,6 @@ A compiler's time for a captured update, and what an update or a study took othe
 here on the sizes of the thesis, is torch's fused kernel because of it. `fit(capture="auto")`
 compiles from 2,500 updates on."""
 
-COMPARING = """\
-The training of `pyro-ssvae compare m2 --seeds 5 --epochs 100`, five runs of 1,300 updates on
-digits, whose program is compiled once. The accuracies are the same to the printed digits. Before
-programs were shared, each run was too short to be captured."""
-
 BFLOAT16 = """\
 Test accuracy in % on digits with 50 labels, 5 seeds, and the paired difference of the two."""
 
@@ -30,6 +25,5 @@ def accuracies(rows: Rows) -> str:
 
 SECTIONS = (
     Section("further", "Further times", FURTHER, timed),
-    Section("comparing", "A comparison's training", COMPARING, timed),
     Section("bfloat16", "bfloat16", BFLOAT16, accuracies),
 )

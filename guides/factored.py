@@ -85,7 +85,7 @@ class Factored(PyroModule):
         self.terms: dict[str, Part] = {
             name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
         }
-        self.terms["penalty"] = Term(squares, weight=penalty)
+        self.terms["penalty"] = Term(squares, penalty, over="whole")
         self.terms["swap"] = Swap(weight=swap)
         for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
             if nats is not None:
