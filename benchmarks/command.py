@@ -37,7 +37,7 @@ def child(name: str, data: str, epochs: str, out: str, began: float) -> dict[str
         began: The time at which the process was asked for.
     """
     from pyro_ssvae.cli import main
-    from pyro_ssvae.experiments import folder, runs
+    from pyro_ssvae.experiments import folder, runs, underway
     from pyro_ssvae.training.loop import Training
 
     spent = dict.fromkeys(PARTS, 0.0)
@@ -55,7 +55,7 @@ def child(name: str, data: str, epochs: str, out: str, began: float) -> dict[str
         return measured
 
     Training.__next__ = timed("training", Training.__next__)  # type: ignore[method-assign]
-    runs._save = timed("checkpoints", runs._save)
+    underway._save = timed("checkpoints", underway._save)
     runs._metrics = timed("evaluation", runs._metrics)
     folder.write_figures = timed("figures", folder.write_figures)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

@@ -18,8 +18,10 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_ssvae.experiments.machine import choose_device
+from pyro_ssvae.system.memory import keep_freed
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of its every start
+keep_freed()
 
 DEVICE = choose_device("auto")
 PAUSE = 0.02  # seconds before a way's turn

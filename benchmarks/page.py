@@ -40,7 +40,8 @@ INTRODUCTION = """\
 they found; each is also a command of its own, such as `python benchmarks/updates.py`
 (`pip install 'pyro-ssvae[bench]'` for NumPyro), after which `python benchmarks/page.py` makes the
 page. The numbers are those of `results.json`, and of `results-cuda.json` for a GPU. Where a number
-has a target the row says whether it is hit or missed."""
+has a target the row says whether it is hit or missed. All ways, the peers' too, run in processes
+that keep the memory that they free, as the command line has it."""
 DEVICES = {"cpu": "On a CPU", "cuda": "On a GPU"}
 
 

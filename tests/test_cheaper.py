@@ -8,7 +8,13 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
 
-from pyro_ssvae.engine.cheaper import cheaper, cross_entropy, log1p_of_share, softplus
+from pyro_ssvae.engine.cheaper import (
+    cheaper,
+    cross_entropy,
+    log1p_of_share,
+    softplus,
+    softplus_backward,
+)
 
 aten = torch.ops.aten
 REAL = torch.cat([torch.linspace(-100, 100, 40_001), torch.linspace(-1e-3, 1e-3, 201)])
@@ -29,10 +35,27 @@ def test_the_rest_of_the_series_is_below_the_rounding_of_float32() -> None:
 
 
 def test_softplus_is_torchs_everywhere() -> None:
-    x = torch.cat([REAL, torch.tensor([math.inf, -math.inf, 1e38, -1e38])])
-    exact = functional.softplus(x.double())
-    torch.testing.assert_close(softplus(x).double(), exact, rtol=3e-7, atol=1e-37)
-    assert softplus(torch.tensor(math.nan)).isnan()
+    exact = functional.softplus(REAL.double())
+    error = (softplus(REAL).double() - exact).abs() / exact
+    normal = exact > torch.finfo(torch.float32).tiny
+    assert (error <= 1e-7 * (3.0 + (-REAL).relu()))[normal].all()
+    assert (softplus(REAL)[~normal] <= torch.finfo(torch.float32).tiny).all()
+
+
+def test_softplus_and_its_gradient_of_what_is_beyond_all_numbers() -> None:
+    x = torch.tensor([math.inf, -math.inf, 1e38, -1e38])
+    assert torch.equal(softplus(x), functional.softplus(x))
+    assert torch.equal(softplus_backward(torch.full_like(x, 2.0), x), torch.tensor([2.0, 0, 2, 0]))
+    nothing = torch.tensor(math.nan)
+    assert softplus(nothing).isnan() and softplus_backward(torch.ones(()), nothing).isnan()
+
+
+def test_the_gradient_of_softplus_is_torchs() -> None:
+    gradient = torch.linspace(-2, 2, len(REAL))
+    exact = gradient.double() * REAL.double().sigmoid()
+    torch.testing.assert_close(
+        softplus_backward(gradient, REAL).double(), exact, rtol=3e-7, atol=1e-37
+    )
 
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
@@ -45,10 +68,10 @@ def test_the_cross_entropy_is_torchs(target) -> None:
     torch.testing.assert_close(cross_entropy(REAL, targets).double(), exact, rtol=3e-7, atol=8e-6)
 
 
-def hidden(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """What a layer and a likelihood compute."""
+def hidden(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What a layer and a likelihood compute, forward and backward."""
     loss = functional.binary_cross_entropy_with_logits(x, target, reduction="none")
-    return functional.softplus(x), loss
+    return functional.softplus(x), loss, aten.softplus_backward(target, x, 1.0, 20.0)
 
 
 def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
@@ -57,7 +80,8 @@ def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
     before = names(graph)
     result = cheaper(graph)
     assert before == names(graph) == {
-        "aten.softplus.default", "aten.binary_cross_entropy_with_logits.default"
+        "aten.softplus.default", "aten.softplus_backward.default",
+        "aten.binary_cross_entropy_with_logits.default",
     }
     assert not names(make_fx(result)(x, target)) & before
     for one, other in zip(result(x, target), graph(x, target)):
@@ -68,6 +92,7 @@ def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
     (hidden, torch.float64),
     (hidden, torch.bfloat16),
     (lambda x, _: functional.softplus(x, beta=2.0), torch.float32),
+    (lambda x, target: aten.softplus_backward(target, x, 2.0, 20.0), torch.float32),
     (lambda x, target: functional.binary_cross_entropy_with_logits(x, target), torch.float32),
     (lambda x, target: functional.binary_cross_entropy_with_logits(
         x, target, pos_weight=torch.full((5,), 2.0), reduction="none"
