@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, guides, models, nn
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.data import batches
+from pyro_ssvae.data import batches, from_arrays
 from pyro_ssvae.engine import graphs
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.graphs import Function, Recorded, compiled
@@ -31,7 +31,13 @@ from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.inference.terms import Classification, Ramp, Term
 from pyro_ssvae.labels import Relaxed
-from pyro_ssvae.training.capturing import WORTH_TRACING, WORTH_UPDATES, Capturing, decided
+from pyro_ssvae.training.capturing import (
+    WORTH_TRACING,
+    WORTH_UPDATES,
+    Capturing,
+    decided,
+    worth_compiling,
+)
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager
@@ -465,13 +471,21 @@ def test_a_loss_that_is_not_finite_is_found_in_captured_training_too() -> None:
 
 
 def test_auto_captures_where_a_run_is_long_and_says_the_same_after_a_resume(split) -> None:
-    device = split.dataset.y.device
-    assert decided("auto", WORTH_TRACING - 1, device) == "off"
-    assert decided("auto", WORTH_UPDATES - 1, device) == "traced"
-    assert decided("auto", WORTH_UPDATES, device) == decided("on", 1, device) == "on"
-    assert decided("auto", 1, torch.device("cuda")) == "on"
-    assert decided("traced", 10**9, device) == "traced" and decided("off", 10**9, device) == "off"
-    assert decided(True, 1, device) == "on" and decided(False, 10**9, device) == "off"
+    cpu, worth = torch.device("cpu"), worth_compiling(split)
+    assert decided("auto", WORTH_TRACING - 1, split, cpu) == "off"
+    assert decided("auto", worth - 1, split, cpu) == "traced"
+    assert decided("auto", worth, split, cpu) == decided("on", 1, split, cpu) == "on"
+    assert decided("auto", 1, split, torch.device("cuda")) == "on"
+    for way in ("traced", "off"):
+        assert decided(way, 10**9, split, cpu) == way
+    assert decided(True, 1, split, cpu) == "on" and decided(False, 10**9, split, cpu) == "off"
+
+
+def test_a_compiler_pays_sooner_where_examples_are_large() -> None:
+    small_ones, large_ones = (
+        from_arrays(np.zeros((6, size)), [0, 1] * 3, test=None).split(2) for size in (255, 256)
+    )
+    assert worth_compiling(large_ones) == WORTH_UPDATES < worth_compiling(small_ones)
 
 
 def test_traced_training_is_eager_training_but_for_rounding(split) -> None:

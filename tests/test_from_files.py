@@ -195,7 +195,8 @@ def test_a_captured_update_takes_batches_of_files() -> None:
 
 
 def test_capture_asks_for_the_device_of_the_labels() -> None:
-    assert decided("auto", 1, from_files().dataset.y.device) == "off"
+    few = from_files()
+    assert decided("auto", 1, few, few.dataset.y.device) == "off"
 
 
 @pytest.mark.parametrize("workers", [0, 2])

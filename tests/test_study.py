@@ -417,7 +417,7 @@ def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(
     stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 2 epochs of 1 update: 4 runs of m2, which differ in a weight, and 2 of supervised.
-    monkeypatch.setattr("pyro_ssvae.training.capturing.WORTH_UPDATES", 5)
+    monkeypatch.setattr("pyro_ssvae.training.capturing.WORTH_UPDATES_OF_FEW", 5)
     monkeypatch.setattr("pyro_ssvae.engine.adam.compiled", lambda graph, tensors: graph)
     metrics = study(settings(stripes), tmp_path / "out")
     assert [m["capture"] for m in metrics] == 4 * ["on"] + 2 * ["off"]

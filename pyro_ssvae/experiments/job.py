@@ -91,7 +91,7 @@ def jobs_of(
         updates = record.epochs * steps_per_epoch(split, record.batch_unlabelled)
         plan = completed(setting.plan)
         capture = decided(
-            plan["capture"], runs_of_a_process * updates, choose_device(plan["device"])
+            plan["capture"], runs_of_a_process * updates, split, choose_device(plan["device"])
         )
         folder = folders.run_folder(out, record.model, record.split_seed, record.digest)
         jobs[record.digest] = Job(

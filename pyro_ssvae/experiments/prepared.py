@@ -143,4 +143,4 @@ def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> Way:
         before: Way = saved["record"].capture
         return before
     updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
-    return decided(plan["capture"], updates, split.dataset.y.device)
+    return decided(plan["capture"], updates, split, split.dataset.y.device)

@@ -22,7 +22,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.inference.terms import Bound, Rewriting, Scalar, Schedule
 from pyro_ssvae.targets.metrics import accuracy
-from pyro_ssvae.training.capturing import WORTH_UPDATES
+from pyro_ssvae.training.capturing import worth_compiling
 from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit, fit_ensemble
 
@@ -107,7 +107,7 @@ def trained_together(
     Returns:
         The validation accuracy of each after every epoch.
     """
-    worth = epochs * steps_per_epoch(split, BATCH) >= WORTH_UPDATES
+    worth = epochs * steps_per_epoch(split, BATCH) >= worth_compiling(split)
     curves: list[list[float]] = [[] for _ in objectives]
     training = fit_ensemble(
         objectives, split, seeds=[seed] * len(objectives), epochs=epochs, compile=worth,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.contract import Batch
+from pyro_ssvae.data import Split
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.errors import one_of
@@ -23,14 +25,22 @@ from pyro_ssvae.training.steps import Eager, Losses
 Way = Literal["on", "traced", "off"]
 Capture = Literal["auto", "on", "traced", "off"] | bool
 WORTH_TRACING = 150  # updates on a CPU: one or two seconds, against 10 ms an update
-WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 25 s, against 3 to 10 ms an update
+WORTH_UPDATES = 2_500  # on a CPU: a compiler's 25 s or more, against 10 ms an update
+FEW = 256  # numbers of an example: with fewer an update is small, and compiled 3 ms shorter
+WORTH_UPDATES_OF_FEW = 10_000
 
 
-def decided(capture: Capture, updates: int, device: torch.device) -> Way:
+def decided(capture: Capture, updates: int, split: Split, device: torch.device) -> Way:
     """The way in which so many updates on a device are computed.
 
     It depends on what a run is started with and on nothing measured, so that a run that is
     resumed goes on in the same way, to the last bit.
+
+    Args:
+        capture: The way that is asked for.
+        updates: The number of updates of the run, or of all runs that share its program.
+        split: The data.
+        device: The device that they are computed on.
 
     Returns:
         ``"on"`` for a graph that is compiled, ``"traced"`` for one that is replayed as it was
@@ -41,9 +51,15 @@ def decided(capture: Capture, updates: int, device: torch.device) -> Way:
     one_of("capture", capture, ("auto", "on", "traced", "off"))
     if capture != "auto":
         return capture
-    if device.type == "cuda" or updates >= WORTH_UPDATES:
+    if device.type == "cuda" or updates >= worth_compiling(split):
         return "on"
     return "traced" if updates >= WORTH_TRACING else "off"
+
+
+def worth_compiling(split: Split) -> int:
+    """The number of updates on a CPU from which on a compiler pays, by the size of the examples."""
+    few = math.prod(split.dataset.shape) < FEW
+    return WORTH_UPDATES_OF_FEW if few else WORTH_UPDATES
 
 
 class Capturing:

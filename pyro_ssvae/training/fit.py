@@ -67,7 +67,7 @@ def fit(
         capture: The way to compute updates: ``"on"`` or True by one compiled graph, ``"traced"`` by
             one that is replayed as it was traced, which takes no compiler, ``"off"`` or False by
             Pyro. ``"auto"`` compiles on a GPU, and on a CPU where the training has
-            :data:`pyro_ssvae.training.capturing.WORTH_UPDATES` updates or more; from
+            :func:`pyro_ssvae.training.capturing.worth_compiling` updates or more; from
             :data:`pyro_ssvae.training.capturing.WORTH_TRACING` on it traces. What cannot be
             captured is computed by Pyro, with a warning. See
             :class:`pyro_ssvae.engine.capture.Captured`.
@@ -101,7 +101,7 @@ def fit(
     eager = Eager(
         objective, optimizer, precision=how["precision"], on_nonfinite=how["on_nonfinite"]
     )
-    way = decided(capture, updates, split.dataset.y.device)
+    way = decided(capture, updates, split, split.dataset.y.device)
     step: Step = eager if way == "off" else Capturing(eager, compile=way == "on")
     if processes.number() > 1:
         step = Together(step, objective, split, *sizes)
