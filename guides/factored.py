@@ -5,7 +5,7 @@ from pyro.nn import PyroModule
 from torch import Tensor
 
 from pyro_ssvae import models, nn
-from pyro_ssvae.errors import InputError, not_negative
+from pyro_ssvae.errors import not_negative
 from pyro_ssvae.inference import interpolation as shot
 from pyro_ssvae.inference.feng import Capacity, Swap
 from pyro_ssvae.inference.penalty import penalty as squares
@@ -67,29 +67,21 @@ class Factored(PyroModule):
         encoder: nn.Body | None = None,
     ) -> None:
         super().__init__("guide")
-        weights = {"interpolation": interpolation, "interpolation_z": interpolation_z}
-        not_negative(**weights, penalty=penalty, swap=swap)
-        not_negative(gamma_z=gamma_z, gamma_y=gamma_y, ramp=ramp)
-        for name, weight in weights.items():
-            if weight and flows:
-                raise InputError(
-                    f"{name}={weight} and flows={flows}: neighbours are found by KL divergences,"
-                    " which flows do not have in closed form; use flows=0"
-                )
+        not_negative(penalty=penalty, swap=swap, gamma_z=gamma_z, gamma_y=gamma_y, ramp=ramp)
+        self.terms: dict[str, Part] = {
+            **shot.terms(interpolation, interpolation_z, flows),
+            "penalty": Term(squares, penalty, over="whole"),
+            "swap": Swap(weight=swap),
+        }
+        for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
+            if nats is not None:
+                self.terms[f"capacity_{site}"] = Capacity(site, nats, gamma, Ramp(ramp))
         self.y_dims, x_shape = model.y_dims, model.x_shape
         self.classifier = nn.network(
             classifier or network, nn.OneHots(self.y_dims), [x_shape], sum(self.y_dims), hidden
         )
         self.encoder = nn.posterior(encoder or network, [x_shape], model.z_dim, hidden, flows)
         self.labels = LabelInference(label_inference, every=len(self.y_dims) > 1)
-        self.terms: dict[str, Part] = {
-            name: Term(shot.interpolation, weight=weight) for name, weight in weights.items()
-        }
-        self.terms["penalty"] = Term(squares, penalty, over="whole")
-        self.terms["swap"] = Swap(weight=swap)
-        for site, nats, gamma in (("z", capacity_z, gamma_z), ("y", capacity_y, gamma_y)):
-            if nats is not None:
-                self.terms[f"capacity_{site}"] = Capacity(site, nats, gamma, Ramp(ramp))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: (N, sum(y_dims)), NaN where a label is unknown, or None for all."""

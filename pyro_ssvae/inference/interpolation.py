@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.inference.terms import Scalar
+from pyro_ssvae.errors import InputError, not_negative
+from pyro_ssvae.inference.terms import Scalar, Term
 from pyro_ssvae.labels import OneHots, completed
 
 
@@ -21,6 +22,23 @@ def interpolation(model: Any, guide: Any, batch: Batch, epoch: Scalar) -> dict[s
     labelled, unlabelled = distances(guide, batch.x, batch.y), distances(guide, batch.u)
     labels, moments = (a + b for a, b in zip(labelled, unlabelled))
     return {"interpolation": labels, "interpolation_z": moments}
+
+
+def terms(labels: float, moments: float, flows: int) -> dict[str, Term]:
+    """Both terms by name, with the weights of the labels and of the moments of z.
+
+    Raises:
+        InputError: If a weight is negative, or counts where q(z | x) has normalizing flows.
+    """
+    weights = {"interpolation": labels, "interpolation_z": moments}
+    not_negative(**weights)
+    for name, weight in weights.items():
+        if weight and flows:
+            raise InputError(
+                f"{name}={weight} and flows={flows}: neighbours are found by KL divergences, which"
+                " flows do not have in closed form; use flows=0"
+            )
+    return {name: Term(interpolation, weight=weight) for name, weight in weights.items()}
 
 
 def distances(guide: Any, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
