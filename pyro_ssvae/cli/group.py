@@ -33,13 +33,13 @@ class _InputFailure(click.ClickException):
     exit_code = 2
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
 def _interruption(error: BaseException, arguments: list[str]) -> str:
     """What was interrupted, and the command that goes on with it."""
-    said = " ".join(str(error).split())
+    said = _one_line(error)
     if not arguments or arguments[0] not in RESUMED:
         return said
     program = ["pyro-ssvae"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import FusedAdam
 from pyro_ssvae.engine.graphs import Function, Recorded
-from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.outcome import Outcome, to_skip
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.engine.program import CaptureError, constants, inputs, scalars
 from pyro_ssvae.engine.shared import PROGRAMS
@@ -142,8 +142,8 @@ class Captured:
         """What the graph returns, summed over the processes that have shares of the batch."""
         share, gradients, _ = self.program.split(outputs)
         outcome = Outcome.of(summed(Loss(share.total, share.terms), gradients), gradients)
-        broken = 1.0 - outcome.finite.all().float()
-        return [outcome.total, *outcome.terms.values(), *gradients, outcome.finite, broken]
+        numbers = [outcome.total, *outcome.terms.values()]
+        return [*numbers, *gradients, outcome.finite, to_skip(outcome.finite)]
 
 
 class Numbers:

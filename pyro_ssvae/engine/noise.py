@@ -49,6 +49,11 @@ class Noise:
         getattr(tensor, self.draw)(*self.arguments, generator=generator)
 
 
+def draws(operation: Any) -> bool:
+    """Whether an operation of torch's draws from a generator."""
+    return torch.Tag.nondeterministic_seeded in getattr(operation, "tags", ())
+
+
 def lifted(graph: fx.GraphModule) -> tuple[fx.GraphModule, list[Noise]]:
     """The graph with its noise as further inputs, in the order in which it was drawn.
 
@@ -60,8 +65,7 @@ def lifted(graph: fx.GraphModule) -> tuple[fx.GraphModule, list[Noise]]:
     last = [node for node in nodes.nodes if node.op == "placeholder"][-1]
     noises = []
     for node in list(nodes.nodes):
-        tags = getattr(node.target, "tags", ())
-        if torch.Tag.nondeterministic_seeded not in tags:
+        if not draws(node.target):
             continue
         draw = (DRAWS | CREATED).get(node.target)
         arguments = node.args[1:] if node.target in DRAWS else ()

@@ -12,6 +12,11 @@ from pyro_ssvae import private
 from pyro_ssvae.inference.objective import Loss
 
 
+def to_skip(finite: Tensor) -> Tensor:
+    """1.0 if not all of these booleans hold, else 0.0: whether fused optimizers skip a step."""
+    return 1.0 - finite.all().float()
+
+
 class Outcome(NamedTuple):
     """What a loss and its gradients came to.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pyro_ssvae import private
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.outcome import Outcome, to_skip
 from pyro_ssvae.engine.precision import Precision, matrix_products
 from pyro_ssvae.engine.settings import settings
 from pyro_ssvae.inference import shares
@@ -163,8 +163,7 @@ class _Gradients:
         ]
         total = loss.total.detach()
         finite = torch.stack([value.isfinite().all() for value in (total, *gradients)])
-        broken = 1.0 - finite.all().float()
-        return [total, *loss.terms.values(), *gradients, finite, broken]
+        return [total, *loss.terms.values(), *gradients, finite, to_skip(finite)]
 
 
 def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:

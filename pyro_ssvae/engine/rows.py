@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pyro_ssvae.contract import Batch
+from pyro_ssvae.engine.noise import draws
 from pyro_ssvae.engine.program import unchanged
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.objective import Objective
@@ -201,11 +202,6 @@ def _telling(bounded: float) -> int:
     """How many unlabelled rows tell noise for all of them from that for the first of them."""
     rest = 1 - bounded if bounded < 1 else 1.0
     return min(2 + math.ceil(1 / min(bounded, rest)), MOST)
-
-
-def draws(operation: Any) -> bool:
-    """Whether an operation of torch's draws from a generator."""
-    return torch.Tag.nondeterministic_seeded in getattr(operation, "tags", ())
 
 
 def _own(whole: Tensor, dim: int, share: Share) -> Tensor:

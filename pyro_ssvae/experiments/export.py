@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from pyro_ssvae import __version__, contract
 from pyro_ssvae.data import Dataset
+from pyro_ssvae.engine.noise import draws
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import predictor
@@ -179,7 +180,7 @@ def _metadata(trained: Predictor) -> dict[str, Any]:
 def _check(folder: str | Path, classifier: Classifier, program: Any) -> None:
     """Raise :class:`InputError` unless a program is a function of x, and gives what is traced."""
     for node in program.graph.nodes:
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        if draws(node.target):
             raise InputError(
                 f"{folder}: expected a classifier that is a function of x, got"
                 f" {type(classifier.objective.guide).__name__}'s, which averages over samples"

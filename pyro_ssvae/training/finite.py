@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae import private
-from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.outcome import Outcome, to_skip
 from pyro_ssvae.errors import NonFiniteLossError
 from pyro_ssvae.training.moments import Moment
 
@@ -137,7 +137,7 @@ def step(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:
     optimizers do that on the GPU; others wait for it.
     """
     if finite.is_cuda and private.can_skip(optimizer):
-        with private.skipping(optimizer, 1.0 - finite.all().float()):
+        with private.skipping(optimizer, to_skip(finite)):
             optimizer.step()
     elif finite.all():
         optimizer.step()
