@@ -23,7 +23,6 @@ from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.published_plots import Measured, against, dots, over_epochs, together
 from pyro_ssvae.reproduce import (
-    draws,
     kingma_mnist,
     leaderboard,
     selected,
@@ -87,39 +86,6 @@ def several(least: float) -> list[float]:
 
 def held(findings: Findings) -> dict[str, bool | None]:
     return {claim.text: claim.holds for claim in findings.claims}
-
-
-# Draw by draw.
-
-
-def test_a_method_is_better_where_the_interval_of_the_mean_difference_leaves_out_zero() -> None:
-    better, worse = [3.0, 4.0, 5.0, 4.0, 3.0], [1.0, 2.0, 3.1, 2.2, 1.1]
-    assert draws.greater(better, worse) is True
-    assert draws.greater(worse, better) is False
-    assert draws.greater([1.0, 0.0, 3.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0, 0.0]) is None
-
-
-def test_few_draws_do_not_tell_which_method_is_better() -> None:
-    assert draws.greater([90.0], [10.0]) is None
-    assert draws.difference([90.0], [10.0]) == "+80.0 over 1 draw"
-
-
-def test_a_difference_is_said_with_its_interval() -> None:
-    assert draws.difference([3.0, 2.0], [1.0, 0.0]) == "+2.0 [+2.0, +2.0] over 2 draws"
-
-
-@pytest.mark.parametrize(("verdicts", "together"), [
-    ((True, True), True), ((True, None), None), ((None, False), False), ((), True),
-])
-def test_verdicts_hold_together_where_all_do(
-    verdicts: tuple[bool | None, ...], together: bool | None
-) -> None:
-    assert draws.all_of(verdicts) is together
-
-
-def test_a_mean_lies_within_a_published_one_up_to_its_deviation() -> None:
-    assert draws.within([90.0, 92.0], 92.0, 1.0)
-    assert not draws.within([90.0, 91.9], 92.0, 1.0)
 
 
 # The epoch that is reported.

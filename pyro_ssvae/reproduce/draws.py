@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pyro_ssvae.statistics.paired import Difference
+from pyro_ssvae.statistics.paired import FEWEST, Difference
 from pyro_ssvae.statistics.paired import difference as of_values
 from pyro_ssvae.statistics.table import Seeds
 
@@ -30,15 +30,55 @@ def paired(one: Sequence[float], other: Sequence[float]) -> Difference:
     ))
 
 
-def greater(one: Sequence[float], other: Sequence[float]) -> bool | None:
-    """Whether one method is better than another on the same draws.
+def greater(one: Sequence[float], other: Sequence[float], by: float = 0.0) -> bool | None:
+    """Whether the mean of one is above that of the other on the same draws, by more than a margin.
+
+    Args:
+        one: The values of the one, draw by draw.
+        other: The values of the other.
+        by: The margin in their unit. Below 0 it asks whether the one is hardly worse, if at all.
 
     Returns:
-        Whether the mean difference is above 0, where its interval leaves 0 out. None where it does
-        not, and of fewer draws than :data:`pyro_ssvae.statistics.paired.FEWEST`.
+        True where the whole interval of the mean difference lies above the margin, False where it
+        lies below. None in between, and of fewer draws than
+        :data:`pyro_ssvae.statistics.paired.FEWEST`.
     """
+    found = _interval(one, other)
+    if found is None:
+        return None
+    low, high = found
+    if low > by:
+        return True
+    return False if high < by else None
+
+
+def above(values: Sequence[float], limit: float) -> bool | None:
+    """Whether the mean over the draws is above a number, told as :func:`greater` tells it."""
+    return greater(values, [limit] * len(values))
+
+
+def alike(one: Sequence[float], other: Sequence[float], margin: float) -> bool | None:
+    """Whether the means of both differ by less than a margin on the same draws.
+
+    Returns:
+        True where the whole interval of the mean difference lies within the margin on both sides,
+        False where it lies outside. None otherwise, and of too few draws, as in :func:`greater`.
+    """
+    found = _interval(one, other)
+    if found is None:
+        return None
+    low, high = found
+    if -margin < low and high < margin:
+        return True
+    return False if low > margin or high < -margin else None
+
+
+def _interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, float] | None:
+    """The interval of the mean difference; None of draws that are too few to tell by."""
     found = paired(one, other)
-    return found.mean > 0 if found.apart else None
+    if found.draws < FEWEST or found.low is None or found.high is None:
+        return None
+    return found.low, found.high
 
 
 def all_of(verdicts: Iterable[bool | None]) -> bool | None:
@@ -47,6 +87,14 @@ def all_of(verdicts: Iterable[bool | None]) -> bool | None:
     if False in told:
         return False
     return None if None in told else True
+
+
+def any_of(verdicts: Iterable[bool | None]) -> bool | None:
+    """Whether any verdict is True: True if one is, and else None if one does not tell."""
+    told = list(verdicts)
+    if True in told:
+        return True
+    return None if None in told else False
 
 
 def difference(one: Sequence[float], other: Sequence[float]) -> str:
