@@ -19,8 +19,8 @@ class Factored(PyroModule):
     Feng (2019), eq. 9; Feng et al. (2021), SHOT-VAE, arXiv 2011.10684.
 
     Unknown labels are relaxed, at a cost linear in their number, or enumerated jointly, at one
-    exponential in it: eq. 11 either way. Where an example has several labels, those that are given
-    are points, and others may be missing.
+    exponential in it: eq. 11 either way. An example may have some of several labels given, which
+    are then constants, and the others missing.
 
     Args:
         model: The model whose sizes this guide takes.
@@ -36,8 +36,8 @@ class Factored(PyroModule):
         interpolation_z: The weight of the moments of z in it.
         penalty: The weight of half the sum of the squares of the classifier's weights, as of a
             logistic regression, see :func:`pyro_ssvae.inference.penalty.penalty`.
-        swap: The share of -log p(y) of given labels that KL[q(y | x) || p(y)] takes the place of,
-            1 in eq. 13, see :class:`pyro_ssvae.inference.feng.Swap`.
+        swap: The share s in (1 - s) (-log p(y)) + s KL[q(y | x) || p(y)] of given labels, 1 in
+            eq. 13, see :class:`pyro_ssvae.inference.feng.Swap`.
         capacity_z: The nats that the mean KL divergence of z is drawn to, as in eq. 16, see
             :class:`pyro_ssvae.inference.feng.Capacity`. None leaves the divergence in its place.
         capacity_y: The same for y.

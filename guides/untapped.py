@@ -33,7 +33,8 @@ class Untapped(PyroModule):
             ``enumerated``, ``enumerated:3`` for the three likeliest, ``relaxed:0.67`` or
             ``straight-through:0.67``. See :mod:`pyro_ssvae.labels.inference`.
         unfeatured: The number of labels without images in an update. All classes come equally
-            often; where they do not divide the number, those that come once more are drawn anew.
+            often. Where K does not divide the number, each update draws which classes come once
+            more.
         certainty: The probability of such a label's class. The rest is spread over the others.
         reverse: The weight of the reverse bound. With 0 labels without images are left out.
         gradient: What the reverse bound teaches the decoder: ``"relaxed"`` sends it the

@@ -20,9 +20,10 @@ from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, line, sente
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# What the papers claim, and what came out
 
-Every claim was run again by `pyro-ssvae reproduce NAME`. Whether it holds is computed from the
-numbers of the run, which stand beside the published ones on the page of each study. A scale under 1
-is the share of the epochs and of the draws that were run: such a claim is not settled.
+{run} of {all} studies were run by `pyro-ssvae reproduce NAME`; those that were not are named at the
+end. Whether a claim holds is computed from the numbers of the run, which stand beside the published
+ones on the page of each study. A scale under 1 is the share of the epochs and of the draws that
+were run: such a claim is not settled.
 """
 
 
@@ -66,7 +67,8 @@ def main(folders: list[Path]) -> None:
     found = [HERE / name / FINDINGS for name in NAMES]
     all_findings = [json.loads(path.read_text()) for path in found if path.exists()]
     missing = [path.parent.name for path in found if not path.exists()]
-    lines = [INTRODUCTION, *table(all_findings), "", "## How they were run", ""]
+    introduction = INTRODUCTION.format(run=len(all_findings), all=len(found))
+    lines = [introduction, *table(all_findings), "", "## How they were run", ""]
     lines += [*commands(all_findings), ""]
     if missing:
         lines += [f"Not run yet: {', '.join(missing)}.", ""]

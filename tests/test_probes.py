@@ -318,5 +318,15 @@ def test_the_probe_learns_from_all_classes_of_sorted_data(monkeypatch) -> None:
         assert leakage(Encoder("x"), sorted_data(3).split(9)) == 1
 
 
+@pytest.mark.parametrize("labels, found", [(10, 1), ("all", None)])
+def test_the_probe_learns_from_unlabelled_examples_of_known_classes_alone(labels, found) -> None:
+    classes = torch.arange(400) % 2
+    x = torch.nn.functional.one_hot(classes, 2).float()
+    some = classes[:300].masked_fill(torch.arange(300) >= 60, -1)
+    split = from_arrays(x[:300], some, test=(x[300:], classes[300:])).split(labels)
+    with evaluating():
+        assert leakage(Encoder("x"), split) == found
+
+
 def test_a_single_class_leaks_nothing() -> None:
     assert leakage(Encoder("x"), sorted_data(1).split(9)) is None

@@ -21,9 +21,10 @@ from pyro_ssvae.inference.terms import Bound, Rewriting, Scalar, Schedule
 class Swap(Rewriting):
     """KL[q(y | x) || p(y)] in the place of -log p(y), in the bound with labels: Feng's eq. 13.
 
-    It stands on q(y | x) being near the given label and bounds nothing: it can exceed log p(x) by
-    up to the entropy of q(y | x). Its weight is the share of the place that it takes, 1 in the
-    paper. It needs ``model.prior`` and ``guide.classify``.
+    It stands on q(y | x) being near the given label and bounds nothing: with p(y) uniform it can
+    exceed log p(x) by up to the entropy of q(y | x), and with a learned p(y) by more. Its weight is
+    the share of the place that it takes, 1 in the paper. It needs ``model.prior`` and
+    ``guide.classify``.
     """
 
     weight: float = 1.0

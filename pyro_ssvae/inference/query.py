@@ -87,10 +87,10 @@ class Posterior(NamedTuple):
 
 
 def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Posterior:
-    """q(z | x), or q(z | x, y): what the guide draws before z is no part of the condition.
+    """q(z | x), or q(z | x, y): all other variables that the guide draws before z are integrated out.
 
     A discrete variable of up to :data:`VALUES` values, such as a y that is not given, is summed
-    out. Any other, such as the a of ADGM, is averaged over 2 * :data:`PAIRS` samples. Where it is
+    over. Any other, such as the a of ADGM, is averaged over 2 * :data:`PAIRS` samples. Where it is
     normal its noise is the same for all examples and comes in opposite pairs, so that the
     posteriors of two examples differ by what x does and not by chance.
 

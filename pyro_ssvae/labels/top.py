@@ -17,8 +17,8 @@ class TopClasses(TorchDistribution):
     """A label restricted to its k likeliest classes, renormalised.
 
     A guide that enumerates it sums over k classes, those of each row, instead of K. It is a guide
-    like any other, so the bound is one: only looser than with all classes, by what the posterior
-    gives to the others.
+    like any other, and so the bound is one. Where q(y | x) is the posterior, it is looser than with
+    all classes by -log p(y is one of the k | x). With another q it may be looser or tighter.
 
     Args:
         logits: The unnormalised log-probabilities of the classes, (..., K).
