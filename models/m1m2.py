@@ -17,7 +17,8 @@ class M1M2(PyroModule):
     M2 as the model of M1's features a, the paper's z_1. ``stacked`` trains as the paper does: M1
     as a VAE with p(a) = N(0, I), and M2 on samples of q(a | x), site ``h``, from which no gradient
     goes back to M1. Their sum is the joint model's bound plus E log N(a | 0, I), which makes it a
-    looser one; evaluation is of the joint model. Otherwise both layers train together, by its bound.
+    looser one; evaluation is of the joint model. Otherwise both layers train together, by that
+    bound.
 
     Args:
         x_shape: The shape of an example: D, the number of features, or (C, H, W) of images.

@@ -12,7 +12,7 @@ from pyro.infer import SVI, TraceEnum_ELBO
 from pyro.poutine.enum_messenger import EnumMessenger
 from torch.distributions import kl_divergence
 
-from pyro_ssvae import Objective, guides, models, nn
+from pyro_ssvae import Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import pairs

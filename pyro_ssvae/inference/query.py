@@ -87,7 +87,7 @@ class Posterior(NamedTuple):
 
 
 def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Posterior:
-    """q(z | x), or q(z | x, y): all other variables that the guide draws before z are integrated out.
+    """q(z | x), or q(z | x, y): all else that the guide draws before z is integrated out.
 
     A discrete variable of up to :data:`VALUES` values, such as a y that is not given, is summed
     over. Any other, such as the a of ADGM, is averaged over 2 * :data:`PAIRS` samples. Where it is
