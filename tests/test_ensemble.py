@@ -508,11 +508,13 @@ class NowAndThen(guides.M2):
         super().__init__(model, **options)
         self.edge = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("share", torch.tensor(share))
+        self.register_buffer("tally", torch.zeros(()))
         self.terms = {"edge": Term(now_and_then_infinite)}
 
 
 def now_and_then_infinite(model, guide, batch, epoch) -> torch.Tensor:
     inside = torch.rand(()) >= guide.share
+    guide.tally.add_(torch.where(inside, 1.0, torch.inf))
     return torch.where(inside, 0.0, guide.edge).sqrt()
 
 
@@ -534,6 +536,7 @@ def test_updates_that_are_not_finite_are_undone_for_their_replica_alone(make, sp
         expected = alone(solo, split, seed=3 + i, optimizer=own, **options)
         assert [epoch.skipped for epoch in expected] == skipped[i]
         assert_alike(replica, solo, rtol=1e-4, atol=1e-5)
+        assert replica.guide.tally == 20 - sum(skipped[i])
 
 
 @pytest.mark.usefixtures("traced_once")

@@ -80,6 +80,18 @@ def test_adams_step_within_is_torchs_with_its_own_state(options, anew) -> None:
     assert_equal(*found)
 
 
+def test_a_learning_rate_in_a_tensor_counts_as_it_is_changed_in_place(anew) -> None:
+    objective = anew()
+    lr = torch.tensor(0.01)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=lr, fused=True)
+    captured = Captured(objective, optimizer, small.batch(), compile=False)
+    captured(small.batch(), 1.0)
+    before = [parameter.detach().clone() for parameter in objective.parameters()]
+    lr.fill_(0.0)
+    captured(small.batch(), 1.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, objective.parameters(), strict=True))
+
+
 def test_captured_and_eager_updates_go_on_from_each_other(anew) -> None:
     found = []
     for runs in ((eager, replayed, eager), (eager, eager, eager)):
@@ -110,6 +122,7 @@ def test_captured_training_goes_on_from_a_saved_optimizer(anew) -> None:
     lambda p: torch.optim.SGD(p, lr=0.1),
     lambda p: torch.optim.Adam(p, lr=0.1),
     lambda p: torch.optim.Adam(p, lr=0.1, fused=True, amsgrad=True),
+    lambda p: torch.optim.Adam(p, lr=0.1, fused=True, decoupled_weight_decay=True),
     lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
 ])
 def test_the_step_of_another_optimizer_stays_outside(make, anew) -> None:

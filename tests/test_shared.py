@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import batches
 from pyro_ssvae.engine import shared
-from pyro_ssvae.engine.program import trace
+from pyro_ssvae.engine.program import CaptureError, trace
 from pyro_ssvae.engine.shared import Programs
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.objective import Objective
@@ -79,6 +81,89 @@ def test_other_settings_are_another_program(options: dict[str, Any], traces) -> 
     take(programs, m2())
     take(programs, m2(**options))
     assert len(traces) == 2
+
+
+CELL = """
+from pyro_ssvae import Objective, guides, models
+import helpers
+
+SCALE = 1.0
+
+def scaled(x):
+    return SCALE * helpers.halved(x)
+
+class Guide(guides.M2):
+    offset = 0.0
+
+    @staticmethod
+    def moved(x):
+        return x + 0.5
+
+    def classify(self, x):
+        return super().classify(scaled(self.moved(x)) + self.offset)
+
+def made():
+    model = models.M2((1, 8, 8), 10, z_dim=2, hidden=(5,))
+    return Objective(model, Guide(model, hidden=(5,)), alpha=1.0)
+"""
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """What cells run in, with a module beside it."""
+    notebook, helpers = ModuleType("notebook"), ModuleType("helpers")
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    monkeypatch.setitem(sys.modules, "helpers", helpers)
+    exec("def halved(x):\n    return x / 2", vars(helpers))
+    return notebook
+
+
+def run(notebook: ModuleType, cell: str) -> Objective:
+    exec(cell, vars(notebook))
+    objective: Objective = notebook.made()
+    return objective
+
+
+def test_a_cell_that_runs_again_is_the_same_program(notebook, traces) -> None:
+    programs = Programs()
+    for _ in range(2):
+        take(programs, run(notebook, CELL))
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("SCALE = 1.0", "SCALE = 2.0"),
+    ("return SCALE * helpers", "return 2 * SCALE * helpers"),
+    ("offset = 0.0", "offset = 1.0"),
+    ("return x + 0.5", "return x + 0.6"),
+    ("+ self.offset)", "- self.offset)"),
+])
+def test_a_cell_that_was_edited_is_another_program(old, new, notebook, traces) -> None:
+    programs = Programs()
+    assert old in CELL
+    for cell in (CELL, CELL.replace(old, new)):
+        take(programs, run(notebook, cell))
+    assert len(traces) == 2
+
+
+def test_a_module_that_was_loaded_anew_is_another_program(notebook, traces) -> None:
+    programs = Programs()
+    take(programs, objective := run(notebook, CELL))
+    exec("def halved(x):\n    return x / 3", vars(sys.modules["helpers"]))
+    take(programs, objective)
+    assert len(traces) == 2
+
+
+def test_what_cannot_be_read_cannot_be_captured() -> None:
+    class Closed:
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            raise RuntimeError("closed")
+
+    objective = m2()
+    objective.guide.connection = Closed()
+    with pytest.raises(CaptureError, match="its settings cannot be read: RuntimeError: closed"):
+        take(Programs(), objective)
 
 
 def test_another_batch_or_frozen_parameters_are_another_program(traces) -> None:

@@ -1,14 +1,18 @@
 import copy
 import math
+from functools import partial
 
 import pyro
 import pytest
+import small
 import torch
 from torch import Tensor, nn
 
 from pyro_ssvae import NonFiniteLossError, Objective, guides, models
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.inference.objective import Loss
+from pyro_ssvae.inference.terms import Term
+from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.steps import Eager
@@ -194,6 +198,32 @@ def test_a_skipped_update_moves_nothing_and_is_counted(batch) -> None:
     before = values(objective)
     step(batch, Moment(0, 1, 2))
     assert not moved(before, values(objective))
+    assert step.end() == [1]
+
+
+class Tallied(guides.M2):
+    """q(y, z | x), with a buffer that each batch changes, as the statistics of networks."""
+
+    def __init__(self, model: models.M2, **options) -> None:
+        super().__init__(model, **options)
+        self.register_buffer("tally", torch.zeros(4))
+        self.terms = {"tally": Term(tallied)}
+
+
+def tallied(model, guide, batch, epoch) -> Tensor:
+    guide.tally.add_(batch.u.sum(0))
+    return batch.u.sum()
+
+
+@pytest.mark.parametrize("way", [lambda step: step, partial(Capturing, compile=False)])
+def test_a_skipped_update_leaves_buffers_as_they_were(way) -> None:
+    objective, batch = small.m2(guide=Tallied), small.batch()
+    step = way(Eager(objective, adam(objective), on_nonfinite="skip"))
+    with pyro.validation_enabled(False):
+        for infinite in (False, True, False):
+            u = torch.full_like(batch.u, torch.inf) if infinite else batch.u
+            step(batch._replace(u=u), NOW)
+    torch.testing.assert_close(objective.guide.tally, 2 * batch.u.sum(0))
     assert step.end() == [1]
 
 

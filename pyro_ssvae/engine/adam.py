@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pyro_ssvae import private
 from pyro_ssvae.engine.graphs import compiled, replayed
 
+UNKNOWN = ("amsgrad", "decoupled_weight_decay")  # options of torch's Adam that are not taken here
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch's
 
 
@@ -44,7 +45,8 @@ class FusedAdam:
             return None
         group = optimizer.param_groups[0]
         known = {id(p) for p in group["params"]}
-        if not group["fused"] or group["amsgrad"] or any(id(p) not in known for p in parameters):
+        plain = group["fused"] and all(not group.get(name) for name in UNKNOWN)
+        if not plain or any(id(p) not in known for p in parameters):
             return None
         return cls(optimizer, parameters)
 

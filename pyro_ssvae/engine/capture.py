@@ -152,8 +152,10 @@ class Numbers:
     def __init__(self, number: int, like: Tensor) -> None:
         self.tensors, self.values = scalars(number, like), [0.0] * number
 
-    def __call__(self, *values: float) -> None:
+    def __call__(self, *values: float | Tensor) -> None:
         for i, (old, new) in enumerate(zip(self.values, values, strict=True)):
-            if new != old:
+            if isinstance(new, Tensor):  # it may have been changed in place
+                self.tensors[i].copy_(new)
+            elif new != old:
                 self.values[i] = new
                 self.tensors[i].fill_(new)  # an argument of a kernel: no wait, unlike a copy

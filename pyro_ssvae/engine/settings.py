@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyro_ssvae.engine import sources
 from pyro_ssvae.inference.terms import Part
 
 PLAIN = (
@@ -61,9 +62,10 @@ def settings(module: nn.Module) -> dict[str, Any]:
 
     Settings are all attributes of the module and of its submodules: numbers, strings, functions,
     tensors that are neither parameters nor buffers, lists and dictionaries of these, and objects
-    by their own attributes. Of parameters and buffers they have the shape and the type, of the
-    parts of a loss all but the weight. What cannot be compared, such as a compiled object, equals
-    itself alone.
+    by their own attributes. Functions and classes of a user are their code and what it reads, so
+    that one that is edited is another. Of parameters and buffers they have the shape and the type,
+    of the parts of a loss all but the weight. What cannot be compared, such as a compiled object,
+    equals itself alone.
     """
     return _Describe(module).module(module)
 
@@ -123,6 +125,10 @@ class _Describe:
                 return Described(str(value), sorted((self(part) for part in value), key=repr))
             case FunctionType():
                 return self._function(value)
+            case staticmethod() | classmethod():
+                return self(value.__func__)
+            case property():
+                return [self(part) for part in (value.fget, value.fset)]
             case MethodType():
                 return Described(value.__qualname__, (self(value.__func__), self(value.__self__)))
             case partial():
@@ -145,18 +151,22 @@ class _Describe:
         return Described(f"{label} with digest {digest[:8]}", parts)
 
     def _function(self, function: FunctionType) -> Described:
-        held = [cell.cell_contents for cell in function.__closure__ or ()]
-        parts = [self(part) for part in (*held, function.__defaults__, function.__kwdefaults__)]
-        return Described(f"function {function.__qualname__}", (function.__code__, parts))
+        given = function.__defaults__, function.__kwdefaults__
+        held = [self(part) for part in (*sources.closure_of(function), *given)]
+        read = self._each(sources.globals_of(function))
+        return Described(f"function {function.__qualname__}", (function.__code__, held, read))
 
     def _class(self, kind: type) -> Any:
         name = f"{kind.__module__}.{kind.__qualname__}"
-        if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind:
+        bound = getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+        if bound and not sources.editable(kind.__module__):
             return name
-        functions = {  # made at run time, perhaps once for each of several modules
-            key: self(part) for key, part in vars(kind).items() if isinstance(part, FunctionType)
-        }
-        return Described(name, (functions, [self(base) for base in kind.__bases__]))
+        # Written by a user, or made at run time, perhaps once for each of several modules.
+        bases = [self(base) for base in kind.__bases__]
+        return Described(name, (self._each(sources.members(kind)), bases))
+
+    def _each(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self(value) for name, value in values.items()}
 
     def _object(self, value: Any) -> Any:
         kind = type(value)

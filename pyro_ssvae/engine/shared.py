@@ -14,7 +14,7 @@ from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.graphs import Function, compiled, replayed
 from pyro_ssvae.engine.noise import Noise, lifted
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.engine.program import CaptureError, Program, constants, scalars, trace
+from pyro_ssvae.engine.program import CaptureError, Program, constants, reason, scalars, trace
 from pyro_ssvae.engine.rows import noise_by_rows
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Objective
@@ -89,7 +89,10 @@ class Programs:
         return program, shared.functions[compile]
 
     def _shared(self, objective: Objective, batch: Batch, precision: Precision) -> _Shared:
-        conditions = _conditions(objective, batch), precision
+        try:
+            conditions = _conditions(objective, batch), precision
+        except Exception as error:  # of a user's object that does not let itself be read
+            raise CaptureError(f"its settings cannot be read: {reason(error)}") from error
         for shared in self.kept:
             if shared.conditions == conditions:
                 self.kept.remove(shared)

@@ -14,10 +14,11 @@ from torch import Tensor
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split
 from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.outcome import to_skip
 from pyro_ssvae.engine.program import CaptureError
 from pyro_ssvae.errors import one_of
 from pyro_ssvae.system import processes
-from pyro_ssvae.training.finite import step
+from pyro_ssvae.training.finite import copies, put_back, step
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.steps import Eager, Losses
@@ -100,10 +101,12 @@ class Capturing:
         captured = self._captured(batch)
         if captured is None:
             return self.eager(batch, now)
+        before = copies(buffers := self.eager.guard.at_risk())
         outcome = captured(batch, now.epochs)
         self.eager.guard.take(outcome, captured.program.learnt, now)
         if captured.adam is None:
             step(self.eager.optimizer, outcome.finite)
+        put_back(buffers, before, to_skip(outcome.finite))
         return outcome.losses
 
     def settle(self) -> None:

@@ -19,7 +19,7 @@ from pyro_ssvae.engine.vectorised import vectorised
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.elementwise import Elementwise, Make
-from pyro_ssvae.training.finite import Checked, Guard, OnNonFinite
+from pyro_ssvae.training.finite import Checked, Guard, OnNonFinite, copies, put_back
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.replicas import check_programs
@@ -114,9 +114,11 @@ class Ensemble:
         if shapes not in self.functions:
             self.functions[shapes] = self._function(batch)
         function, program = self.functions[shapes]
+        before = copies(buffers := self._at_risk())
         outcome, gradients, broken = program.split(function(*self._tensors(batch)))
         if isinstance(self.optimizer, Elementwise):
             self.optimizer(gradients, broken, self.progress)
+        put_back(buffers, before, broken)
         self.checked.append(Checked(outcome, now, self.learnt))
         return outcome.losses
 
@@ -170,6 +172,10 @@ class Ensemble:
         for i, tensors in enumerate(self.members):
             for tensor, stacked in zip(tensors, self.state if i not in self.left else ()):
                 tensor.copy_(stacked[i])
+
+    def _at_risk(self) -> list[Tensor]:
+        """The buffers side by side, as :meth:`Guard.at_risk` has those of one replica."""
+        return self.state[len(self.learnt):] if self.guards[0].at_risk() else []
 
     def _staying(self) -> list[tuple[int, Guard]]:
         return [(i, guard) for i, guard in enumerate(self.guards) if i not in self.left]

@@ -75,6 +75,10 @@ class Guard:
         self.checked: list[Checked] = []
         self.fine, self.skipped, self.first = 0, 0, ""
 
+    def at_risk(self) -> list[Tensor]:
+        """The buffers that a skipped update would spoil, such as those of batch normalisation."""
+        return list(self.objective.buffers()) if self.on_nonfinite == "skip" else []
+
     def take(self, outcome: Outcome, learnt: Sequence[nn.Parameter], now: Moment) -> None:
         """Take an outcome into account, whose gradients are of these parameters."""
         if any(id(p) not in self.names for p in learnt):
@@ -128,6 +132,24 @@ class Guard:
 
     def _error(self, checked: Checked) -> NonFiniteLossError:
         return NonFiniteLossError(f"{self.who}{checked.error()}")
+
+
+def copies(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """What :func:`put_back` takes: the tensors as they are before an update."""
+    return [tensor.clone() for tensor in tensors]
+
+
+def put_back(tensors: Sequence[Tensor], before: Sequence[Tensor], broken: Tensor) -> None:
+    """Undo what an update has done to tensors, where it was not finite; no GPU is waited for.
+
+    Args:
+        tensors: The tensors, (...), or (R, ...) of R replicas.
+        before: What :func:`copies` gave before the update.
+        broken: 1 where it was not finite, else 0: a scalar, or (R,).
+    """
+    for tensor, old in zip(tensors, before, strict=True):
+        of_each = broken.bool().view(broken.shape + (1,) * (tensor.dim() - broken.dim()))
+        tensor.copy_(torch.where(of_each, old, tensor))
 
 
 def step(optimizer: torch.optim.Optimizer, finite: Tensor) -> None:

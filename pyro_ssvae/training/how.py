@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, TypedDict, get_args
+from typing import Any, TypedDict, cast, get_args
 
 from pyro_ssvae.data.reading import WORKERS
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.errors import not_negative, one_of, positive
+from pyro_ssvae.errors import InputError, counted, not_negative, one_of, whole
+from pyro_ssvae.system.numbers import in_python
 from pyro_ssvae.training.finite import OnNonFinite
 
 
@@ -30,7 +31,7 @@ class How(TypedDict, total=False):
             See :mod:`pyro_ssvae.engine.precision`.
         on_nonfinite: What to do about an update whose loss or gradient is NaN or infinite. It moves
             neither weights nor the optimizer's averages. ``"stop"``, the default, raises;
-            ``"skip"`` goes on and counts it in :attr:`Epoch.skipped`.
+            ``"skip"`` puts buffers back, goes on and counts it in :attr:`Epoch.skipped`.
         workers: The number of processes that read examples which are not in memory, ahead of time;
             0 has the process that trains read them. What is trained does not depend on it. 2 by
             default. See :mod:`pyro_ssvae.data.reading`.
@@ -73,12 +74,25 @@ def settled(how: How, function: Callable[..., Any]) -> How:
     own = [name for name in inspect.signature(function).parameters if name != "how"]
     for name in how:
         one_of(f"argument of {function.__name__}", name, [*DEFAULTS, *own])
-    result: How = {**DEFAULTS, **how}
-    positive(
+    given = {name: in_python(value) for name, value in how.items()}
+    result = cast(How, {**DEFAULTS, **given})
+    result |= cast(How, counted(
         epochs=result["epochs"], batch_labelled=result["batch_labelled"],
         batch_unlabelled=result["batch_unlabelled"],
-    )
+    ))
+    result["workers"] = whole("workers", result["workers"])
     not_negative(workers=result["workers"])
     one_of("precision", result["precision"], get_args(Precision))
     one_of("on_nonfinite", result["on_nonfinite"], get_args(OnNonFinite))
+    _check_average(result["average"])
+    if not (result["pause"] is None or callable(result["pause"])):
+        raise InputError(
+            f"expected pause as a function that tells whether to pause, got {result['pause']!r:.60}"
+        )
     return result
+
+
+def _check_average(average: object) -> None:
+    number = isinstance(average, (int, float)) and not isinstance(average, bool)
+    if not (number and 0 <= cast(float, average) < 1):
+        raise InputError(f"expected average in [0, 1), got {average!r:.60}")

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae.contract import Batch
-from pyro_ssvae.engine.outcome import Outcome
+from pyro_ssvae.engine.outcome import Outcome, to_skip
 from pyro_ssvae.engine.precision import Precision, matrix_products
 from pyro_ssvae.engine.rows import noise_by_rows
 from pyro_ssvae.engine.sums import summed
 from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.training.finite import Guard, OnNonFinite, step
+from pyro_ssvae.training.finite import Guard, OnNonFinite, copies, put_back, step
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise, torch_noise
 from pyro_ssvae.training.optimizers import load_optimizer
@@ -114,7 +114,7 @@ class Eager:
     ) -> Losses:
         """Move parameters, turn by turn, to lower the loss of a batch.
 
-        A turn whose loss or gradient is NaN or infinite moves nothing.
+        A turn whose loss or gradient is NaN or infinite moves no parameter.
 
         Args:
             batch: The batch.
@@ -129,6 +129,7 @@ class Eager:
             NonFiniteLossError: See :class:`Step`.
         """
         for parameters in self.turns if turns is None else turns:
+            before = copies(buffers := self.guard.at_risk())
             with matrix_products(self.precision), noise_by_rows():
                 loss = self.objective(batch, now.epochs)
             self.optimizer.zero_grad()
@@ -138,6 +139,7 @@ class Eager:
             outcome = Outcome.of(summed(loss, gradients), gradients)
             self.guard.take(outcome, learnt, now)
             step(self.optimizer, outcome.finite)
+            put_back(buffers, before, to_skip(outcome.finite))
         return outcome.losses
 
     def settle(self) -> None:
