@@ -107,6 +107,14 @@ def test_averages_are_validated_and_kept_by_early_stopping(split) -> None:
     assert_same(trained.state_dict(), best, rtol=0.0, atol=0.0)
 
 
+@pytest.mark.parametrize("shares", [(SHARE, 0.0), (0.0, SHARE)])
+def test_only_a_training_that_averages_goes_on_from_averages(shares, split) -> None:
+    saved, other = (fit(objective(), split, average=share, **SETTINGS) for share in shares)
+    next(saved)
+    with pytest.raises(ValueError, match="the state holds .*, and this training has .*guards"):
+        other.load_state_dict(saved.state_dict())
+
+
 @pytest.mark.parametrize("update", [None, 3])
 def test_going_on_is_exact(update: int | None, split) -> None:
     options = SETTINGS | {"epochs": 3, "average": SHARE}

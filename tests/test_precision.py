@@ -29,16 +29,26 @@ def test_linear_layers_multiply_rounded_numbers_and_add_an_exact_bias() -> None:
     assert torch.equal(zero, layer.bias.expand(4, 3))
 
 
-@pytest.mark.parametrize(
-    "layer", [torch.nn.Conv2d(2, 3, 3, stride=2), torch.nn.ConvTranspose2d(2, 3, 3, stride=2)],
-    ids=["forward", "transposed"],
-)
-def test_convolutions_multiply_rounded_numbers_and_add_an_exact_bias(layer) -> None:
+def test_a_linear_map_may_be_given_its_weight_by_name() -> None:
+    x, weight = torch.rand(4, 5), torch.rand(3, 5)
+    with matrix_products("bf16"):
+        by_name, by_place = F.linear(x, weight=weight), F.linear(x, weight)
+        assert torch.equal(by_name, by_place)
+        assert not torch.equal(by_name, (x @ weight.T))
+
+
+@pytest.mark.parametrize("kind", [
+    torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d,
+    torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d,
+])
+def test_convolutions_multiply_rounded_numbers_and_add_an_exact_bias(kind) -> None:
     torch.manual_seed(0)
-    x = torch.rand(4, 2, 6, 7, requires_grad=True)
+    layer = kind(2, 3, 3, stride=2)
+    spatial = (6, 7, 5)[:layer.weight.dim() - 2]
+    x = torch.rand(4, 2, *spatial, requires_grad=True)
     with matrix_products("bf16"):
         y = layer(x)
-        zero = layer(torch.zeros(4, 2, 6, 7))
+        zero = layer(torch.zeros(4, 2, *spatial))
     y.sum().backward()
     rounded = deepcopy(layer)
     rounded.weight.data = layer.weight.bfloat16().float()
@@ -46,7 +56,7 @@ def test_convolutions_multiply_rounded_numbers_and_add_an_exact_bias(layer) -> N
     assert y.dtype == x.grad.dtype == layer.weight.grad.dtype == torch.float32
     torch.testing.assert_close(y, expected, rtol=1e-2, atol=1e-2)
     assert not torch.equal(y, layer(x))
-    assert torch.equal(zero, layer.bias.view(-1, 1, 1).expand_as(zero))
+    assert torch.equal(zero, layer.bias.view(-1, *(1,) * len(spatial)).expand_as(zero))
 
 
 def test_a_single_image_is_convolved_too() -> None:

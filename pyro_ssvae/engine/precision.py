@@ -12,7 +12,11 @@ from torch.overrides import TorchFunctionMode
 from pyro_ssvae.errors import one_of
 
 Precision = Literal["fp32", "bf16"]
-CONVOLUTIONS = (F.conv2d, F.conv_transpose2d)
+PRODUCTS = (
+    F.linear, F.conv1d, F.conv2d, F.conv3d,
+    F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d,
+)
+NAMES = ("input", "weight", "bias")  # of the first arguments of each
 
 
 class _Bfloat16Products(TorchFunctionMode):
@@ -20,14 +24,15 @@ class _Bfloat16Products(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        if func is not F.linear and func not in CONVOLUTIONS:
+        if func not in PRODUCTS:
             return func(*args, **kwargs)
-        x, weight, *rest = args
-        bias = rest.pop(0) if rest else kwargs.pop("bias", None)
+        kwargs |= zip(NAMES, args)
+        x, weight, bias = (kwargs.pop(name, None) for name in NAMES)
+        rest = args[len(NAMES):]
         product = func(x.bfloat16(), weight.bfloat16(), None, *rest, **kwargs).to(weight.dtype)
         if bias is None:
             return product
-        return product + (bias if func is F.linear else bias.view(-1, 1, 1))
+        return product + bias.view(-1, *(1,) * (weight.dim() - 2))  # one for each channel
 
 
 @contextmanager

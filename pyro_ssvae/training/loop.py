@@ -110,6 +110,9 @@ class Training(Iterator[Given], Generic[Given]):
         self.place = Place.read(state["place"])
         if self.place.step > self.steps:
             raise ValueError(f"the place is after update {self.place.step} of {self.steps}")
+        if (own := self.step.state_dict().keys()) != state["step"].keys():
+            there, here = (", ".join(sorted(keys)) for keys in (state["step"], own))
+            raise ValueError(f"the state holds {there}, and this training has {here}")
         self.step.load_state_dict(state["step"])
         for learner, stopping in zip(self.learners, state["stopping"], strict=True):
             if learner.stopping is not None:
