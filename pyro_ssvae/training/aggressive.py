@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split, feed
@@ -19,8 +17,7 @@ from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.training.moments import Moment
-from pyro_ssvae.training.noise import Noise
-from pyro_ssvae.training.steps import Eager, Losses, Step
+from pyro_ssvae.training.steps import Eager, Losses, Step, Wrapping
 
 INNER_STEPS, WINDOW = 100, 10
 FRESH = 1_000_000  # epochs from this on number the batches of inner loops
@@ -82,7 +79,7 @@ class AggressiveInference:
         self.active, self.best, self.stale = state["active"], state["best"], state["stale"]
 
 
-class Aggressive:
+class Aggressive(Wrapping):
     """Updates of the guide as far as it goes before each of the model; afterwards plain ones.
 
     Args:
@@ -100,46 +97,29 @@ class Aggressive:
         inference: AggressiveInference,
         fresh: Callable[[int, int], Iterator[Batch]],
     ) -> None:
-        self.eager, self.plain, self.inference, self.fresh = eager, plain, inference, fresh
+        super().__init__(plain)
+        self.eager, self.inference, self.fresh = eager, inference, fresh
         self.number, self.taken = -1, 0  # of the epoch, and of the fresh batches taken in it
         self.batches: Iterator[Batch] | None = None
-
-    def epoch(
-        self, seeds: Sequence[int], noise: Mapping[str, Tensor]
-    ) -> AbstractContextManager[Callable[[], Noise]]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.plain.epoch(seeds, noise)
 
     def __call__(self, batch: Batch, now: Moment) -> Losses:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if not self.inference.active:
-            return self.plain(batch, now)
+            return super().__call__(batch, now)
         fresh = self._fresh(now.epoch)
         self.taken += train_guide(self.eager, batch, fresh, now)
         return self.eager(batch, now, [list(self.eager.objective.model.parameters())])
 
-    def settle(self) -> None:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.plain.settle()
-
-    def end(self) -> list[int]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.plain.end()
-
-    def tensors(self) -> list[dict[str, Tensor]]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.plain.tensors()
-
     def state_dict(self) -> dict[str, Any]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.plain.state_dict() | {
+        return super().state_dict() | {
             "aggressive": self.inference.state_dict(),
             "fresh": {"epoch": self.number, "taken": self.taken},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.plain.load_state_dict(state)
+        super().load_state_dict(state)
         self.inference.load_state_dict(state["aggressive"])
         self.number, self.taken = int(state["fresh"]["epoch"]), int(state["fresh"]["taken"])
         self.batches = None

@@ -16,10 +16,10 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.saved import check_tensor, check_types
-from pyro_ssvae.training.steps import Losses, Step
+from pyro_ssvae.training.steps import Losses, Step, Wrapping
 
 
-class Averaging:
+class Averaging(Wrapping):
     """A step that averages the weights over its updates, and puts the average in their place.
 
     Polyak and Juditsky (1992), with weights that fall exponentially into the past; like those of
@@ -46,7 +46,8 @@ class Averaging:
     ) -> None:
         if not 0 <= average < 1:
             raise InputError(f"expected average in [0, 1), got {average}")
-        self.step, self.left, self.average, self.count = step, left, average, 0
+        super().__init__(step)
+        self.left, self.average, self.count = left, average, 0
         self.held = [
             {name: tensor.detach() for name, tensor in changing(objective).items()}
             for objective in objectives
@@ -65,12 +66,12 @@ class Averaging:
         if self.count:
             self._exchange()
         self.pairs = []
-        with self.step.epoch(seeds, noise) as state:
+        with super().epoch(seeds, noise) as state:
             yield state
 
     def __call__(self, batch: Batch, now: Moment) -> Losses:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        losses = self.step(batch, now)
+        losses = super().__call__(batch, now)
         self.count += 1
         weight = (1 - self.average) / (1 - self.average**self.count)
         if not self.pairs:  # what is trained is the same throughout an epoch
@@ -83,27 +84,23 @@ class Averaging:
 
     def settle(self) -> None:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.step.settle()
+        super().settle()
         self._exchange()
 
     def end(self) -> list[int]:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        skipped = self.step.end()
+        skipped = super().end()
         self._exchange()
         return skipped
-
-    def tensors(self) -> list[dict[str, Tensor]]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.step.tensors()
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`pyro_ssvae.training.steps.Step`; between epochs, with what is trained."""
         average = {"count": self.count, "weights": self.others}
-        return self.step.state_dict() | {"average": average}
+        return super().state_dict() | {"average": average}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.step.load_state_dict(state)
+        super().load_state_dict(state)
         check_average(state["average"])
         self.count = state["average"]["count"]
         for others, saved in zip(self.others, state["average"]["weights"], strict=True):

@@ -21,7 +21,7 @@ from pyro_ssvae.system import processes
 from pyro_ssvae.training.finite import copies, put_back, step
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
-from pyro_ssvae.training.steps import Eager, Losses
+from pyro_ssvae.training.steps import Eager, Losses, Wrapping
 
 Way = Literal["on", "traced", "off"]
 Capture = Literal["auto", "on", "traced", "off"] | bool
@@ -63,7 +63,7 @@ def worth_compiling(split: Split) -> int:
     return WORTH_UPDATES_OF_FEW if few else WORTH_UPDATES
 
 
-class Capturing:
+class Capturing(Wrapping):
     """The eager step, in whose place a captured graph computes the batches that fit it.
 
     These are the batches of the first one's shape. On a CPU those of another shape, such as an
@@ -79,12 +79,13 @@ class Capturing:
     """
 
     def __init__(self, eager: Eager, *, compile: bool = True) -> None:
+        super().__init__(eager)
         self.eager, self.compile = eager, compile
         self.possible = len(eager.turns) == 1
         self.captured: Captured | None = None
         self.other: Captured | None = None
         # Whether batches of other shapes have no graph: several processes do not meet them at once.
-        self.alone = processes.number() > 1
+        self.one_shape_only = processes.number() > 1
 
     @contextmanager
     def epoch(
@@ -93,7 +94,7 @@ class Capturing:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if self.captured is not None and not self.captured.lasts():
             self.captured = self.other = None
-        with self.eager.epoch(seeds, noise) as state:
+        with super().epoch(seeds, noise) as state:
             yield state
 
     def __call__(self, batch: Batch, now: Moment) -> Losses:
@@ -109,37 +110,17 @@ class Capturing:
         put_back(buffers, before, to_skip(outcome.finite))
         return outcome.losses
 
-    def settle(self) -> None:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.eager.settle()
-
-    def end(self) -> list[int]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.eager.end()
-
-    def tensors(self) -> list[dict[str, Tensor]]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.eager.tensors()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.eager.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.eager.load_state_dict(state)
-
     def _captured(self, batch: Batch) -> Captured | None:
         """The graph that computes a batch, None where there is none."""
         if self.captured is None and self.possible:
             self.captured = self._first(batch)
         if self.captured is None or self.captured.fits(batch):
             return self.captured
-        if self.other is None and not (self.alone or batch.x.is_cuda):
+        if self.other is None and not (self.one_shape_only or batch.x.is_cuda):
             try:
                 self.other = self._made(batch, compile=False, beside=self.captured)
             except CaptureError:
-                self.alone = True
+                self.one_shape_only = True
         return self.other if self.other is not None and self.other.fits(batch) else None
 
     def _first(self, batch: Batch) -> Captured | None:

@@ -26,8 +26,7 @@ Losses = dict[str, Tensor]
 class Step(Protocol):
     """What moves parameters to lower the loss of a batch, with all that it takes.
 
-    Steps wrap one another: each hands on what it does not do itself. None knows the loop that
-    takes it.
+    Steps wrap one another, see :class:`Wrapping`. None knows the loop that takes it.
     """
 
     def epoch(
@@ -163,3 +162,44 @@ class Eager:
         load_optimizer(self.optimizer, state["optimizer"])
         (guard,) = state["guards"]
         self.guard.load_state_dict(guard)
+
+
+class Wrapping:
+    """A step around another one, to which it hands on all that it does not do itself.
+
+    Args:
+        step: The step within.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+
+    def epoch(
+        self, seeds: Sequence[int], noise: Mapping[str, Tensor]
+    ) -> AbstractContextManager[Callable[[], Noise]]:
+        """See :class:`Step`."""
+        return self.step.epoch(seeds, noise)
+
+    def __call__(self, batch: Batch, now: Moment) -> Losses:
+        """See :class:`Step`."""
+        return self.step(batch, now)
+
+    def settle(self) -> None:
+        """See :class:`Step`."""
+        self.step.settle()
+
+    def end(self) -> list[int]:
+        """See :class:`Step`."""
+        return self.step.end()
+
+    def tensors(self) -> list[dict[str, Tensor]]:
+        """See :class:`Step`."""
+        return self.step.tensors()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`Step`."""
+        return self.step.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :class:`Step`."""
+        self.step.load_state_dict(state)

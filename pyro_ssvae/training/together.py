@@ -22,17 +22,18 @@ from pyro_ssvae.system import processes
 from pyro_ssvae.training.learner import Measure
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
-from pyro_ssvae.training.steps import Losses, Step
+from pyro_ssvae.training.steps import Losses, Step, Wrapping
 
 NORMALISES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class Together:
+class Together(Wrapping):
     """A step that every process takes with its rows of the batch, and all take as one would.
 
     Losses are those of the whole batch, and gradients too: their shares are summed over the
     processes before anything moves. Noise is drawn by rows. So the weights are the same in all
-    processes, and those that one process would have, up to rounding.
+    processes, and those that one process would have, up to rounding. What is saved has nothing of
+    the processes.
 
     Args:
         step: The step that trains; it sums what :mod:`pyro_ssvae.engine.sums` says.
@@ -49,7 +50,8 @@ class Together:
         self, step: Step, objective: Objective, split: Split, labelled: int, unlabelled: int
     ) -> None:
         check_shared(objective)
-        self.step, self.objective = step, objective
+        super().__init__(step)
+        self.objective = objective
         self.labelled, self.unlabelled, self.examples = labelled, unlabelled, len(split.unlabelled)
         self.constants: dict[str, Any] = {}
         self.draws: list[Draw] | None = None
@@ -64,7 +66,7 @@ class Together:
             processes.tensors_from_first([*self.objective.parameters(), *self.objective.buffers()])
         if (now := constants(self.objective)) != self.constants:
             self.constants, self.draws = now, None
-        with self.step.epoch(seeds, noise) as state:
+        with super().epoch(seeds, noise) as state:
             yield state
 
     def __call__(self, batch: Batch, now: Moment) -> Losses:
@@ -79,26 +81,6 @@ class Together:
         """What the batch at a moment is a share of: an epoch's last one may be smaller."""
         unlabelled = min(self.unlabelled, self.examples - now.step * self.unlabelled)
         return Share(processes.index(), processes.number(), self.labelled, unlabelled)
-
-    def settle(self) -> None:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.step.settle()
-
-    def end(self) -> list[int]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.step.end()
-
-    def tensors(self) -> list[dict[str, Tensor]]:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        return self.step.tensors()
-
-    def state_dict(self) -> dict[str, Any]:
-        """See :class:`pyro_ssvae.training.steps.Step`: it has nothing of the processes."""
-        return self.step.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See :class:`pyro_ssvae.training.steps.Step`."""
-        self.step.load_state_dict(state)
 
 
 def check_shared(objective: Objective) -> None:
