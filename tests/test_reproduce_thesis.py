@@ -47,7 +47,7 @@ def check(findings: Findings, rows: int, claims: int, pictures: set[str]) -> Non
     for row in findings.rows:
         assert len(row.found) == 1 and math.isfinite(row.mean)
     for claim in findings.claims:
-        assert claim.holds in (True, False, None) and claim.because
+        assert claim.holds is None and claim.because  # one draw does not tell
     for picture in findings.pictures:
         picture.figure.canvas.draw()
 
@@ -55,21 +55,21 @@ def check(findings: Findings, rows: int, claims: int, pictures: set[str]) -> Non
 def test_circles(little: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thesis_circles, "SIGMA2", SIGMA2)
     findings = thesis_circles.reproduce(little)
-    check(findings, 5, 5, {"classifiers", "reconstructions", "sigma2"})
+    check(findings, 7, 6, {"classifiers", "reconstructions", "sigma2"})
 
 
 def test_moons(little: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thesis_moons, "SIGMA2", SIGMA2)
     monkeypatch.setattr(thesis_moons, "DRAWN", 0.1)
     pictures = {"classifiers-early", "field-early", "classifiers-end", "field-end"}
-    check(thesis_moons.reproduce(little), 12, 3, pictures)
+    check(thesis_moons.reproduce(little), 12, 4, pictures)
 
 
 def test_the_optimum(little: Work, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ((1.0, 0.0), (1.0, 0.1), (1.0, 1.0), (0.01, 0.1), (0.01, 1.0))
+    settings = ((1.0, 0.0), (1.0, 0.1), (1.0, 1.0), (1.0, 10.0), (0.01, 0.1), (0.01, 1.0))
     monkeypatch.setattr(thesis_optimum, "SETTINGS", settings)
     findings = thesis_optimum.reproduce(little)
-    check(findings, 6, 4, {"departures", "classifiers"})
+    check(findings, 7, 5, {"departures", "classifiers"})
 
 
 def test_leakage(little: Work, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_pretraining(little: Work) -> None:
 
 def test_analogies(little: Work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thesis_analogies, "IMAGES", 50)
-    check(thesis_analogies.reproduce(little), 7, 4, {"analogies-digits", "kept"})
+    check(thesis_analogies.reproduce(little), 9, 4, {"analogies-digits", "kept"})
 
 
 def test_an_adversary(little: Work) -> None:
@@ -136,26 +136,6 @@ def test_a_draw_of_points_is_of_the_size_of_the_thesis() -> None:
     assert len(split.unlabelled) == 9_950
 
 
-def test_circles_choose_a_smaller_sigma2_on_validation_data(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(thesis_circles, "SIGMA2", (0.01, 0.1, 1.0))
-    runs = [
-        {"curve": [0.1, 0.9], "accuracy": 0.6, "error": 0.1},
-        {"curve": [0.9, 0.8], "accuracy": 0.9, "error": 0.2},
-        {"curve": [0.9, 0.95], "accuracy": 0.5, "error": 0.4},
-    ]
-    results: list[Any] = [{"baseline": {"accuracy": 0.62}, "runs": runs}]
-    assert thesis_circles.chosen(results) == 0
-    holds = [claim.holds for claim in thesis_circles.claims(results)]
-    assert holds == [False, True, True, False, True]
-
-
-def test_a_rank_correlation_is_of_the_order_alone_and_needs_one() -> None:
-    assert thesis_circles.rank_correlation([1, 2, 30], [0.9, 0.8, 0.1]) == pytest.approx(-1)
-    assert thesis_circles.rank_correlation([1, 2, 30], [0.5, 0.5, 0.5]) is None
-
-
 def test_a_pair_begins_as_the_vae_that_it_borrows_from_where_y_has_no_weight() -> None:
     split = load("digits").split(50)
     vae, m2 = (images.trained(name, split, 1, hidden=(5,), z_dim=2) for name in ("vae", "m2"))
@@ -178,12 +158,6 @@ def test_true_classes_come_again_for_every_label() -> None:
 def test_grey_is_neither_black_nor_white() -> None:
     x = torch.tensor([[[[0.0, 1.0]]], [[[0.5, 0.5]]], [[[0.5, 1.0]]]])
     assert thesis_analogies.greyness(x).tolist() == [0, 1, 0.5]
-
-
-def test_less_than_a_point_does_not_tell() -> None:
-    assert [thesis_analogies.told(points) for points in (0.9, -0.9, 1.1, -1.1)] == [
-        None, None, True, False,
-    ]
 
 
 def test_digits_have_more_epochs_than_mnist_up_to_a_number() -> None:

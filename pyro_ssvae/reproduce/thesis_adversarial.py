@@ -21,6 +21,7 @@ from pyro_ssvae.evaluation.probes import leakage
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import color
 from pyro_ssvae.reproduce import images
+from pyro_ssvae.reproduce.draws import alike, all_of, any_of, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -31,7 +32,8 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "M2 with an adversary, both at once": ("adversarialm2", {"game": "reversal"}),
     "M2 with an adversary, in turns": ("adversarialm2", {"game": "alternating"}),
 }
-DIFFERENCE = 2.0  # points of accuracy that count as one
+DIFFERENCE = 2.0  # points of accuracy, from which on there is one
+TAKEN = 10.0  # points of a probe's accuracy, more than which the adversary must take
 
 
 def reproduce(work: Work) -> Findings:
@@ -66,31 +68,39 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the appendix says, and what it is for, on each data set."""
-    found = []
+    return [claim for data in images.DATA for claim in claims_on(results, data)]
+
+
+def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
+    """What the appendix says, and what it is for, on one data set."""
     plain, *others = ARMS
-    for data in images.DATA:
-        mean = {
-            name: {arm: fmean(of(results, data, arm, name)) for arm in ARMS}
-            for name in ("accuracy", "leakage")
-        }
-        gaps = [mean["accuracy"][arm] - mean["accuracy"][plain] for arm in others]
-        kept = ", ".join(f"{value:.1f} % ({arm})" for arm, value in mean["leakage"].items())
-        found += [
-            Claim(
-                f"On {images.NAMES[data]}, the adversary makes no difference to the accuracy, of"
-                f" {DIFFERENCE:g} points or more.", "appendix E",
-                max(map(abs, gaps)) < DIFFERENCE,
-                ", ".join(
-                    f"{value:.1f} % ({arm})" for arm, value in mean["accuracy"].items()
-                ),
-            ),
-            Claim(
-                f"On {images.NAMES[data]}, the adversary takes the class out of z', as it is meant"
-                " to: a probe of z' loses ten points or more.", "appendix E, its purpose",
-                min(mean["leakage"][arm] for arm in others) <= mean["leakage"][plain] - 10, kept,
-            ),
-        ]
-    return found
+    accuracy, leaked = (
+        {arm: of(results, data, arm, name) for arm in ARMS} for name in ("accuracy", "leakage")
+    )
+    return [
+        Claim(
+            f"On {images.NAMES[data]}, the adversary makes no difference to the accuracy, in either"
+            f" order of moves, of {DIFFERENCE:g} points or more.", "appendix E",
+            all_of(alike(accuracy[arm], accuracy[plain], DIFFERENCE) for arm in others),
+            _beside_m2(accuracy),
+        ),
+        Claim(
+            f"On {images.NAMES[data]}, the adversary takes the class out of z', as it is meant to:"
+            f" in one order of moves at least, a probe of z' loses more than {TAKEN:g} points.",
+            "appendix E, its purpose",
+            any_of(greater(leaked[plain], leaked[arm], by=TAKEN) for arm in others),
+            _beside_m2(leaked),
+        ),
+    ]
+
+
+def _beside_m2(found: Mapping[str, Sequence[float]]) -> str:
+    """The means of all, and the points that each has more than M2 alone."""
+    plain, *others = ARMS
+    return f"{fmean(found[plain]):.1f} % ({plain}), " + ", ".join(
+        f"{fmean(found[arm]):.1f} % ({arm}: {difference(found[arm], found[plain])})"
+        for arm in others
+    )
 
 
 def of(results: Sequence[Mapping[str, Any]], data: str, arm: str, name: str) -> list[float]:

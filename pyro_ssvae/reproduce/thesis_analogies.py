@@ -24,6 +24,7 @@ from pyro_ssvae.experiments.setting import loaded
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import PLAIN, color, show
 from pyro_ssvae.reproduce import images
+from pyro_ssvae.reproduce.draws import above, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -32,6 +33,9 @@ ALPHA = 1.0
 IMAGES = 1_000  # test images that numbers are of
 MANY = {"digits": 1_000, "mnist": 10_000}  # labels of the classifier that judges
 JUDGED = {"digits": 100, "mnist": 5}  # epochs of its training
+MOST = 50.0  # % of the images or analogies, more than which are most
+GREYER = 1.0  # points of greyness, more than which are seen
+SELDOM = 10.0  # points of analogies of the label asked for, more than which a 1 has fewer
 
 
 def reproduce(work: Work) -> Findings:
@@ -113,6 +117,8 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         "kept others": "analogies that are of the label asked for",
         "judge": "test accuracy of the classifier that says so",
         "grey own": "greyness of images with the true label", "grey others": "that of analogies",
+        "kept of a 1": "analogies of a 1 that are of the label asked for",
+        "kept of the others": "analogies of the other digits that are",
     }
     return [
         Row(f"{images.NAMES[data]}: {text}, %", of(results, data, name))
@@ -122,47 +128,56 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the thesis says of figure 2, on each data set."""
-    found = []
-    for data in images.DATA:
-        name = images.NAMES[data]
-        mean = {
-            key: fmean(of(results, data, key))
-            for key in ("best", "grey own", "grey others", "kept others")
-        }
-        kept = by_class(results, data)
-        found += [
-            Claim(
-                f"On {name}, the true label reconstructs best, on most images.",
-                "section 3, figure 2", mean["best"] > 50, f"on {mean['best']:.1f} %",
-            ),
-            Claim(
-                f"On {name}, analogies are less sharp than reconstructions.", "section 3, figure 2",
-                told(mean["grey others"] - mean["grey own"]),
-                f"greyness {mean['grey others']:.1f} % against {mean['grey own']:.1f} %; less than"
-                " a point does not tell",
-            ),
-            Claim(
-                f"On {name}, most analogies are of the label asked for.", "section 3, figure 2",
-                mean["kept others"] > 50, f"{mean['kept others']:.1f} % are",
-            ),
-            Claim(
-                f"On {name}, a 1 keeps to its own class: analogies of it are of the label asked for"
-                " more seldom than those of other digits, by ten points or more.",
-                "section 3.3, figure 2", kept[1] <= fmean(kept[:1] + kept[2:]) - 10,
-                ", ".join(f"of {k}: {share:.0f} %" for k, share in enumerate(kept)),
-            ),
-        ]
-    return found
+    return [claim for data in images.DATA for claim in claims_on(results, data)]
 
 
-def told(difference: float) -> bool | None:
-    """Whether a difference in points is above zero; None where it is less than one point."""
-    return None if abs(difference) < 1 else difference > 0
+def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
+    """What the thesis says of figure 2, on one data set."""
+    name = images.NAMES[data]
+    best, own, others, kept, ones, rest = (of(results, data, what) for what in (
+        "best", "grey own", "grey others", "kept others", "kept of a 1", "kept of the others",
+    ))
+    shares = ", ".join(f"of {k}: {each:.0f} %" for k, each in enumerate(by_class(results, data)))
+    return [
+        Claim(
+            f"On {name}, the true label reconstructs best, on most images: more than {MOST:g} %.",
+            "section 3, figure 2", above(best, MOST), f"on {_beyond(best, MOST)}",
+        ),
+        Claim(
+            f"On {name}, analogies are less sharp than reconstructions: their greyness is more than"
+            f" {GREYER:g} point higher.", "section 3, figure 2",
+            greater(others, own, by=GREYER),
+            f"{fmean(others):.1f} % against {fmean(own):.1f} %: {difference(others, own)}",
+        ),
+        Claim(
+            f"On {name}, most analogies are of the label asked for: more than {MOST:g} %.",
+            "section 3.3, figure 2", above(kept, MOST), f"{_beyond(kept, MOST)} are",
+        ),
+        Claim(
+            f"On {name}, a 1 keeps to its own class: of its analogies, fewer are of the label asked"
+            f" for than of those of the other digits, by more than {SELDOM:g} points.",
+            "section 3.3, figure 2", greater(rest, ones, by=SELDOM),
+            f"the others have more by {difference(rest, ones)}; {shares}",
+        ),
+    ]
+
+
+def _beyond(shares: Sequence[float], limit: float) -> str:
+    further = difference(shares, [limit] * len(shares))
+    return f"{fmean(shares):.1f} % (above {limit:g} %: {further})"
 
 
 def of(results: Sequence[Mapping[str, Any]], data: str, name: str) -> list[float]:
     """A share of all draws in percent."""
-    return [100 * r[name] for r in results if r["data"] == data]
+    return [
+        100 * {**r, **ones_and_others(r["kept by class"])}[name]
+        for r in results if r["data"] == data
+    ]
+
+
+def ones_and_others(kept: Sequence[float]) -> dict[str, float]:
+    """The share of analogies of the label asked for, of a 1 and of the other digits."""
+    return {"kept of a 1": kept[1], "kept of the others": fmean([*kept[:1], *kept[2:]])}
 
 
 def by_class(results: Sequence[Mapping[str, Any]], data: str) -> list[float]:

@@ -6,7 +6,8 @@ encoded in the same way. Without the label in z' its accuracy would be that of c
 
 Full scale is 500 epochs on MNIST with 100 labels and five draws. The thesis names no alphas and no
 classifier: here alpha is 0.1, 1, 10 and 100, and the classifiers are a logistic regression and a
-network of one layer of 100 units, of up to 5,000 images with ten labels each. p(x | y, z') is
+network of one layer of 100 units, of up to 5,000 images with ten labels each. The network decides,
+for the thesis's classifiers are networks of one layer; the other stands beside it. p(x | y, z') is
 Bernoulli, for its normal likelihood's sigma^2 on MNIST is not published.
 """
 
@@ -33,6 +34,7 @@ from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import PLAIN, color
 from pyro_ssvae.reproduce import images
+from pyro_ssvae.reproduce.draws import above, all_of, difference
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -40,6 +42,9 @@ DRAWS = 5
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 IMAGES = 5_000  # at most, that a probe learns from; tested on 2,000 at most
 PROBES = {"linear": "a logistic regression", "network": "a network"}
+DECIDES = "network"
+CHANCE = 50.0  # % of the images, more than which are far more than chance
+PUBLISHED = 85.0  # % of the images, which the thesis's classifier exceeds
 
 
 def reproduce(work: Work) -> Findings:
@@ -105,7 +110,7 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
             found.append(Row(f"{own}: M2's test accuracy, %", of(results, "accuracy", data, alpha)))
             found += [
                 Row(f"{own}: test accuracy of {text} of z', %", of(results, probe, data, alpha),
-                    85.0 if data == "mnist" else None, None,
+                    PUBLISHED if data == "mnist" else None, None,
                     "section 3.3, \"over 85%\", classifier not said" if data == "mnist" else "")
                 for probe, text in PROBES.items()
             ]
@@ -114,27 +119,33 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the thesis says of z', on each data set."""
-    found = []
-    for data in images.DATA:
-        means = {
-            probe: [fmean(of(results, probe, data, alpha)) for alpha in ALPHAS] for probe in PROBES
-        }
-        best = [max(pair) for pair in zip(*means.values())]
-        because = "; ".join(
-            f"{PROBES[probe]}: " + ", ".join(
-                f"{value:.1f} % with alpha = {alpha:g}" for alpha, value in zip(ALPHAS, values)
-            ) for probe, values in means.items()
-        )
-        found.append(Claim(
-            f"On {images.NAMES[data]}, a classifier reads the class off z' on far more than chance"
-            " of the images: half of them or more.",
-            "section 3.3", min(best) >= 50, because,
-        ))
-        found.append(Claim(
-            f"On {images.NAMES[data]}, it is right on over 85 % of them, regardless of alpha.",
-            "section 3.3", min(best) > 85, because,
-        ))
-    return found
+    return [claim for data in images.DATA for claim in claims_on(results, data)]
+
+
+def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
+    """What the thesis says of z', on one data set, by the one probe that decides."""
+    found = [of(results, DECIDES, data, alpha) for alpha in ALPHAS]
+    return [
+        Claim(
+            f"On {images.NAMES[data]}, {PROBES[DECIDES]} reads the class off z' on far more than"
+            f" chance of the images: on more than {CHANCE:g} %, with every alpha.",
+            "section 3.3", all_of(above(own, CHANCE) for own in found), _beyond(found, CHANCE),
+        ),
+        Claim(
+            f"On {images.NAMES[data]}, it is right on over {PUBLISHED:g} % of them, regardless of"
+            " alpha.",
+            "section 3.3", all_of(above(own, PUBLISHED) for own in found),
+            _beyond(found, PUBLISHED),
+        ),
+    ]
+
+
+def _beyond(found: Sequence[Sequence[float]], limit: float) -> str:
+    return ", ".join(
+        f"{fmean(own):.1f} % with alpha = {alpha:g}"
+        f" (above {limit:g} %: {difference(own, [limit] * len(own))})"
+        for alpha, own in zip(ALPHAS, found)
+    )
 
 
 def of(
@@ -154,7 +165,7 @@ def pictures(results: Sequence[Mapping[str, Any]]) -> list[Picture]:
             values = [of(results, name, data, alpha) for alpha in ALPHAS]
             axes.plot(ALPHAS, [fmean(own) for own in values], color=color(k), marker="o", ms=4,
                       label=text)
-        axes.axhline(85, color=PLAIN, ls="--", lw=1)
+        axes.axhline(PUBLISHED, color=PLAIN, ls="--", lw=1)
         axes.set(xscale="log", xlabel="$\\alpha$", ylim=(0, 100))
         axes.set_title(images.NAMES[data], fontsize=10)
         axes.grid(alpha=0.3)

@@ -6,8 +6,9 @@ reconstruction losses of the two classes says, and to where every point is recon
 
 Full scale is 150 epochs of 100 updates, of 50 labelled and 9,950 unlabelled points, and five
 draws. The thesis does not say the number of labels, sigma^2, the noise or the networks: labels and
-networks are those of its circles, the noise is 0.1, and sigma^2 is 0.03 to 1. Figures show the
-first draw with sigma^2 = 0.3.
+networks are those of its circles, the noise is 0.1, and sigma^2 is 0.03 to 1. What the supplement
+says of its one unnamed sigma^2 is asked of some of ours, and what it says of the loss in general of
+all. Figures show the first draw with sigma^2 = 0.3.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.report import plane_plots
 from pyro_ssvae.report.drawing import color
 from pyro_ssvae.reproduce import plane
+from pyro_ssvae.reproduce.draws import above, all_of, any_of, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.targets.metrics import accuracy
@@ -33,6 +35,9 @@ EARLY = 0.7  # of the warm-up: epoch 70
 SIGMA2 = (0.03, 0.1, 0.3, 1.0)
 DRAWN = 0.3  # the sigma^2 of the figures
 MOMENTS = {"early": "KL on its way in", "end": "KL wholly in"}
+PERFECT = 97.0  # % of the test points, from which on a classifier counts as almost perfect
+DRAMATIC = 5.0  # points of accuracy, more than which a changed boundary must cost or gain
+AGREEING = 90.0  # % of the test points, of which both classifiers must say the same
 
 
 def reproduce(work: Work) -> Findings:
@@ -120,32 +125,56 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the supplement says of the moons."""
-    early, late = (
-        [fmean(values(results, moment, i, "accuracy")) for i in range(len(SIGMA2))]
-        for moment in MOMENTS
-    )
-    agreement = [
-        fmean([*values(results, "early", i, "agreement"), *values(results, "end", i, "agreement")])
-        for i in range(len(SIGMA2))
+    agreement = {
+        when: [values(results, moment, i, "agreement") for i in range(len(SIGMA2))]
+        for moment, when in MOMENTS.items()
+    }
+    return [
+        *changes(*(
+            [values(results, moment, i, "accuracy") for i in range(len(SIGMA2))]
+            for moment in MOMENTS
+        )),
+        Claim(
+            "The generative loss leads to a classifier by reconstruction: with every sigma^2, and"
+            f" at both moments, both agree on more than {AGREEING:g} % of the test points.",
+            "supplement, section 3.1, figures 8 and 10",
+            all_of(above(own, AGREEING) for each in agreement.values() for own in each),
+            "; ".join(
+                f"{when}, {_by_sigma(each, AGREEING)}" for when, each in agreement.items()
+            ),
+        ),
     ]
+
+
+def changes(early: Sequence[Sequence[float]], late: Sequence[Sequence[float]]) -> list[Claim]:
+    """What the supplement says of the accuracy, before and after the KL divergence is in.
+
+    Args:
+        early: The accuracies of all draws before, for every sigma^2.
+        late: Those after.
+    """
+    falls = [greater(before, after, by=DRAMATIC) for before, after in zip(early, late)]
+    rises = [greater(after, before, by=DRAMATIC) for before, after in zip(early, late)]
+    changed = "points gained: " + ", ".join(
+        f"with sigma^2 = {sigma2:g} {difference(after, before)}"
+        for sigma2, before, after in zip(SIGMA2, early, late)
+    )
     return [
         Claim(
             "While the KL divergence is on its way in, the generative loss alone classifies almost"
-            " perfectly.",
-            "supplement, section 3.1, figure 8", max(early) >= 97, _by_sigma(early),
+            f" perfectly: with some sigma^2 more than {PERFECT:g} % of the test points are right.",
+            "supplement, section 3.1, figure 8", any_of(above(own, PERFECT) for own in early),
+            _by_sigma(early, PERFECT),
         ),
         Claim(
-            "With the KL divergence wholly in, the boundary changes dramatically: the accuracy"
-            " falls by five points or more.",
-            "supplement, section 3.1, figure 10",
-            max(a - b for a, b in zip(early, late)) >= 5,
-            f"before, {_by_sigma(early)}; after, {_by_sigma(late)}",
+            "With the KL divergence wholly in, the boundary changes dramatically: with some"
+            f" sigma^2 the accuracy changes by more than {DRAMATIC:g} points, up or down.",
+            "supplement, section 3.1, figure 10", any_of([*falls, *rises]), changed,
         ),
         Claim(
-            "The generative loss leads to a classifier by reconstruction: both agree on nine test"
-            " points of ten or more.",
-            "supplement, section 3.1, figures 8 and 10", min(agreement) >= 90,
-            _by_sigma(agreement),
+            "It changes for the worse, as it must from almost perfect: with some sigma^2 the"
+            f" accuracy falls by more than {DRAMATIC:g} points.",
+            "supplement, section 3.1, figures 8 and 10", any_of(falls), changed,
         ),
     ]
 
@@ -209,7 +238,10 @@ def field(result: Mapping[str, Any], moment: str) -> Figure:
     return figure
 
 
-def _by_sigma(shares: Sequence[float]) -> str:
+def _by_sigma(shares: Sequence[Sequence[float]], limit: float) -> str:
+    """The means for every sigma^2, and how far above a limit they are."""
     return ", ".join(
-        f"{share:.1f} % with sigma^2 = {sigma2:g}" for sigma2, share in zip(SIGMA2, shares)
+        f"{fmean(own):.1f} % with sigma^2 = {sigma2:g}"
+        f" (above {limit:g} %: {difference(own, [limit] * len(own))})"
+        for sigma2, own in zip(SIGMA2, shares)
     )
