@@ -35,7 +35,7 @@ def training(results: Mapping[str, Sequence[Any]], collapsed: float) -> Figure:
     panels[1].axhline(collapsed, color="black", lw=0.8, ls="--")
     panels[1].set_yscale("symlog", linthresh=collapsed)
     panels[1].set_ylim(0, None)
-    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return figure
 
 

@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from pyro_ssvae.reproduce.draws import all_of, greater
 from pyro_ssvae.reproduce.findings import Claim, Row
 
 NEAR = 1e-6  # nats from the optimum at which an inference is done
+APART = 0.05  # in a parameter of two optima that are one
+ROUNDING, MARGINAL = 1e-12, 1e-9  # nats, and a probability, that rounding may account for
+POWER, JOINT, EVEN = 0.1, 0.15, 1.5  # of an exponent either way, and of a constant from n to n
 SOURCE = "lecture 13"
 
 Results = Mapping[float, Sequence[Any]]  # the runs of each share of labels
@@ -77,25 +81,29 @@ def mixture_claims(results: Results) -> list[Claim]:
     fall = max(run["fall"] for run in runs)
     falls = max(run["fall_batches"] for run in runs)
     once = max(iterations(run["em"]["gaps"]) for run in results[1.0])
-    means = {share: float(np.mean([iterations(run["em"]["gaps"]) for run in of_share]))
-             for share, of_share in results.items()}
-    fewer = all(a >= b for a, b in pairwise(means.values()))
+    counts = {share: [iterations(run["em"]["gaps"]) for run in of_share]
+              for share, of_share in results.items()}
+    fewer = all_of(greater(few, many) for few, many in pairwise(counts.values()))
     return [
         Claim("GMM and GDA are one graphical model: one program, y seen or not, has the optimum of"
-              " EM at every share of labels.", f"{SOURCE}, GMM / GDA in PGMs",
-              gap <= NEAR and parameters < 0.05,
+              f" EM at every share of labels, to {NEAR:g} nats and to {APART:g} in any parameter.",
+              f"{SOURCE}, GMM / GDA in PGMs", gap <= NEAR and parameters < APART,
               f"Adam on the program's bound ends {gap:.0e} nats from EM's optimum at most, and its"
               f" parameters differ by {parameters:.1e} at most"),
-        Claim("With all labels the maximum is closed: one M-step.", f"{SOURCE}, GDA", once <= 1,
+        Claim("With all labels the maximum is closed: one M-step is within"
+              f" {NEAR:g} nats of it.", f"{SOURCE}, GDA", once <= 1,
               f"iterations of EM with all labels: {once:.0f} at most"),
-        Claim("The E-step computes p(y | x), which is enumeration.",
-              f"{SOURCE}, how to do MLE on latent variable models", step < 1e-9,
+        Claim("The E-step computes p(y | x), which is enumeration: the probabilities differ by less"
+              f" than {MARGINAL:g}.",
+              f"{SOURCE}, how to do MLE on latent variable models", step < MARGINAL,
               f"Pyro's marginals of y differ from EM's responsibilities by {step:.0e} at most"),
-        Claim("EM is hill climbing.", f"{SOURCE}, recap", fall < 1e-12,
+        Claim("EM is hill climbing: no iteration lowers the log-likelihood by"
+              f" {ROUNDING:g} nats or more.", f"{SOURCE}, recap", fall < ROUNDING,
               f"the log-likelihood falls by {max(fall, 0.0):.0e} nats at most in an iteration of"
               f" EM, and by {falls:.0e} in a stochastic update"),
-        Claim("The more labels, the fewer iterations of EM.", "ours", fewer,
-              ", ".join(f"{share:.0%}: {mean:.1f}" for share, mean in means.items())),
+        Claim("The more labels, the fewer iterations of EM, from each share to the next.", "ours",
+              fewer, f"iterations to {NEAR:g} nats: "
+              + ", ".join(f"{share:.0%}: {np.mean(each):.1f}" for share, each in counts.items())),
     ]
 
 
@@ -107,18 +115,21 @@ def chain_claims(by_k: Costs, by_n: Costs, long: Costs, small: Costs) -> list[Cl
     length = long[0]["n"]
     edges = [c["operations"] / (c["n"] - 1) / c["k"] ** 2 for c in by_n if c["n"] < length]
     return [
-        Claim("Enumeration in parallel gives the exact probability of the chain's end.",
-              f"{SOURCE}, elimination algorithm", apart < 1e-12,
+        Claim("Enumeration in parallel gives the exact probability of the chain's end, to less than"
+              f" {ROUNDING:g} nats.", f"{SOURCE}, elimination algorithm", apart < ROUNDING,
               f"at most {apart:.0e} nats from the table of all values, on {len(small)} chains"),
-        Claim("Summing out jointly costs k^n.", f"{SOURCE}, elimination algorithm",
-              abs(joint - 1) < 0.15,
+        Claim("Summing out jointly costs k^n: the operations grow as the number of values in the"
+              f" table, k^(n-1) with the end seen, to a power of 1 ± {JOINT:g}.",
+              f"{SOURCE}, elimination algorithm", abs(joint - 1) < JOINT,
               f"operations grow as the number of the table's values to the power {joint:.2f}"),
-        Claim("Elimination costs k^2 an edge.", f"{SOURCE}, elimination algorithm",
-              abs(_slope(by_k) - 2) < 0.1 and max(edges) < 1.5 * min(edges),
+        Claim(f"Elimination costs k^2 an edge: k to a power of 2 ± {POWER:g}, and an edge of a"
+              f" short chain (n < {length}) costs less than {EVEN:g} times that of another.",
+              f"{SOURCE}, elimination algorithm",
+              abs(_slope(by_k) - 2) < POWER and max(edges) < EVEN * min(edges),
               f"chain of {by_k[0]['n']}: k to the power {_slope(by_k):.2f}; {min(edges):.1f} to"
               f" {max(edges):.1f} operations for each of k^2 values of an edge, n < {length}"),
-        Claim("Pyro eliminates long chains at k^2 an edge too.", "ours",
-              abs(_slope(long) - 2) < 0.1,
+        Claim(f"Pyro eliminates long chains at k^2 an edge too: k to a power of 2 ± {POWER:g}.",
+              "ours", abs(_slope(long) - 2) < POWER,
               f"chain of {length}: k to the power {_slope(long):.2f}; from 15 factors on opt_einsum"
               " plans greedily, and multiplies matrices where a vector would do"),
     ]
