@@ -78,9 +78,9 @@ def test_a_table_of_one_configuration_compares_nothing() -> None:
 
 @pytest.mark.parametrize("metric, side", [("test.accuracy", "right"), ("test.nll", "left")])
 def test_the_forest_has_a_row_for_each_configuration(metric: str, side: str) -> None:
-    told = Difference((0.1, 0.2), 0.1, 0.2, 0.5, 2, 0, 0.95)
-    sure = Difference((0.1,) * 5, 0.1, 0.2, 0.06, 5, 0, 0.95)
-    none = Difference((), None, None, None, 0, 3, 0.95)
+    told = Difference((0.1, 0.2), 0.1, 0.2, 2, 0, 0.95)
+    sure = Difference((0.1,) * 5, 0.1, 0.2, 5, 0, 0.95)
+    none = Difference((), None, None, 0, 3, 0.95)
     (axes,) = forest({"a$": told, "b": sure, "c": none}, "m2", metric).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == [r"a\$", "b"]
     assert axes.get_xlabel().endswith(f"less that of m2 (better to the {side})")

@@ -9,8 +9,10 @@ log p(x) of test images, which says what a model is worth that was trained, as a
 not.
 
 On digits with 50 labels the options are those of :mod:`pyro_ssvae.recipes`. On MNIST with 100 the
-networks are larger, :data:`STRONG`; they were chosen on validation data of the label draw 2. Full
-scale: 100 epochs and 20 draws of digits, 40 epochs of 195 updates and 5 draws of MNIST.
+networks are larger, :data:`STRONG`; they were chosen on validation data of the label draw 2, so
+that the draws 3 to 7 are measured. They were chosen with the bound, and the arm without it keeps
+what was chosen so: what it would reach with options of its own is not measured. Full scale: 100
+epochs and 20 draws of digits, 40 epochs of 195 updates and 5 draws of MNIST.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.report.published_plots import Measured, dots
-from pyro_ssvae.reproduce.draws import counted, difference, greater, paired
+from pyro_ssvae.reproduce.draws import above, counted, difference, greater, paired
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -53,6 +55,7 @@ class Board:
         draws: The number of label draws at full scale.
         options: The options that are not as the recipe has them.
         plan: How to train, beside the number of epochs.
+        first: The first label draw. Those before it had a part in choosing the options.
     """
 
     data: str
@@ -61,11 +64,22 @@ class Board:
     draws: int
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     plan: Plan = field(default_factory=lambda: Plan(), hash=False)
+    first: int = 0
 
     @property
     def name(self) -> str:
         """What the data set is called."""
         return f"{self.data}, {self.labels} labels"
+
+    def seeds(self, work: Work) -> list[int]:
+        """The label draws at the scale of the work."""
+        return [self.first + draw for draw in work.draws(self.draws)]
+
+    def said(self, work: Work) -> str:
+        """The data set, the epochs and the label draws at the scale of the work, in words."""
+        seeds, epochs = self.seeds(work), work.epochs(self.epochs)
+        text = f"{self.name}, {counted(epochs, 'epoch')} of {self.epochs}"
+        return f"{text}, {counted(len(seeds), 'draw')} from draw {self.first} on"
 
     def setting(self, arm: str, seed: int, epochs: int) -> Setting:
         """The run of an arm on a label draw."""
@@ -77,7 +91,8 @@ class Board:
 
 DIGITS = Board("digits", 50, 100, 20)
 MNIST = Board(
-    "mnist", 100, 40, 5, STRONG, {"batch_labelled": 64, "batch_unlabelled": 256, "capture": "off"}
+    "mnist", 100, 40, 5, STRONG,
+    {"batch_labelled": 64, "batch_unlabelled": 256, "capture": "off"}, first=3,
 )
 BOARDS = (DIGITS, MNIST)
 
@@ -89,7 +104,7 @@ def reproduce(work: Work) -> Findings:
     """Train VaDE with its bound and without, and compare what it reaches draw by draw."""
     jobs = [
         (board, arm, seed)
-        for board in BOARDS for seed in work.draws(board.draws) for arm in ARMS
+        for board in BOARDS for seed in board.seeds(work) for arm in ARMS
     ]
     metrics = work.train([
         board.setting(arm, seed, work.epochs(board.epochs)) for board, arm, seed in jobs
@@ -105,10 +120,7 @@ def reproduce(work: Work) -> Findings:
     }
     return Findings(
         title="What the bound adds to VaDE with few labels",
-        setting="; ".join(
-            f"{board.name}, {counted(work.epochs(board.epochs), 'epoch')} of {board.epochs},"
-            f" {counted(len(work.draws(board.draws)), 'draw')}" for board in BOARDS
-        ) + ". Last epochs.",
+        setting="; ".join(board.said(work) for board in BOARDS) + ". Last epochs.",
         rows=[row for board, of in found.items() for row in rows(board, of)],
         claims=[claim for board, of in found.items() for claim in claims(board, of)],
         pictures=[picture(found)],
@@ -153,8 +165,10 @@ def claims(board: Board, found: Found) -> list[Claim]:
     if board == MNIST:
         mean = sum(accuracy[WITH]) / len(accuracy[WITH])
         told.append(Claim(
-            f"{board.name}: {TARGET} % of test images are classified rightly", "this study",
-            mean >= TARGET, f"{mean:.2f} % on average, {min(accuracy[WITH]):.2f} % at worst",
+            f"{board.name}: more than {TARGET} % of test images are classified rightly, on average",
+            "this study", above(accuracy[WITH], TARGET),
+            f"{mean:.2f} % on average, {min(accuracy[WITH]):.2f} % at worst; less the aim, in"
+            f" points: {difference(accuracy[WITH], [TARGET] * len(accuracy[WITH]))}",
         ))
     return told
 

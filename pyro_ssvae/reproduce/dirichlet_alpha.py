@@ -7,8 +7,11 @@ comments bound log p(x | pi) of an unlabelled example. Three things are done her
 1. M2 and ``dirichletm2`` train side by side in float64 from equal weights, with equal noise and
    a = 1 and the point mass, by the labelled losses alone; and M2 with alpha = 1 on all data, at
    whose weights the unlabelled losses are compared.
-2. The labelled loss is compared for every power of p(y | pi), which takes alpha's place.
-3. Accuracy against alpha, and against the power, a, the guide of pi and the three bounds.
+2. The labelled loss is compared for every power of p(y | pi), which takes alpha's place. Only the
+   power 1 gives the bound: with the power w the loss is above it by w - 1 times the cross-entropy,
+   an identity that the rows show and no claim is made of.
+3. Accuracy against alpha, and against the power, a, the guide of pi and the three bounds. What is
+   claimed of accuracy is claimed by this study, not by the answer.
 
 Full scale: digits with 50 labels, 10 draws, 50 epochs of batches of 100 + 100, the library's recipe
 for digits (128 hidden units, 16 dimensions of z, Adam 3e-3); 1 and 2 on two draws. The source runs
@@ -30,7 +33,7 @@ from pyro_ssvae.experiments.pairs import pair
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.reproduce import dirichlet_plots
 from pyro_ssvae.reproduce.dirichlet_identity import labelled_identity, weighed, whole_identity
-from pyro_ssvae.reproduce.draws import all_of, difference, paired
+from pyro_ssvae.reproduce.draws import difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.training.fit import fit
@@ -38,7 +41,8 @@ from pyro_ssvae.training.fit import fit
 EPOCHS, DRAWS, IDENTITY_DRAWS, LABELS = 50, 10, 2, 50
 WEIGHED_EPOCHS = 10
 WEIGHTS = (0.1, 1.0, 10.0, 100.0)
-SOURCE = "StackExchange answer on eq. 9"
+SOURCE, OURS = "StackExchange answer on eq. 9", "this study"
+MARGIN = 1.0  # a loss of points of accuracy that does not count
 
 Options = Mapping[str, Any]
 M2: dict[str, Options] = {f"M2, alpha = {alpha:g}": {"alpha": alpha} for alpha in (0.0, *WEIGHTS)}
@@ -157,8 +161,9 @@ def _identity_rows(
             " nats", _largest(wholes, "value")),
         *(Row(f"power {w:g}: {what.partition(',')[0]}, nats", [each["identity"] for each in runs])
           for w, runs in weights.items()),
-        *(Row(f"power {w:g}: nats that the loss is above that of the bound (power 1)",
-              [each["gap"] for each in runs]) for w, runs in weights.items()),
+        *(Row(f"power {w:g}: nats that the loss is above that of the bound (power 1),"
+              f" {w - 1:g} times the cross-entropy", [each["gap"] for each in runs])
+          for w, runs in weights.items()),
         *(Row(f"power {w:g}: log of the mass of p(y | pi)^power over all y",
               [each["mass"] for each in runs]) for w, runs in weights.items()),
     ]
@@ -189,9 +194,6 @@ def _identity_claims(
     moved = max(_largest(identities, "weights"))
     whole = max(_largest(wholes, "value"))
     powers = max(each["identity"] for runs in weights.values() for each in runs)
-    gaps = {w: sum(each["gap"] for each in runs) / len(runs) for w, runs in weights.items()}
-    others = {w: gap for w, gap in gaps.items() if w != 1}
-    below = ", ".join(f"{w:g}: {gap:+.3f}" for w, gap in gaps.items())
     return [
         Claim("log p(y | pi) is the classification loss of eq. 9: with a = 1 and a point mass the"
               " labelled objective is eq. 9's at alpha = 1, throughout training.", SOURCE,
@@ -199,15 +201,10 @@ def _identity_claims(
               f"beside log K!: {value:.0e} nats in value, {slope:.0e} in gradients, {moved:.0e} in"
               " the weights of the two trainings"),
         Claim("The unlabelled part is not M2's: the bound of Jensen is M2's without the entropy of"
-              " q(y | x).", f"{SOURCE}, last comments", whole < 1e-9,
+              " q(y | x).", f"{OURS}, of the bound in the answer's last comment", whole < 1e-9,
               f"with the entropy the two differ by {whole:.0e} nats beside log K!"),
-        Claim("Any other alpha is a power of the observed p(y | pi).", SOURCE, powers < 1e-9,
+        Claim("Any other alpha is a power of the observed p(y | pi).", OURS, powers < 1e-9,
               f"the losses differ by {powers:.0e} nats at most, beside log K!"),
-        Claim("alpha is not derived: of all powers only 1 gives the bound.", SOURCE,
-              abs(gaps[1.0]) < 1e-9 and all(abs(gap) > 1e-6 for gap in others.values()),
-              "nats of the loss above that of the bound, at the weights trained with each power, "
-              f"{below}: a smaller power bounds nothing, and a larger one is a looser bound; the"
-              " power that is normalised over y has weight 1 again, of logits times the power"),
     ]
 
 
@@ -222,41 +219,39 @@ def _difference_rows(percent: Mapping[str, Sequence[float]]) -> list[Row]:
 
 
 def _accuracy_claims(percent: Mapping[str, Sequence[float]]) -> list[Claim]:
-    claims = []
-    for w in WEIGHTS:
-        both = percent[f"Dirichlet, power {w:g}"], percent[f"M2, alpha = {w:g}"]
-        claims.append(Claim(
-            f"At weight {w:g} what is derived classifies as well as M2, within a point.", SOURCE,
-            _within_a_point(*both),
-            "power less alpha, points of accuracy, paired, with the 95 % interval:"
-            f" {difference(*both)}",
-        ))
-    ten = percent["Dirichlet, power 10"], percent["Dirichlet, power 1"]
-    claims.append(Claim(
-        "The derived weight 1 is enough: ten times more is no better.", SOURCE,
-        None if (more := paired(*ten)).apart is None else not (more.apart and more.mean > 0),
-        f"power 10 less power 1, points of accuracy: {difference(*ten)}",
-    ))
-    at = percent[f"Dirichlet, power {AT:g}"]
-    ways = {
-        name: percent[f"Dirichlet, power {AT:g}, {name}"]
-        for name in ("exact bound", "one sample of y")
-    }
-    claims.append(Claim(
-        "Of an unlabelled example log p(x | pi) can be summed exactly, or bounded by one sample of"
-        " y, as well as by the mean over y.", f"{SOURCE}, last comment",
-        all_of(_within_a_point(values, at) for values in ways.values()),
-        f"at power {AT:g}, points of accuracy: " + ", ".join(
-            f"{name} {difference(values, at)}" for name, values in ways.items()
+    """What this study says of accuracy, on the same label draws."""
+    at = f"Dirichlet, power {AT:g}"
+    ways = {"the exact sum over y": "exact bound", "one sample of y": "one sample of y"}
+    return [
+        *(
+            _no_worse(
+                f"At weight {w:g} what is derived classifies as well as M2",
+                percent[f"Dirichlet, power {w:g}"], percent[f"M2, alpha = {w:g}"],
+                "power less alpha",
+            )
+            for w in WEIGHTS
         ),
-    ))
-    return claims
+        _no_worse(
+            "The derived weight 1 is enough, against ten times more", percent["Dirichlet, power 1"],
+            percent["Dirichlet, power 10"], "power 1 less power 10",
+        ),
+        *(
+            _no_worse(
+                f"At power {AT:g} {way} of an unlabelled example does as well as the mean over y",
+                percent[f"{at}, {name}"], percent[at], f"{name} less bound of Jensen",
+            )
+            for way, name in ways.items()
+        ),
+    ]
 
 
-def _within_a_point(one: Sequence[float], other: Sequence[float]) -> bool | None:
-    """Whether the interval of the mean difference leaves out a loss of a point of accuracy."""
-    found = paired(one, other)
-    return None if found.apart is None or found.low is None else found.low > -1.0
+def _no_worse(text: str, one: Sequence[float], other: Sequence[float], less: str) -> Claim:
+    """The claim that the one is no worse than the other, or by less than the margin."""
+    return Claim(
+        f"{text}: it loses less than {MARGIN:g} point of accuracy, if any.", OURS,
+        greater(one, other, by=-MARGIN),
+        f"{less}, points of accuracy, paired, with the 95 % interval: {difference(one, other)}",
+    )
 
 
 def _largest(results: Sequence[Any], what: str) -> list[float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -104,11 +103,6 @@ def difference(one: Sequence[float], other: Sequence[float]) -> str:
     if found.low is not None:
         text += f" [{found.low:+.1f}, {found.high:+.1f}]"
     return f"{text} over {counted(found.draws, 'draw')}"
-
-
-def within(found: Sequence[float], published: float, spread: float) -> bool:
-    """Whether the mean over the draws lies within a published mean plus or minus its spread."""
-    return abs(statistics.fmean(found) - published) <= spread
 
 
 def counted(number: int, what: str) -> str:

@@ -28,6 +28,7 @@ UNCERTAIN, WRONG = 0.5, 0.5  # the share of uncertain labels, and of wrong ones 
 LARGE = 2_000  # training rows of a large table that are used
 BATCH = 32  # labelled rows of a table in an update, and unlabelled ones
 PENALTIES = (0.1, 1.0, 10.0)
+LABELS_ALONE = "factored, labelled rows alone"
 
 
 def cost(*, labels: int, how: str) -> dict[str, Any]:
@@ -130,8 +131,9 @@ def several(
 
     Args:
         data: The data set.
-        how: ``"factored"``, or ``"logistic"`` for a regression a label, its penalty chosen on
-            validation data.
+        how: ``"factored"``; :data:`LABELS_ALONE` for the same networks, batches and updates with no
+            weight on unlabelled rows; or ``"logistic"`` for a regression a label, its penalty
+            chosen on validation data.
         share: The share of the training rows that are labelled.
         missing: The probability with which each of their labels is hidden.
         seed: The seed of the split, the weights, the batches and the noise.
@@ -148,7 +150,8 @@ def several(
     if how == "logistic":
         return scores(split, _logistic(split, x), y)
     torch.manual_seed(seed)
-    objective, options = pair("factored").on(split)
+    weights = {"unlabelled": 0.0} if how == LABELS_ALONE else {}
+    objective, options = pair("factored").on(split, **weights)
     passes = math.ceil(epochs * rows / len(split.unlabelled))
     for _ in fit(
         objective, split, epochs=passes, batch_labelled=BATCH, batch_unlabelled=BATCH, seed=seed,

@@ -4,8 +4,14 @@ No single paper: the pairs of the library with the options of :mod:`pyro_ssvae.r
 chosen on validation data, on digits with 50 labels, Fashion-MNIST with 100 and MNIST with 100; and
 label spreading and self-training, which choose their settings on validation data too. Published
 numbers stand beside those of MNIST: they are of other networks, longer training and other draws,
-and the sources say with which. Full scale: 100 epochs and 20 draws of digits, 50 epochs and 5 draws
-of the others. A data set that cannot be loaded is left out, and said to be.
+and the sources say with which. The published M1 + M2 trains M2 on top of M1, where the recipe
+trains both at once: on MNIST it is trained in both ways. Full scale: 100 epochs and 20 draws of
+digits, 50 epochs and 5 draws of the others. A data set that cannot be loaded is left out, and said
+to be.
+
+What a pair gains on ``supervised``, a perceptron of the labelled examples alone, is not what the
+unlabelled examples are worth: some pairs have convolutional classifiers, changed images,
+pseudo-labels or averaged weights too.
 """
 
 from __future__ import annotations
@@ -32,6 +38,8 @@ from pyro_ssvae.reproduce.work import Work
 
 ALONE = "supervised"
 FIRST = (ALONE, "vade", "m2", "m1")  # those that tell most, before the other pairs
+STACKED = "m1m2, stacked"
+OPTIONS: Mapping[str, Mapping[str, Any]] = {STACKED: {"stacked": True, "warmup": 0.0}}
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ BOARDS = (
 PUBLISHED: Mapping[str, tuple[float, float | None, str]] = {
     ALONE: (74.74, 1.16, "Jurasinski 2019, section 5.2"),
     "m2": (88.03, 1.71, "Kingma et al. 2014, table 1"),
-    "m1m2": (96.67, 0.14, "Kingma et al. 2014, table 1"),
+    STACKED: (96.67, 0.14, "Kingma et al. 2014, table 1"),
     "latentclassifier": (88.2, 3.6, "Jurasinski 2019, table 1, lambda = 1"),
     "adgm": (99.04, 0.02, "Maaløe et al. 2016, 1,000 epochs"),
     "sdgm": (98.68, 0.07, "Maaløe et al. 2016, 1,000 epochs"),
@@ -74,12 +82,10 @@ def reproduce(work: Work) -> Findings:
     boards, missing = available(work)
     jobs = [
         (board, name, seed)
-        for board in boards for seed in work.draws(board.draws) for name in ordered()
+        for board in boards for seed in work.draws(board.draws) for name in entries(board)
     ]
     metrics = work.train([
-        Setting(name, board.data, labels=board.labels, split_seed=seed,
-                plan={"epochs": work.epochs(board.epochs)})
-        for board, name, seed in jobs
+        setting(board, name, seed, work.epochs(board.epochs)) for board, name, seed in jobs
     ])
     rows: list[Row] = []
     claims: list[Claim] = []
@@ -87,7 +93,7 @@ def reproduce(work: Work) -> Findings:
     for board in boards:
         runs = {
             name: [run for (of, one, _), run in zip(jobs, metrics) if (of, one) == (board, name)]
-            for name in ordered()
+            for name in entries(board)
         }
         pairs = {name: accuracies(of_name) for name, of_name in runs.items()}
         validated = {name: accuracies(of, "validation") for name, of in runs.items()}
@@ -122,6 +128,19 @@ def ordered() -> list[str]:
     """The names of the pairs that classify, those of :data:`FIRST` first."""
     everything = [name for name in names() if classifies(pair(name).guide)]
     return [*FIRST, *(name for name in everything if name not in FIRST)]
+
+
+def entries(board: Board) -> list[str]:
+    """The names of what is trained on a data set: the pairs, and on MNIST M1 + M2 as published."""
+    return ordered() + [STACKED] * (board.data == "mnist")
+
+
+def setting(board: Board, name: str, seed: int, epochs: int) -> Setting:
+    """The run of a row on a label draw."""
+    return Setting(
+        name.partition(",")[0], board.data, labels=board.labels, split_seed=seed,
+        options=OPTIONS.get(name, {}), plan={"epochs": epochs},
+    )
 
 
 def of_references(work: Work, board: Board) -> dict[str, list[float]]:
@@ -175,7 +194,6 @@ def rows_of(board: Board, pairs: Found, beside: Found) -> list[Row]:
 def claims_of(board: Board, pairs: Found, validated: Found, beside: Found) -> list[Claim]:
     """What the accuracies of a data set say."""
     best = max(pairs, key=lambda name: sum(validated[name]))
-    other = max(beside, key=lambda name: sum(beside[name]))
     verdicts = {
         name: greater(values, pairs[ALONE]) for name, values in pairs.items() if name != ALONE
     }
@@ -185,23 +203,25 @@ def claims_of(board: Board, pairs: Found, validated: Found, beside: Found) -> li
     )
     return [
         Claim(
-            f"{board.data}: the pair of the best validation accuracy, {best}, is better than the"
-            f" best of scikit-learn's, {other}", "this study",
-            greater(pairs[best], beside[other]),
-            f"points: {difference(pairs[best], beside[other])}",
+            f"{board.data}: the pair of the best validation accuracy, {best}, is better than every"
+            " one of scikit-learn's", "this study",
+            all_of(greater(pairs[best], values) for values in beside.values()),
+            "points: " + ", ".join(
+                f"minus {name} {difference(pairs[best], values)}" for name, values in beside.items()
+            ),
         ),
         Claim(
-            f"{board.data}: every pair gains from the unlabelled examples, beside {ALONE}",
-            "this study", all_of(verdicts.values()),
-            f"{sum(map(bool, verdicts.values()))} of {len(verdicts)} do"
-            + (f"; not sure of {unsure}" if unsure else ""),
+            f"{board.data}: every pair is better than `{ALONE}`", "this study",
+            all_of(verdicts.values()),
+            f"{sum(map(bool, verdicts.values()))} of {len(verdicts)} are"
+            + (f"; of these it is not so, or not sure: {unsure}" if unsure else ""),
         ),
         *([_order(pairs)] if board.data == "mnist" else []),
     ]
 
 
 def _order(pairs: Found) -> Claim:
-    steps = (("adgm", "m1m2"), ("sdgm", "m1m2"), ("m1m2", "m2"))
+    steps = (("adgm", STACKED), ("sdgm", STACKED), (STACKED, "m2"))
     return Claim(
         "On MNIST with 100 labels ADGM and SDGM are better than M1 + M2, which is better than M2",
         "Maaløe et al. 2016, table 1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pyro_ssvae.experiments.plan import Plan
@@ -28,3 +28,18 @@ def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
     """
     test = metrics.get("selected", {}).get(by, metrics)["test"]
     return 100 * float(test["accuracy"])
+
+
+def validated(
+    metrics: Mapping[str, Any], history: Sequence[Mapping[str, float]], by: str = "accuracy"
+) -> float:
+    """The validation accuracy of a run in %, at the epoch whose test accuracy is :func:`tested`.
+
+    Args:
+        metrics: What ``metrics.json`` holds of the run.
+        history: Its history, a row for each epoch.
+        by: The measure, one of :data:`BY`.
+    """
+    chosen = metrics.get("selected", {}).get(by)
+    epoch = len(history) if chosen is None else chosen["epoch"]
+    return 100 * history[epoch - 1]["val_accuracy"]

@@ -16,6 +16,10 @@ Where the thesis does not say:
   draws M2 so learns faster, over the first epochs, than with a Bernoulli likelihood.
 * Whether the terms of a batch are summed or averaged. With 100 and 100 images that is the same, up
   to alpha: here every term is a mean.
+
+Whether a weight is the best of a model is asked of the weight that validation accuracies choose of
+the others, and of other label draws than these: what is best of seven by the draws that it is
+judged on owes some of that to their luck, which validation and test images share.
 """
 
 from __future__ import annotations
@@ -24,16 +28,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.report.published_plots import Measured, against
 from pyro_ssvae.reproduce import selected
 from pyro_ssvae.reproduce.draws import (
-    accuracies,
+    alike,
     all_of,
     counted,
     difference,
     greater,
-    within,
 )
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
@@ -46,6 +50,7 @@ WEIGHTS = (0.0, 0.001, 0.1, 0.5, 1.0, 10.0, 100.0, 10_000.0)
 FIRST = (1.0, 10_000.0, 0.5, 0.001, 0.0, 10.0, 0.1, 100.0)
 ALONE, M2, OURS, SIMPLIFIED = "labels alone", "M2", "ours", "ours, simplified"
 MODELS = (M2, OURS, SIMPLIFIED)
+SIMILAR = 2.0  # points of accuracy; the published means are 1.4 points apart
 SYMBOL = {M2: "alpha", OURS: "lambda", SIMPLIFIED: "lambda"}
 
 
@@ -110,12 +115,14 @@ def reproduce(work: Work) -> Findings:
     epochs, draws = work.epochs(EPOCHS), work.draws(DRAWS)
     cells = ordered()
     jobs = [(cell, seed) for seed in draws for cell in cells]
-    metrics = work.train([setting(cell, seed, epochs) for cell, seed in jobs])
+    settings = [setting(cell, seed, epochs) for cell, seed in jobs]
+    metrics = work.train(settings)
     found: dict[Cell, list[float]] = {cell: [] for cell in PUBLISHED}
     validated: dict[Cell, list[float]] = {cell: [] for cell in PUBLISHED}
-    for (cell, _), run in zip(jobs, metrics):
+    for (cell, _), of, run in zip(jobs, settings, metrics):
         found[cell].append(selected.tested(run))
-        validated[cell] += accuracies([run], "validation")
+        history = folders.read_history(work.folder(of))
+        validated[cell].append(selected.validated(run, history))
     chosen = "best validation accuracy" if "selected" in metrics[0] else "the end"
     return Findings(
         title="Table 1 of Jurasinski (2019): MNIST with 100 labels",
@@ -160,80 +167,91 @@ def claims(found: Found, validated: Found) -> list[Claim]:
 
     Args:
         found: The accuracies of the test images.
-        validated: Those of the validation images, by which the best weight of a model is chosen.
+        validated: Those of the validation images at the same epochs, by which weights are chosen.
     """
-    best = {model: _best(validated, model) for model in MODELS}
+    m2, ours, simplified = (found[_best(validated, model)] for model in MODELS)
     high, none = found[Cell(M2, 10_000.0)], found[Cell(M2, 0.0)]
     return [
         Claim(
             "M2 gains from the classification loss: alpha = 10000 is better than none",
             "section 5.2", greater(high, none), difference(high, none),
         ),
-        _peak(found, M2, 10_000.0),
-        _peak(found, OURS, 0.5),
-        _peak(found, SIMPLIFIED, 0.001),
+        _peak(found, validated, M2, 10_000.0),
+        _peak(found, validated, OURS, 0.5),
+        _peak(found, validated, SIMPLIFIED, 0.001),
         Claim(
-            "M2 and the thesis's model reach similar accuracies, and without the conditional"
-            " generation (simplified) it drops",
-            "section 5.2",
-            all_of([
-                greater(found[best[M2]], found[best[SIMPLIFIED]]),
-                greater(found[best[OURS]], found[best[SIMPLIFIED]]),
-            ]),
-            f"the best of M2 minus the best simplified:"
-            f" {difference(found[best[M2]], found[best[SIMPLIFIED]])}; of ours:"
-            f" {difference(found[best[OURS]], found[best[SIMPLIFIED]])}; M2 minus ours:"
-            f" {difference(found[best[M2]], found[best[OURS]])}",
+            "M2 and the thesis's model reach similar accuracies, less than"
+            f" {SIMILAR:g} points apart, each with the weight of its best validation accuracy",
+            "section 5.2", alike(m2, ours, SIMILAR), f"M2 minus ours: {difference(m2, ours)}",
         ),
         Claim(
-            "The simplified model improves on the labels alone", "section 5.2",
-            greater(found[best[SIMPLIFIED]], found[BASELINE]),
-            difference(found[best[SIMPLIFIED]], found[BASELINE]),
+            "Without the conditional generation (simplified) the accuracy drops below both, each"
+            " with the weight of its best validation accuracy",
+            "section 5.2", all_of([greater(m2, simplified), greater(ours, simplified)]),
+            f"M2 minus simplified: {difference(m2, simplified)}; ours minus simplified:"
+            f" {difference(ours, simplified)}",
+        ),
+        Claim(
+            "The simplified model, with the weight of its best validation accuracy, improves on the"
+            " labels alone", "section 5.2",
+            greater(simplified, found[BASELINE]), difference(simplified, found[BASELINE]),
         ),
         _ranges(found),
         *(_cells(found, model) for model in MODELS),
     ]
 
 
-def _peak(found: Found, model: str, published: float) -> Claim:
-    """That a model is best with a weight: surely better than with any other."""
+def _peak(found: Found, validated: Found, model: str, published: float) -> Claim:
+    """That a model is best with a weight: surely better than with the best of the others.
+
+    The draws 0, 2, 4 and so on choose the best of the others; the rest compare.
+    """
     there = Cell(model, published)
-    others = [cell for cell in _cells_of(model) if cell != there]
-    second = max(others, key=lambda cell: _mean(found[cell]))
+    rest = {cell: validated[cell][::2] for cell in _cells_of(model) if cell != there}
+    second = max(rest, key=lambda cell: _mean(rest[cell]))
+    one, other = (found[cell][1::2] or found[cell] for cell in (there, second))
     return Claim(
-        f"{model} is best with {SYMBOL[model]} = {published:g}", "table 1",
-        greater(found[there], found[second]),
-        f"with {published:g} {_mean(found[there]):.1f} %, with the best of the others,"
-        f" {second.weight:g}, {_mean(found[second]):.1f} %:"
-        f" {difference(found[there], found[second])}",
+        f"{model} is best with {SYMBOL[model]} = {published:g}: better than with the best of the"
+        " other weights, by the validation accuracy of half of the draws, on the other half",
+        "table 1", greater(one, other),
+        f"with {published:g} {_mean(one):.1f} %, with {second.weight:g} {_mean(other):.1f} %:"
+        f" {difference(one, other)}",
     )
 
 
 def _ranges(found: Found) -> Claim:
+    """That one weight changes more than the other: on every draw, the best less the worst."""
     width = {
-        model: max(means) - min(means)
+        model: [max(draw) - min(draw) for draw in zip(*(found[cell] for cell in _cells_of(model)))]
         for model in (M2, OURS)
-        if (means := [_mean(found[cell]) for cell in _cells_of(model)])
     }
     return Claim(
-        "Lambda changes the accuracy of the thesis's model more than alpha that of M2",
-        "section 5.2", width[OURS] > width[M2],
-        f"between the best and the worst mean there are {width[OURS]:.1f} points of ours and"
-        f" {width[M2]:.1f} of M2",
+        "Lambda changes the accuracy of the thesis's model more than alpha that of M2: from its"
+        " best to its worst weight, on the same label draw",
+        "section 5.2", greater(width[OURS], width[M2]),
+        f"between the best and the worst weight of a draw there are {_mean(width[OURS]):.1f} points"
+        f" of ours and {_mean(width[M2]):.1f} of M2: {difference(width[OURS], width[M2])}",
     )
 
 
 def _cells(found: Found, model: str) -> Claim:
-    outside = [
-        cell for cell in _cells_of(model) if not within(found[cell], *PUBLISHED[cell])
-    ]
-    named = ", ".join(f"{cell.weight:g} ({_mean(found[cell]):.1f} %)" for cell in outside)
+    """That the means of a model are as published, up to the published deviations."""
+    verdicts = {cell: _as_published(found[cell], *PUBLISHED[cell]) for cell in _cells_of(model)}
+    because = f"{sum(map(bool, verdicts.values()))} of {len(verdicts)} do"
+    for verdict, what in ((False, "not with"), (None, "not decided with")):
+        named = ", ".join(
+            f"{cell.weight:g} ({_mean(found[cell]):.1f} %)"
+            for cell, told in verdicts.items() if told is verdict
+        )
+        because += f"; {what} {SYMBOL[model]} = {named}" if named else ""
     return Claim(
         f"The means of {model} lie within the published means ± their deviations", "table 1",
-        not outside,
-        f"{len(_cells_of(model)) - len(outside)} of {len(_cells_of(model))} do"
-        + (f"; not with {SYMBOL[model]} = {named}" if outside else ""),
+        all_of(verdicts.values()), because,
     )
+
+
+def _as_published(values: Sequence[float], mean: float, spread: float) -> bool | None:
+    return alike(values, [mean] * len(values), spread)
 
 
 def _cells_of(model: str) -> list[Cell]:

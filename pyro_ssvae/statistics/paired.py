@@ -30,8 +30,6 @@ class Difference:
         each: The difference in each label draw, a mean over the training seeds that both have.
         low: The lower end of the bootstrap interval of the mean difference; None under two draws.
         high: The upper end.
-        p: The p-value of Wilcoxon's signed-rank test, two-sided, over the label draws. None
-            without any.
         runs: The number of pairs of runs.
         unmatched: The number of runs of either that the other has no partner for.
         confidence: The share of intervals that are to cover the true mean difference.
@@ -40,7 +38,6 @@ class Difference:
     each: tuple[float, ...]
     low: float | None
     high: float | None
-    p: float | None
     runs: int
     unmatched: int
     confidence: float
@@ -54,6 +51,11 @@ class Difference:
     def mean(self) -> float:
         """The mean over the label draws, of which each counts alike."""
         return statistics.fmean(self.each) if self.each else math.nan
+
+    @property
+    def p(self) -> float | None:
+        """The p-value of Wilcoxon's signed-rank test, two-sided, over the label draws."""
+        return wilcoxon(self.each)
 
     @property
     def apart(self) -> bool | None:
@@ -114,8 +116,7 @@ def difference(
     each = tuple(draw_means(pairs).values())
     low, high = interval(each, confidence, resamples, seed)
     return Difference(
-        each, low, high, wilcoxon(each), len(pairs), len(one) + len(other) - 2 * len(pairs),
-        confidence,
+        each, low, high, len(pairs), len(one) + len(other) - 2 * len(pairs), confidence
     )
 
 
