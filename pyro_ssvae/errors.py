@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import operator
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import SupportsIndex, cast
 
 LARGEST = 2**31 - 1  # of sizes and counts: products of two of them are within 64 bits
 
@@ -60,6 +62,31 @@ def not_negative(**numbers: float) -> None:
     for name, number in numbers.items():
         if not (number >= 0 and math.isfinite(number)):
             raise InputError(f"expected a finite {name} >= 0, got {number}")
+
+
+def whole(name: str, number: object) -> int:
+    """A whole number, of Python or of NumPy, as one of Python.
+
+    Raises:
+        InputError: If it is none. True and False are none either.
+    """
+    try:
+        if isinstance(number, bool):
+            raise TypeError
+        return operator.index(cast(SupportsIndex, number))
+    except TypeError:
+        raise InputError(f"expected {name} as a whole number, got {number!r:.60}") from None
+
+
+def counted(**numbers: object) -> dict[str, int]:
+    """The named numbers, all of them whole and greater than zero.
+
+    Raises:
+        InputError: If one of them is not, or is greater than :data:`LARGEST`.
+    """
+    result = {name: whole(name, number) for name, number in numbers.items()}
+    positive(**result)
+    return result
 
 
 def named_folder(folder: str | Path) -> Path:

@@ -52,9 +52,27 @@ def test_the_file_appears_only_when_the_block_is_done(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "text"
 
 
-def test_others_may_read_the_file(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "text")
-    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)], ids=oct)
+def test_the_umask_says_who_may_read_a_new_file(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        with replacing(tmp_path / "a.txt") as temporary:
+            assert temporary.stat().st_mode & 0o777 == mode  # from the beginning
+            temporary.write_text("text")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666], ids=oct)
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "a.txt").chmod(mode)
+    with replacing(tmp_path / "a.txt") as temporary:
+        assert temporary.stat().st_mode & 0o777 & ~(mode | 0o200) == 0
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

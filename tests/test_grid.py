@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pyro_ssvae import InputError
@@ -50,7 +51,11 @@ def test_without_seeds_a_run_is_trained_with_the_seed_of_its_draw() -> None:
     ({"options": {"m2": {"alhpa": 1.0}}}, "unknown option of m2 'alhpa'.*did you mean 'alpha'"),
     ({"options": {"likelihood": ["bernoulli", "poisson"]}}, "unknown likelihood 'poisson'"),
     ({"epoch": 3}, "unknown argument 'epoch'.*did you mean 'epochs'"),
-    ({"draws": 0}, "expected draws > 0"), ({"seeds": [1, 1]}, r"different seeds, got \[1, 1\]"),
+    ({"seed": 7}, "how to train each run of a study, got seed: give seeds="),
+    ({"overwrite": True}, "got overwrite: give it to study"),
+    ({"log": print, "epochs": 2}, "got log: give it to study"),
+    ({"draws": 0}, "expected draws > 0"), ({"draws": 1.5}, "draws as a whole number, got 1.5"),
+    ({"seeds": [1, 1]}, r"different seeds, got \[1, 1\]"),
     ({"labels": []}, "expected a value for everything in the grid, got an empty list"),
     ({"draws": 101, "seeds": 100}, r"at most 10,000 runs, got 10,100; .*most=10100"),
 ])
@@ -62,3 +67,18 @@ def test_bad_input_is_one_line(arguments: dict[str, Any], message: str) -> None:
 def test_more_runs_are_to_be_confirmed() -> None:
     settings = grid(["m2"], draws=101, seeds=100, most=10_100)
     assert len(settings) == 10_100 and isinstance(settings[0], Setting)
+
+
+@pytest.mark.parametrize("key, message", [
+    ("seed", "got seed: give it to Setting itself, or seeds= to grid"),
+    ("resume", "got resume: give it to study"), ("epoch", "unknown argument 'epoch'"),
+])
+def test_a_setting_refuses_what_concerns_the_study(key: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Setting("m2", plan={key: 1})  # type: ignore[misc]
+
+
+def test_seeds_may_be_numbers_of_numpy() -> None:
+    settings = grid(["m2"], draws=np.arange(2), seeds=np.int64(2))  # type: ignore[arg-type]
+    assert [(s.split_seed, s.seed) for s in settings] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert {type(s.split_seed) for s in settings} == {int}

@@ -155,7 +155,9 @@ def test_a_table_trains_and_is_evaluated_again_from_its_file(tmp_path: Path) -> 
     assert again.exit_code == 0, again.output
     assert f"{metrics['test']['accuracy']:.6g}" in again.stdout
     alone = run("evaluate", out, "--device", "cpu")
-    assert alone.exit_code == 2 and "runs.load(FOLDER, dataset=...)" in alone.stderr
+    assert alone.exit_code == 2 and alone.stderr.endswith(
+        "give them: runs.load(FOLDER, dataset=...), or --data FILE on the command line\n"
+    )
 
 
 def test_what_is_drawn_is_said_on_the_command_line(tmp_path: Path) -> None:

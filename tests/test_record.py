@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
@@ -11,14 +12,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small
 import torch
 from small import stripes
+from torch import Tensor, nn
 
 from pyro_ssvae import InputError, fit, guides, models, pair
 from pyro_ssvae.data import Dataset, Split
-from pyro_ssvae.experiments import prepared, record, runs, underway
+from pyro_ssvae.experiments import predictor, prepared, record, runs, underway
 from pyro_ssvae.experiments.compare import compare
 from pyro_ssvae.experiments.plan import DEFAULTS, Plan, completed
 from pyro_ssvae.experiments.record import Record
@@ -356,6 +359,77 @@ def test_a_record_that_names_no_pair_is_refused(place: str, message: str, run: P
 def test_a_value_that_is_no_plain_data_is_not_recorded() -> None:
     with pytest.raises(InputError, match="option beta: expected a number, a text, .* plain data"):
         started(stripes().split(6), options={"beta": torch.ones(())})
+
+
+@pytest.mark.parametrize("plan, message", [
+    ({"epochs": 1.5}, "epochs as a whole number, got 1.5"),
+    ({"patience": 2.5}, "patience as a whole number, got 2.5"),
+    ({"selections": 1}, "selections as True or False, got 1"),
+    ({"options": {"average": 1.0}}, r"average in \[0, 1\), got 1.0"),
+], ids=str)
+def test_what_training_would_refuse_is_refused_before(plan: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        started(stripes().split(6), **plan)
+
+
+def test_numbers_of_numpy_are_recorded_as_pythons_and_read_back(tmp_path: Path) -> None:
+    split, options = stripes().split(6), {"lr": np.logspace(-3, -2, 2)[0], "hidden": (np.int64(4),)}
+    metrics = train(tmp_path / "run", split, options=options, epochs=np.int64(1), seed=np.int64(2))
+    run = runs.load(tmp_path / "run", dataset=split.dataset, device="cpu")
+    assert run.record.digest == metrics["digest"]
+    assert started(split, options={"lr": 1e-3}, epochs=1, batch_unlabelled=20, seed=2).digest == (
+        metrics["digest"]
+    )
+
+
+# Buffers
+
+
+class Masked(nn.Module):
+    """A body with a mask of minus infinity, as attention has one."""
+
+    def __init__(self, inputs: Any, out: Any) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, out[0])
+        self.register_buffer("mask", torch.tensor([0.0, 0.0, 0.0, -torch.inf]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.linear(x.flatten(1) * torch.exp(self.mask))
+        return logits
+
+
+MASKED: dict[str, Any] = {"options": {"classifier": Masked}, "selections": True, "patience": 3}
+
+
+def test_a_buffer_may_hold_what_is_not_finite(tmp_path: Path) -> None:
+    split = stripes().split(6)
+    assert train(tmp_path / "run", split, **MASKED)["selected"].keys() >= {"last", "nll"}
+    longer = train(tmp_path / "run", split, epochs=2, resume=True, **MASKED)
+    run = runs.load(tmp_path / "run", dataset=split.dataset, device="cpu")
+    assert runs.test_metrics(run) == longer["test"]
+    assert not all(buffer.isfinite().all() for buffer in run.objective.buffers())
+
+
+@pytest.mark.parametrize("where", ["objective", "stopping", "selections"])
+def test_a_parameter_that_is_not_finite_is_a_broken_file(where: str, tmp_path: Path) -> None:
+    split = stripes().split(6)
+    train(tmp_path / "run", split, **MASKED)
+    saved = checkpoint(tmp_path / "run")
+    saved = copy.deepcopy(saved)
+    weights = {
+        "objective": saved["objective"], "stopping": saved["training"]["stopping"][0]["weights"],
+        "selections": saved["selections"]["nll"]["weights"],
+    }[where]
+    name = next(name for name in weights if name.endswith("linear.weight"))
+    weights[name] = torch.full_like(weights[name], torch.nan)
+    torch.save(saved, tmp_path / "run" / "checkpoint.pt")
+    message = "a broken file .*linear.weight has values that are not finite"
+    with pytest.raises(InputError, match=message):
+        runs.load(tmp_path / "run", dataset=split.dataset, device="cpu")
+    with pytest.raises(InputError, match=message):
+        predictor.load(tmp_path / "run", device="cpu")
+    with pytest.raises(InputError, match=message):
+        train(tmp_path / "run", split, epochs=2, resume=True, **MASKED)
 
 
 # The plan

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pyro_ssvae import InputError, NonFiniteLossError
@@ -260,6 +261,33 @@ def test_a_folder_of_another_search_is_refused(
     found(digits, tmp_path / "out")
     with pytest.raises(InputError, match="the search of supervised in it has .*another folder"):
         found(digits, tmp_path / "out", **change)
+
+
+@pytest.mark.parametrize("change", [
+    {"svg": True}, {"tensorboard": True}, {"capture": "off"}, {"workers": 0},
+], ids=str)
+def test_a_search_goes_on_whatever_its_scores_do_not_depend_on(
+    change: dict[str, Any], tmp_path: Path, digits: Dataset, scripted: list[dict[str, Any]]
+) -> None:
+    few = found(digits, tmp_path / "out")
+    assert found(digits, tmp_path / "out", trials=3, **change).rows[:2] == few.rows
+
+
+def test_a_search_is_not_overwritten(
+    tmp_path: Path, digits: Dataset, scripted: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(InputError, match="goes on .* got overwrite=True; delete the folder, or"):
+        found(digits, tmp_path / "out", overwrite=True)
+    assert not scripted and not (tmp_path / "out").exists()
+
+
+def test_numbers_of_numpy_are_searched_as_pythons(
+    tmp_path: Path, digits: Dataset, scripted: list[dict[str, Any]]
+) -> None:
+    space = {"lr": [*np.logspace(-3, -2, 2)], "m2": {"z_dim": Range(*np.arange(2, 4))}}
+    result = found(digits, tmp_path / "out", "m2", space=space)
+    best = result.best["m2"]
+    assert (type(best["lr"]), type(best["z_dim"])) == (float, int)
 
 
 def test_a_broken_journal_is_named(

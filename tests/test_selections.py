@@ -24,9 +24,11 @@ from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.evaluation.validation import validate
 from pyro_ssvae.experiments import record, runs
 from pyro_ssvae.report import plots
+from pyro_ssvae.statistics.table import higher_is_better
 from pyro_ssvae.system.signals import Interrupted
+from pyro_ssvae.training import stopping
 from pyro_ssvae.training.epoch import Epoch
-from pyro_ssvae.training.selections import Selections, check_selections
+from pyro_ssvae.training.selections import MEASURES, Selections, check_selections
 from pyro_ssvae.training.steps import Eager
 
 EPOCHS, UPDATES = 6, 4  # of 200 unlabelled examples by 50
@@ -155,11 +157,16 @@ def test_replicas_select_each_for_itself(split: Split) -> None:
     [], {"loss": {}}, {"nll": {"best": 1.0, "epoch": 1}},
     {"nll": {"best": "1", "epoch": 1, "weights": {}}},
     {"nll": {"best": 1.0, "epoch": 1, "weights": {}, "more": 1}},
-    {"nll": {"best": 1.0, "epoch": 1, "weights": {"w": torch.tensor(float("nan"))}}},
-], ids=["a list", "no measure", "no weights", "a text", "more", "NaN"])
+    {"nll": {"best": 1.0, "epoch": 1, "weights": {"w": 1.0}}},
+], ids=["a list", "no measure", "no weights", "a text", "more", "no tensor"])
 def test_what_is_no_state_of_selections_is_refused(state: Any) -> None:
     with pytest.raises(ValueError, match="selections"):
         check_selections(state)
+
+
+def test_what_is_better_lower_is_so_in_the_statistics_too() -> None:
+    measures = {*stopping.USUAL, *MEASURES}
+    assert set(stopping.LOWER) == {name for name in measures if not higher_is_better(name)}
 
 
 # Runs with selections

@@ -26,7 +26,7 @@ import pyro_ssvae
 from pyro_ssvae import InputError, NonFiniteLossError, data
 from pyro_ssvae.cli import main
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.experiments import job, parallel, runs, table
+from pyro_ssvae.experiments import earlier, job, parallel, runs, table
 from pyro_ssvae.experiments.files import settings_in
 from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.setting import Setting
@@ -243,6 +243,15 @@ def test_a_study_of_other_settings_is_not_gone_on_with(folder: Path, stripes: Da
     assert len(ended(folder)) == 6
 
 
+def test_runs_are_not_gone_on_with_where_their_study_is_not(
+    folder: Path, stripes: Dataset
+) -> None:
+    before = ended(folder)
+    with pytest.raises(InputError, match=r"other settings, such as epochs=2 in place of 3"):
+        study(settings(stripes, epochs=3), folder, resume=True)
+    assert ended(folder) == before
+
+
 def test_a_study_of_another_version_is_not_gone_on_with(folder: Path, stripes: Dataset) -> None:
     path = folder / "study.json"
     path.write_text(path.read_text().replace(pyro_ssvae.__version__, "0.0.1"))
@@ -255,6 +264,89 @@ def test_a_broken_file_of_a_study_is_named(text: str, folder: Path, stripes: Dat
     (folder / "study.json").write_text(text)
     with pytest.raises(InputError, match="study.json: expected the file of a study"):
         study(settings(stripes), folder, resume=True)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_that_is_not_finite_is_none_and_no_damage(
+    value: float, stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = runs.evaluate
+    monkeypatch.setattr(runs, "evaluate", lambda *a, **b: measured(*a, **b) | {"nll": value})
+    asked, lines = settings(stripes, models=["supervised"], draws=1), []
+    (metrics,) = study(asked, tmp_path / "out")
+    assert metrics["test"]["nll"] is None and metrics["test"]["accuracy"] is not None
+    json.loads(ended(tmp_path / "out")[0].read_text(), parse_constant=pytest.fail)
+    text = results(tmp_path / "out")
+    monkeypatch.setattr(runs, "train", pytest.fail)
+    assert study(asked, tmp_path / "out", resume=True, log=lines.append) == [metrics]
+    assert results(tmp_path / "out") == text and len(lines) == 1
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_longer_run_goes_on_from_the_longest_of_the_shorter_ones(
+    backwards: bool, stripes: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    for epochs in (4, 3, 2, 1):  # none of which goes on from another
+        study(settings(stripes, models=["supervised"], draws=1, epochs=[4, epochs]), out,
+              resume=True)
+    found = earlier.runs_in(out)
+    monkeypatch.setattr(earlier, "runs_in", lambda out: found[::-1] if backwards else found)
+    lines: list[str] = []
+    longer = settings(stripes, models=["supervised"], draws=1, epochs=[3, 6])
+    study(longer, out, resume=True, log=lines.append)
+    assert "supervised, seed 0: going on after epoch 4 of 6" in lines
+
+
+# Files of data
+
+
+def points(path: Path, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    np.savez(path, x=rng.random((90, 4)), y=np.arange(90) % 3)
+    return path
+
+
+def test_a_file_of_data_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    path = points(tmp_path / "mine.npz", 0)
+    setting = Setting("m2", str(path), labels=6)
+    before = setting.split().dataset
+    assert setting.split().dataset is before
+    points(path, 1)
+    os.utime(path, ns=(0, 1))  # as a clock may tell it that is not fine enough
+    after = setting.split().dataset
+    assert after.fingerprint == data.load(str(path)).fingerprint != before.fingerprint
+
+
+def test_a_relative_name_is_of_the_file_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came = []
+    for seed, name in enumerate(("one", "other")):
+        (tmp_path / name).mkdir()
+        os.utime(points(tmp_path / name / "mine.npz", seed), ns=(0, 0))
+        monkeypatch.chdir(tmp_path / name)
+        came.append(Setting("m2", "mine.npz", labels=6).split().dataset.fingerprint)
+    assert came[0] != came[1]
+
+
+def test_data_that_change_while_a_study_is_under_way_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = points(tmp_path / "mine.npz", 0)
+    asked = settings(str(path), models=["supervised"])  # type: ignore[arg-type]
+    train = runs.train
+
+    def changing(*arguments: Any, **options: Any) -> Any:
+        metrics = train(*arguments, **options)
+        points(path, 1)
+        return metrics
+
+    monkeypatch.setattr(runs, "train", changing)
+    message = "1 of 2 runs failed, .* mine.npz: expected the data that the study began with .* anew"
+    with pytest.raises(InputError, match=message):
+        study(asked, tmp_path / "out")
+    assert len(ended(tmp_path / "out")) == 1
 
 
 # Failures
@@ -386,6 +478,11 @@ def test_a_file_may_have_a_function_and_a_pair_of_its_own(tmp_path: Path) -> Non
     ("", "expected a list of settings named study, .* got NoneType"),
     ("study = []", "expected a setting or more in study, got an empty list"),
     ("1 / 0", "expected a file that runs, got ZeroDivisionError: division by zero"),
+    ("def study(): return 1 / 0", "mine.py: expected a file that runs, got ZeroDivisionError: div"),
+    ("raise SystemExit(3)", "mine.py: expected a file that runs, got SystemExit: 3"),
+    ("def study(): raise SystemExit", "mine.py: expected a file that runs, got SystemExit:"),
+    ("raise KeyError('two\\nlines')", "mine.py: expected a file that runs, got KeyError: "),
+    ("raise ValueError('two\\nlines')", "expected a file that runs, got ValueError: two$"),
     (STUDY.replace("m2", "m3"), "unknown model 'm3'"),
     (STUDY.replace("draws=8", "draws=18_000"), "at most 10,000 runs, got 18,000"),
 ])
@@ -397,7 +494,7 @@ def test_a_file_without_a_study_is_one_line(
         file.write_text(text)
     result = call(file, "--out", tmp_path / "out")
     assert result.exit_code == 2 and result.output.count("\n") == 1
-    assert re.search(message, result.output) and not (tmp_path / "out").exists()
+    assert re.search(message, result.output.rstrip()) and not (tmp_path / "out").exists()
 
 
 # Sharing

@@ -24,7 +24,7 @@ from pyro_ssvae import data, guides
 from pyro_ssvae.cli import main
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.temperature import tempered
-from pyro_ssvae.experiments import predictor, runs
+from pyro_ssvae.experiments import calibration, predictor, runs
 from pyro_ssvae.experiments.calibrate import calibrate
 from pyro_ssvae.experiments.export import export
 from pyro_ssvae.experiments.predictor import encoded_label
@@ -253,6 +253,8 @@ def test_what_cannot_be_drawn_is_refused_in_a_line(
         ((folders["images"], "--label", "bird"), "label 'bird': expected one of cat, dog"),
         ((folders["number"], "--label", "tall"), "a real number as the label, got 'tall'"),
         ((folders["images"], "--number", 0), "expected number > 0, got 0"),
+        ((folders["frame"], "--seed", 2**64), f"a seed of at most 64 bits, .* got {2**64}"),
+        ((folders["images"], "--seed", -1), "a seed of at most 64 bits, .* got -1"),
         ((folders["images"], "--out", tmp_path / "a.csv"), "FILE.png or FILE.svg for images"),
         ((folders["frame"], "--out", tmp_path / "a.png"), "expected a file FILE.csv for a table"),
         ((folders["frame"], "--out", tmp_path / "no" / "a.csv"), "a file in a folder that is the"),
@@ -313,6 +315,30 @@ def test_calibrate_shows_the_scores_before_and_after(
     assert f"temperature {kept['temperatures'][0]:.4g}, of 40 validation examples" in said
     again = json.loads(printed("calibrate", tmp_path / "run", *own, "--json"))
     assert again == {"folder": str(tmp_path / "run"), **kept}
+
+
+@pytest.mark.parametrize("option", [
+    ("--target", "income"), ("--size", "8"), ("--corrupt", "skip"),
+], ids=" ".join)
+@pytest.mark.parametrize("command", ["evaluate", "calibrate"])
+def test_how_data_are_read_is_refused_without_their_name(
+    command: str, option: tuple[str, str], folders: dict[str, Path]
+) -> None:
+    assert f"expected {option[0]} beside --data alone" in refusal(
+        command, folders["frame"], *option
+    )
+
+
+def test_calibrate_says_how_data_are_named_on_the_command_line(folders: dict[str, Path]) -> None:
+    said = refusal("calibrate", folders["frame"])
+    assert said.endswith("runs.load(FOLDER, dataset=...), or --data FILE on the command line")
+
+
+def test_scores_that_are_not_finite_are_null_in_the_file(tmp_path: Path) -> None:
+    scores = {"nll": float("inf")}
+    calibration.write(tmp_path, calibration.Calibration((1.5,), 3, scores, scores))
+    text = (tmp_path / "calibration.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["before"] == {"nll": None}
 
 
 @pytest.mark.parametrize(("content", "message"), [

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pyro
 import pytest
 import small
@@ -22,6 +23,7 @@ from pyro_ssvae import (
     Objective,
     Training,
     fit,
+    fit_ensemble,
     guides,
     models,
 )
@@ -404,6 +406,36 @@ def test_early_stopping_names_the_metrics_there_are(split) -> None:
 def test_sizes_must_be_positive(split, wrong) -> None:
     with pytest.raises(InputError, match="> 0, got"):
         next(fit(m2(), split, **wrong))
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"epochs": 1.5}, "epochs as a whole number, got 1.5"),
+    ({"epochs": "3"}, "epochs as a whole number, got '3'"),
+    ({"epochs": True}, "epochs as a whole number, got True"),
+    ({"batch_unlabelled": 10.5}, "batch_unlabelled as a whole number, got 10.5"),
+    ({"workers": 0.5}, "workers as a whole number, got 0.5"),
+    ({"average": 1.0}, r"average in \[0, 1\), got 1.0"),
+    ({"average": "0.9"}, r"average in \[0, 1\), got '0.9'"),
+    ({"pause": True}, "pause as a function .* got True"),
+    ({"seed": -1}, "a seed of at most 64 bits, .* got -1"),
+    ({"seed": 0.5}, "seed as a whole number, got 0.5"),
+], ids=str)
+def test_an_argument_that_is_not_usable_is_refused_before_training(split, wrong, message) -> None:
+    with pytest.raises(InputError, match=message):
+        fit(m2(), split, **wrong)
+
+
+def test_a_seed_of_replicas_is_checked_too(split) -> None:
+    with pytest.raises(InputError, match="a seed of at most 64 bits, .* got -1"):
+        fit_ensemble([m2(), m2()], split, seeds=[0, -1])
+
+
+def test_numbers_of_numpy_are_taken_as_pythons(split) -> None:
+    sizes = {"epochs": 1, "batch_labelled": 10, "batch_unlabelled": 500, "seed": 3}
+    (one,) = fit(m2(), split, average=0.5, **sizes)
+    of_numpy = {name: np.int64(size) for name, size in sizes.items()}
+    (other,) = fit(m2(), split, average=np.float32(0.5), **of_numpy)
+    assert one.losses == other.losses
 
 
 def test_pixels_outside_the_unit_interval_need_another_likelihood() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments.plan import DEFAULTS
 from pyro_ssvae.recipes import KIND_OF
 
@@ -137,6 +138,30 @@ def given_data(
     drawing: Any = {"draw": draw, "unlabelled": None if rest == "all" else rest,
                     "foreign": foreign, "missing": missing}
     return dataset, number, drawing
+
+
+def trained_on(
+    data_name: str | None, data_root: str | None, target: str | None, size: int | None,
+    corrupt: Literal["error", "skip"],
+) -> Dataset | None:
+    """The data that a run was trained on, where a command names them; None where it does not.
+
+    Raises:
+        InputError: If options say how to read data that are not named, or they cannot be read.
+    """
+    from pyro_ssvae import data
+
+    if data_name is not None:
+        return data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
+    given = {"--target": target is not None, "--size": size is not None,
+             "--corrupt": corrupt != "error"}
+    for option, came in given.items():
+        if came:
+            raise InputError(
+                f"expected {option} beside --data alone, which names what is read so, got no"
+                " --data; give it too, or leave it out"
+            )
+    return None
 
 
 def of_data(arguments: dict[str, Any]) -> dict[str, Any]:

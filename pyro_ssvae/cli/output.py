@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from pyro_ssvae.cli.options import Command
+from pyro_ssvae.system.numbers import finite
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Output:
             text: The result as text.
             data: The result as plain data; numbers that are not finite become null.
         """
-        click.echo(json.dumps(_finite(data), indent=2, allow_nan=False) if self.as_json else text)
+        click.echo(json.dumps(finite(data), indent=2, allow_nan=False) if self.as_json else text)
 
 
 def output_options(command: Command) -> Command:
@@ -66,11 +65,3 @@ def output_options(command: Command) -> Command:
     ):
         printing = option(printing)
     return printing
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, Mapping):
-        return {str(name): _finite(value) for name, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

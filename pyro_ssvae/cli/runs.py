@@ -20,6 +20,7 @@ from pyro_ssvae.cli.options import (
     of_data,
     size_option,
     target_option,
+    trained_on,
     training_options,
 )
 from pyro_ssvae.cli.output import Output, output_options
@@ -92,12 +93,9 @@ def evaluate(
     corrupt: Literal["error", "skip"], data_root: str | None, device: str, output: Output,
 ) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
-    from pyro_ssvae import data
     from pyro_ssvae.experiments import runs
 
-    dataset = None
-    if data_name is not None:
-        dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
+    dataset = trained_on(data_name, data_root, target, size, corrupt)
     run = runs.load(folder, dataset=dataset, root=data_root, device=device)
     metrics = runs.test_metrics(run, progress=output.progress)
     output.result("\n".join(_lines(metrics)), {"folder": folder, "test": metrics})

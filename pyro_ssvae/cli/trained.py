@@ -13,6 +13,7 @@ from pyro_ssvae.cli.options import (
     device_option,
     size_option,
     target_option,
+    trained_on,
 )
 from pyro_ssvae.cli.output import Output, output_options
 
@@ -116,12 +117,9 @@ def calibrate(
     """
     from dataclasses import asdict
 
-    from pyro_ssvae import data
     from pyro_ssvae.experiments.calibrate import calibrate as carry_out
 
-    dataset = None
-    if data_name is not None:
-        dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
+    dataset = trained_on(data_name, data_root, target, size, corrupt)
     result = carry_out(folder, dataset=dataset, root=data_root, device=device)
     lines = [f"{'':24} {'before':>10} {'after':>10}"]
     for name, value in result.before.items():

@@ -49,8 +49,6 @@ def calibrate(
     if predictor(guide) is None:
         raise InputError(f"{folder}: expected a pair that predicts labels, got {run.record.model}")
     x, y = run.split.part("validation")
-    if not len(x):
-        raise InputError(f"{folder}: expected a validation part to calibrate on, got none")
     with evaluating(run.objective):
         predicted = predictions(guide, target, x)
     try:

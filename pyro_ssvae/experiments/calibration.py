@@ -10,6 +10,7 @@ from pathlib import Path
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments.folder import CALIBRATION
 from pyro_ssvae.system.files import write_text
+from pyro_ssvae.system.numbers import finite
 from pyro_ssvae.targets import Target
 
 
@@ -33,7 +34,7 @@ class Calibration:
 
 def write(folder: Path, calibration: Calibration) -> None:
     """Write ``calibration.json``, which goes when the run is trained on."""
-    write_text(folder / CALIBRATION, json.dumps(asdict(calibration), indent=2) + "\n")
+    write_text(folder / CALIBRATION, json.dumps(finite(asdict(calibration)), indent=2) + "\n")
 
 
 def temperatures_of(folder: Path, target: Target) -> tuple[float, ...]:

@@ -16,6 +16,7 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import record
 from pyro_ssvae.experiments.folder import CHECKPOINT
 from pyro_ssvae.experiments.record import Record
+from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.files import replacing
 from pyro_ssvae.training.average import check_average
 from pyro_ssvae.training.place import Place
@@ -67,6 +68,19 @@ def best_weights(saved: Mapping[str, Any]) -> dict[str, Any]:
     """The weights that the metrics are measured with: the best ones, where training stops early."""
     (stopping,) = saved["training"]["stopping"]
     return (stopping or {}).get("weights") or saved["objective"]
+
+
+def check_finite(saved: Mapping[str, Any], objective: Objective) -> None:
+    """Raise ValueError unless what a checkpoint has of the parameters of a pair is finite.
+
+    Buffers are not looked at: they may hold what is not, such as a mask of minus infinity.
+    """
+    (stopping,) = saved["training"]["stopping"]
+    selected = [each["weights"] for each in saved.get("selections", {}).values()]
+    for weights in (saved["objective"], (stopping or {}).get("weights", {}), *selected):
+        for name, _ in objective.named_parameters():
+            if name in weights:
+                check_tensor(name, weights[name])
 
 
 @contextmanager
@@ -132,4 +146,4 @@ def _check_tensors(part: str, content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError(f"{part} has no named weights")
     for name, value in content.items():
-        check_tensor(f"{part}'s {name}", value)
+        check_tensor(f"{part}'s {name}", value, finite=False)

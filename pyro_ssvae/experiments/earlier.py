@@ -81,24 +81,34 @@ def _check(folder: Path, old: Record, new: Sequence[Record]) -> None:
 def going_on(out: Path, todo: Sequence[Job]) -> dict[Path, Path]:
     """The folders of runs for fewer epochs, and those of the runs that can go on from them.
 
+    Of several runs that one can go on from it is the one that has done the most.
+
     Args:
         out: The folder of the study.
         todo: The runs that are asked for.
     """
     wanted = {job.folder for job in todo}
     missing = {_but_epochs(job.record): job for job in todo if not job.folder.exists()}
+    others = [f for f, _ in runs_in(out) if f not in wanted] if missing else []
     found: dict[Path, Path] = {}
-    for folder, _ in runs_in(out) if missing else ():
-        if folder in wanted or not (folder / CHECKPOINT).exists():
-            continue
-        try:
-            old: Record = checkpoint.read(folder, torch.device("cpu"))["record"]
-        except InputError:
-            continue  # it is of no use here
+    for folder, old in _longest_first(others):
         job = missing.get(_but_epochs(old))
         if job is not None and old.epochs < job.record.epochs and not old.options.get("decay"):
             found[folder] = missing.pop(_but_epochs(old)).folder
     return found
+
+
+def _longest_first(folders: Iterable[Path]) -> list[tuple[Path, Record]]:
+    """The runs in folders that can be gone on from, those with the most epochs done first."""
+    runs = []
+    for folder in folders:
+        if (folder / CHECKPOINT).exists():
+            try:
+                saved = checkpoint.read(folder, torch.device("cpu"))
+            except InputError:
+                continue  # it is of no use here
+            runs.append((len(saved["history"]), folder, saved["record"]))
+    return [(folder, old) for _, folder, old in sorted(runs, key=lambda run: -run[0])]
 
 
 def take_over(folders: Mapping[Path, Path]) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments.setting import Setting
@@ -29,10 +29,7 @@ def settings_in(file: str | Path) -> list[Setting]:
     path = Path(file)
     if not path.is_file():
         raise InputError(f"{path}: expected a Python file that describes a study, got no file")
-    module = _run(path)
-    found = getattr(module, NAME, None)
-    if callable(found):
-        found = found()
+    found = _run(path)
     if not isinstance(found, Sequence) or not all(isinstance(each, Setting) for each in found):
         raise InputError(
             f"{path}: expected a list of settings named {NAME}, such as study = grid([\"m2\"]), got"
@@ -43,8 +40,8 @@ def settings_in(file: str | Path) -> list[Setting]:
     return list(found)
 
 
-def _run(path: Path) -> ModuleType:
-    """The module that a file is, found by its name from then on."""
+def _run(path: Path) -> Any:
+    """What a file calls ``study``. The file is a module, found by its name from then on."""
     folder, name = str(path.parent.resolve()), path.stem
     if folder not in sys.path:
         sys.path.append(folder)
@@ -55,10 +52,10 @@ def _run(path: Path) -> ModuleType:
     sys.modules.setdefault(name, module)
     try:
         spec.loader.exec_module(module)
+        found = getattr(module, NAME, None)
+        return found() if callable(found) else found
     except InputError:
         raise
-    except Exception as error:  # the file is anybody's code
-        raise InputError(
-            f"{path}: expected a file that runs, got {type(error).__name__}: {error}"
-        ) from None
-    return module
+    except (Exception, SystemExit) as error:  # the file is anybody's code
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path}: expected a file that runs, got {reason}") from None

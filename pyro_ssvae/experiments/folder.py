@@ -19,6 +19,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.report import plots
 from pyro_ssvae.report.saving import SUFFIXES, save
 from pyro_ssvae.system.files import check_writable, write_text
+from pyro_ssvae.system.numbers import finite
 from pyro_ssvae.training.log import EVENTS
 
 # Of a run.
@@ -143,9 +144,14 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     write_text(folder / DATA, json.dumps(description, indent=2) + "\n")
 
 
-def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
-    """Write ``metrics.json``."""
-    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``metrics.json``, and return what it holds: None for a number that is not finite.
+
+    The options stay as they are, for the digest is of them.
+    """
+    content: dict[str, Any] = finite(metrics) | {"options": metrics["options"]}
+    write_text(folder / METRICS, json.dumps(content, indent=2) + "\n")
+    return content
 
 
 def read_metrics(folder: Path) -> tuple[Record, dict[str, Any]]:

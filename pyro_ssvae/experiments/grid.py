@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.data.draws import Labels
-from pyro_ssvae.errors import InputError, positive, unknown
+from pyro_ssvae.errors import InputError, counted, unknown, whole
 from pyro_ssvae.experiments.options import layered
 from pyro_ssvae.experiments.pairs import Pair, chosen, taken
-from pyro_ssvae.experiments.plan import DEFAULTS
+from pyro_ssvae.experiments.plan import Plan, check_of_runs
 from pyro_ssvae.experiments.setting import Setting
 
 MOST_RUNS = 10_000
@@ -46,14 +46,15 @@ def grid(
         options: The values of options by name; each goes to every pair that takes it. Those for
             one pair are a mapping by its name: ``{"m2": {"alpha": [1, 10, 100]}}``.
         most: The largest number of runs to allow.
-        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
+        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`, but for what concerns
+            the study as a whole: :data:`pyro_ssvae.experiments.plan.OF_A_STUDY`.
 
     Returns:
         The settings: pair by pair, and for each combination draw by draw.
 
     Raises:
         InputError: If a pair is named twice, no pair has one of the options, an argument is
-            unknown, or there are more than ``most`` runs.
+            unknown or the study's, or there are more than ``most`` runs.
 
     Example:
         >>> from pyro_ssvae.experiments.grid import grid
@@ -63,9 +64,7 @@ def grid(
         18
     """
     pairs = [chosen(model) for model in models]
-    for name in plan:
-        if name not in DEFAULTS:
-            raise unknown("argument", name, DEFAULTS)
+    check_of_runs(cast(Plan, plan), "seeds=")
     of_each = options_of_each(pairs, options or {})
     splits, trainings = seeds_of("draws", draws), seeds_of("seeds", seeds)
     common: dict[str, list[Any]] = {
@@ -93,11 +92,11 @@ def seeds_of(what: str, seeds: int | Sequence[int] | None) -> Sequence[Any]:
     """
     if seeds is None:
         return [None]
-    if isinstance(seeds, int):
-        positive(**{what: seeds})
-        return range(seeds)
+    if not isinstance(seeds, Iterable):
+        return range(counted(**{what: seeds})[what])
+    seeds = [whole(what, seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
-        raise InputError(f"expected different {what}, got {list(seeds)}")
+        raise InputError(f"expected different {what}, got {seeds}")
     return seeds
 
 

@@ -17,6 +17,7 @@ from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.experiments.plan import completed
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.system.numbers import in_python
 from pyro_ssvae.training.capturing import decided
 
 
@@ -115,7 +116,7 @@ def _resolved(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> 
     """A setting with what it comes to."""
     pair, split = setting.pair, _split(setting, root, splits)
     values = pair.resolve(split.dataset, setting.options)
-    seed = setting.split_seed if setting.seed is None else setting.seed
+    seed = in_python(setting.split_seed if setting.seed is None else setting.seed)
     record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture="off")
     return _Resolved(setting, record, split)
 

@@ -15,6 +15,8 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.statistics.table import higher_is_better
 
 JOURNAL = "search.log"
+# What scores do not depend on; of capture, but for rounding.
+NO_SETTING = ("device", "workers", "svg", "tensorboard", "capture")
 
 
 @contextmanager
@@ -50,7 +52,8 @@ def opened(
         out: The folder of the search.
         name: The name of the pair.
         metric: The name of the metric to go by.
-        setting: What all trials have in common, as plain data.
+        setting: What all trials have in common, as plain data; of that :data:`NO_SETTING` may
+            differ from one time to the next.
 
     Raises:
         InputError: If its trials had other settings, or the journal is broken.
@@ -68,8 +71,8 @@ def opened(
             f"{out / JOURNAL}: expected the journal of a search, got a broken file ({error!s:.80});"
             " give another folder"
         ) from None
-    data = json.loads(json.dumps(setting))
-    old = study.user_attrs.get("setting", data)
+    data = json.loads(json.dumps(_compared(setting)))
+    old = _compared(study.user_attrs.get("setting", data))
     for key in {**old, **data}:
         if old.get(key) != data.get(key):
             raise InputError(
@@ -80,6 +83,10 @@ def opened(
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # it was killed: done again
     return study
+
+
+def _compared(setting: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in setting.items() if key not in NO_SETTING}
 
 
 def _mend(journal: Path) -> None:

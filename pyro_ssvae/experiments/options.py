@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.system import words
+from pyro_ssvae.system.numbers import in_python
 
 SIZES = ("x_shape", "y_dim", "y_dims")  # which the data give
 PLAIN = (str, int, float, type(None))
@@ -104,8 +105,10 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 def as_declared(value: Any, kind: Any, name: str = "value") -> Any:
     """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple.
 
+    Numbers of NumPy become Python's, for checkpoints that are read safely hold no others.
     What a text can say is a text, see :mod:`pyro_ssvae.system.words`.
     """
+    value = in_python(value)
     if says := words.kinds_of(kind):
         if isinstance(value, str):
             value = words.heard(value, says, name)

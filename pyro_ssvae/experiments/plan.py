@@ -1,11 +1,12 @@
-"""The keywords that training, checking and comparing have in common, and their defaults."""
+"""How runs are trained and kept: the keywords of runs, studies and comparisons, and defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from pyro_ssvae.errors import unknown
+from pyro_ssvae.errors import InputError, unknown
+from pyro_ssvae.system.numbers import in_python
 
 if TYPE_CHECKING:
     from pyro_ssvae.engine.precision import Precision
@@ -80,8 +81,25 @@ OF_A_STUDY = ("seed", "resume", "overwrite", "progress", "log")
 
 
 def completed(plan: Plan) -> Plan:
-    """A plan with all its keys; :class:`InputError` where there is another key."""
+    """A plan with all its keys, with numbers of Python in place of NumPy's.
+
+    Raises:
+        InputError: If there is another key.
+    """
     for key in plan:
         if key not in DEFAULTS:
             raise unknown("argument", key, DEFAULTS)
-    return cast(Plan, {**DEFAULTS, **plan})
+    return cast(Plan, {**DEFAULTS, **{key: in_python(value) for key, value in plan.items()}})
+
+
+def check_of_runs(plan: Plan, seed: str) -> None:
+    """Raise :class:`InputError` if a plan for runs of a study has a key that is none of theirs.
+
+    Args:
+        plan: The plan.
+        seed: What to give in place of the key ``seed``.
+    """
+    for key in completed(plan):
+        if key in plan and key in OF_A_STUDY:
+            advice = f"give {seed}" if key == "seed" else "give it to study"
+            raise InputError(f"expected how to train each run of a study, got {key}: {advice}")

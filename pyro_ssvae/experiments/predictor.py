@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from pyro_ssvae.contract import fits_classifier, predictor
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.data.described import without_examples
+from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.data.further import decoded
-from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive, unknown
+from pyro_ssvae.errors import InputError, counted, enough_memory, named_folder, unknown
 from pyro_ssvae.evaluation.evaluate import predictions
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
@@ -117,13 +118,15 @@ class Predictor:
             as figures show them; rows of numbers are drawn with their noise.
 
         Raises:
-            InputError: If there is no such label, or the model draws no x, or none of the label.
+            InputError: If there is no such label, the model draws no x, or none of the label, or
+                the seed is none.
         """
         return decoded(self.sampled(label, number, seed=seed), self.dataset)
 
     def sampled(self, label: Any = None, number: int = 16, *, seed: int = 0) -> Tensor:
         """What :meth:`sample` gives, (n, ...), as the pair has it."""
-        positive(number=number)
+        number = counted(number=number)["number"]
+        check_seed(seed)
         like = next(self.objective.parameters())
         x = like.new_zeros(1, *self.dataset.shape).expand(number, *self.dataset.shape)
         y = None if label is None else encoded_label(self.target, label).to(like)
@@ -221,6 +224,7 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
     with checkpoint.reading(folder):
         objective = which.build(dataset, saved["record"].values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
+        checkpoint.check_finite(saved, objective)
     temperatures = calibration.temperatures_of(folder, dataset.target)
     return Predictor(objective, dataset, dataset.target, temperatures), which.name
 

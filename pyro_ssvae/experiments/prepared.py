@@ -11,7 +11,7 @@ import torch
 
 from pyro_ssvae.data import Split, steps_per_epoch
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.errors import named_folder
+from pyro_ssvae.errors import InputError, counted, named_folder
 from pyro_ssvae.experiments import checkpoint, machine
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CHECKPOINT, FILES
@@ -20,6 +20,7 @@ from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
 from pyro_ssvae.experiments.record import Record, started
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.training.aggressive import AggressiveInference
 from pyro_ssvae.training.capturing import Way, decided
 from pyro_ssvae.training.fit import fit
@@ -90,19 +91,18 @@ def prepare(
     """
     out, whole, which = named_folder(out), completed(plan), chosen(pair)
     folders.check_free(out, *FILES, resume=whole["resume"], overwrite=whole["overwrite"])
-    where = _checked(whole)
+    values = which.resolve(split.dataset, options or {})
+    where = _checked(whole, values)
     saved = None
     if whole["resume"] and (out / CHECKPOINT).exists():
         saved = checkpoint.read(out, where)
-    values = which.resolve(split.dataset, options or {})
     seed = split.seed if whole["seed"] is None else whole["seed"]
     check_seed(seed)
     moved = split.to(where, whole["workers"])
     captured = _decided(whole, moved, saved)
     # Of the data as they came, which keep their fingerprint for the next run.
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed, [where] if where.type == "cuda" else []):
         objective = which.build(moved.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
@@ -117,6 +117,7 @@ def prepare(
         state = saved["training"]
         with checkpoint.reading(out):
             objective.load_state_dict(saved["objective"])
+            checkpoint.check_finite(saved, objective)
             load_optimizer(optimizer, state["step"]["optimizer"])
         if selections is not None:
             selections.load_state_dict(saved["selections"])
@@ -125,13 +126,18 @@ def prepare(
     )
 
 
-def _checked(plan: Plan) -> torch.device:
-    """The device of a plan whose values are usable."""
+def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:
+    """The device of a plan that is usable, as the values of options for training are."""
     settled({
         "epochs": plan["epochs"], "batch_labelled": plan["batch_labelled"],
         "batch_unlabelled": plan["batch_unlabelled"], "precision": plan["precision"],
-        "workers": plan["workers"],
+        "workers": plan["workers"], "average": values["average"],
     }, fit)
+    if plan["patience"] is not None:
+        counted(patience=plan["patience"])
+    for name, flag in {"selections": plan["selections"], "aggressive": plan["aggressive"]}.items():
+        if not isinstance(flag, bool):
+            raise InputError(f"expected {name} as True or False, got {flag!r:.60}")
     if plan["tensorboard"]:
         check_tensorboard()
     return machine.choose_device(plan["device"])

@@ -40,7 +40,8 @@ def split_of(
     if given is None and record.data not in data.SOURCES:
         raise InputError(
             f"{folder}: the run is of data named {record.data!r}, which are none of"
-            f" {', '.join(data.SOURCES)}; give them: runs.load(FOLDER, dataset=...)"
+            f" {', '.join(data.SOURCES)}; give them: runs.load(FOLDER, dataset=...), or"
+            " --data FILE on the command line"
         )
     dataset = data.load(record.data, root) if given is None else given
     if dataset.fingerprint != record.data_fingerprint:
@@ -48,7 +49,7 @@ def split_of(
             f"{folder}: expected the data named {record.data!r} that the run was trained on (of"
             f" data_fingerprint {record.data_fingerprint:.12}), got other data"
             f" ({dataset.fingerprint:.12}) named {dataset.name!r}; give those it was trained on:"
-            " runs.load(FOLDER, dataset=...)"
+            " runs.load(FOLDER, dataset=...), or --data FILE on the command line"
         )
     split = Split.load(folder / SPLIT, dataset)
     if split.fingerprint != record.split_fingerprint:

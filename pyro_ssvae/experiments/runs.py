@@ -50,7 +50,7 @@ def train(
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
 
     Returns:
-        What ``metrics.json`` holds.
+        What ``metrics.json`` holds: None for a metric that is not finite.
 
     Raises:
         InputError: If a value is not usable, the folder holds a run and neither ``resume`` nor
@@ -106,6 +106,7 @@ def load(
     with checkpoint.reading(folder):
         objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
+        checkpoint.check_finite(saved, objective)
     fit_classifier(objective.guide, split)
     temperatures = calibration.temperatures_of(folder, split.target)
     return Run(record, objective, split, temperatures=temperatures)
@@ -147,8 +148,7 @@ def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[st
         metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
     if figures:
         folders.write_figures(out, run.objective, run.split, run.history, svg=plan["svg"])
-    folders.write_metrics(out, metrics)
-    return metrics
+    return folders.write_metrics(out, metrics)
 
 
 def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +13,14 @@ import torch
 from pyro_ssvae.data import Dataset, Drawing, Split
 from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.errors import (
+    InputError,
     NonFiniteLossError,
+    counted,
     enough_memory,
     named_folder,
-    positive,
     unknown,
 )
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import runs, table
 from pyro_ssvae.experiments.folder import safe
 from pyro_ssvae.experiments.journal import ended, opened, quietly, seed_of
 from pyro_ssvae.experiments.pairs import Pair, chosen
@@ -31,9 +30,7 @@ from pyro_ssvae.statistics.table import higher_is_better
 from pyro_ssvae.system.files import locked, write_text
 
 TRIALS = "trials.csv"
-# Of a plan, what concerns a search as a whole, and what its scores do not depend on.
-OF_THE_SEARCH = ("resume", "overwrite", "progress", "log")
-NO_SETTING = ("device", "workers")
+OF_THE_SEARCH = ("resume", "overwrite", "progress", "log")  # of a plan, what concerns the whole
 
 Row = dict[str, Any]
 
@@ -88,7 +85,7 @@ def search(
             labels as the training has a small validation part: ``{"validation": 50}``.
         sampler_seed: The seed of what is tried.
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`. ``log`` takes a line as
-            each trial ends.
+            each trial ends. A search is never overwritten.
 
     Raises:
         InputError: If Optuna is not installed, a value is not usable, or the folder holds a search
@@ -97,7 +94,12 @@ def search(
     out, whole = named_folder(out), completed(plan)
     pairs = [chosen(model) for model in models]
     choices = choices_of(pairs, space)
-    positive(trials=trials, draws=draws)
+    counted(trials=trials, draws=draws)
+    if whole["overwrite"]:
+        raise InputError(
+            f"{out}: expected a search that goes on with what is in its folder, got overwrite=True;"
+            " delete the folder, or give another one"
+        )
     splits = [dataset.split(labels, seed=each, **(drawing or {})) for each in range(draws)]
     untested = replace(dataset, test=dataset.test[:0])  # behind the draw: no split has them
     splits = [replace(split, dataset=untested) for split in splits]
@@ -107,7 +109,7 @@ def search(
     setting = {
         "metric": metric, "sampler_seed": sampler_seed, "data": dataset.fingerprint,
         "splits": [split.fingerprint for split in splits],
-        **{key: value for key, value in how.items() if key not in NO_SETTING},
+        **how,
     }
     rows: list[Row] = []
     best: dict[str, dict[str, Any]] = {}
@@ -132,7 +134,7 @@ def search(
             tried = ended(optuna, study)[:trials]
             rows += [_row(pair.name, i, metric, own, trial) for i, trial in enumerate(tried)]
             best |= _best(pair.name, own, tried, higher_is_better(metric))
-        write_text(out / TRIALS, _csv(rows))
+        write_text(out / TRIALS, table.csv(rows))
     return Searched(rows, best)
 
 
@@ -200,17 +202,3 @@ def _line(
     if scores is not None:
         found = f"validation {metric} {statistics.fmean(scores):.4g}"
     return f"{name}, trial {index + 1} of {trials}: {found}"
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    head = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, head, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A value as one cell has it: of a sequence its text, as on the command line."""
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value

@@ -12,7 +12,8 @@ from pyro_ssvae import data as sources
 from pyro_ssvae.data import Dataset, Drawing, Split
 from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.experiments.pairs import Pair, chosen
-from pyro_ssvae.experiments.plan import Plan
+from pyro_ssvae.experiments.plan import Plan, check_of_runs
+from pyro_ssvae.system.numbers import in_python
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class Setting:
         split_seed: The seed of the split.
         seed: The seed of the weights, the batches and the noise. None takes that of the split.
         options: The values of the pair's options by name.
-        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`.
+        plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`, but for what concerns
+            the study as a whole: :data:`pyro_ssvae.experiments.plan.OF_A_STUDY`.
+
+    Raises:
+        InputError: If the plan has a key that is unknown, or the study's.
     """
 
     model: str | Pair
@@ -38,6 +43,9 @@ class Setting:
     seed: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     plan: Plan = field(default_factory=lambda: Plan())
+
+    def __post_init__(self) -> None:
+        check_of_runs(self.plan, "it to Setting itself, or seeds= to grid")
 
     @property
     def pair(self) -> Pair:
@@ -56,10 +64,27 @@ class Setting:
             root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         """
         dataset = self.data if isinstance(self.data, Dataset) else loaded(self.data, root)
-        return dataset.split(self.labels, seed=self.split_seed, **self.drawing)
+        labels, seed = in_python(self.labels), in_python(self.split_seed)
+        return dataset.split(labels, seed=seed, **self.drawing)
+
+
+def loaded(name: str, root: str | Path | None) -> Dataset:
+    """A data set by name, which a process reads once, and again where its file has changed."""
+    return _loaded(name, root, None if name in sources.SOURCES else _state(Path(name)))
 
 
 @lru_cache(maxsize=4)
-def loaded(name: str, root: str | Path | None) -> Dataset:
-    """A data set by name, which is read once a process."""
+def _loaded(name: str, root: str | Path | None, state: tuple[Path, int, int] | None) -> Dataset:
     return sources.load(name, root)
+
+
+def _state(path: Path) -> tuple[Path, int, int] | None:
+    """What tells the content of a file from another: the place, the time of writing and the size.
+
+    There is none of what is not there.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return path.resolve(), found.st_mtime_ns, found.st_size

@@ -9,6 +9,7 @@ from typing import Any
 from pyro_ssvae.errors import InputError, positive, unknown
 from pyro_ssvae.experiments.options import plain
 from pyro_ssvae.experiments.pairs import Pair, taken
+from pyro_ssvae.system.numbers import in_python
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Range:
     log: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, in_python(getattr(self, name)))
         if not self.low < self.high:
             raise InputError(f"expected a range with low < high, got {self.low} and {self.high}")
         if self.log:
@@ -87,11 +90,11 @@ def suggested(trial: Any, name: str, choice: Choice) -> Any:
 
 def _choices(pair: Pair, space: Mapping[str, Choice | Choices]) -> dict[str, Choice]:
     chosen: dict[str, Choice] = {
-        name: choice for name, choice in space.items()
+        name: in_python(choice) for name, choice in space.items()
         if not isinstance(choice, Mapping) and pair.takes(name)
     }
     own = space.get(pair.name, {})
-    chosen |= own if isinstance(own, Mapping) else {}
+    chosen |= {n: in_python(c) for n, c in own.items()} if isinstance(own, Mapping) else {}
     if not chosen:
         raise InputError(f"expected options of {pair.name} to search over, got none in the space")
     for name, choice in chosen.items():

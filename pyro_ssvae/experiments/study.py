@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import pyro_ssvae
+from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder
 from pyro_ssvae.experiments import checkpoint, earlier, runs, table
 from pyro_ssvae.experiments import folder as folders
@@ -82,12 +83,12 @@ def study(
         folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
         asked = jobs_of(settings, out, root, processes=jobs)
         todo = once(asked)
-        if resume:
-            earlier.take_over(earlier.going_on(out, todo))
         if overwrite:
             earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
             earlier.clear_runs(out)
         _begin(out, todo, resume=resume)
+        if resume:
+            earlier.take_over(earlier.going_on(out, todo))
         with Progress("studying", len(todo), "runs", show=progress) as done:
             found = carried_out(todo, done, jobs=jobs, backend=backend, address=address, log=log)
         rows = [table.row(job, found[job.folder]) for job in todo]
@@ -159,10 +160,23 @@ def _train(item: tuple[Job, Plan]) -> Metrics:
         **setting.whole_plan, **told, "resume": True,
         "capture": "auto" if going_on else job.record.capture,  # as it began
     }
+    split = job.split()
+    _check_data(job, split)
     with enough_memory(**setting.options):
         return runs.train(
-            setting.pair, job.split(), job.folder, options=setting.options, figures=job.figures,
+            setting.pair, split, job.folder, options=setting.options, figures=job.figures,
             **plan,
+        )
+
+
+def _check_data(job: Job, split: Split) -> None:
+    """Raise :class:`InputError` unless these are the data that the run was asked for on."""
+    wanted, came = job.record.data_fingerprint, split.dataset.fingerprint
+    if came != wanted:
+        raise InputError(
+            f"{job.record.data}: expected the data that the study began with (of data_fingerprint"
+            f" {wanted:.12}), got other data ({came:.12}): leave their files alone meanwhile, and"
+            " begin anew"
         )
 
 

@@ -80,12 +80,12 @@ def times(job: Job, metrics: Mapping[str, Any]) -> Row:
 
 
 def csv(rows: Sequence[Row]) -> str:
-    """Rows as text with all their columns; an empty cell has no value."""
+    """Rows as text with all their columns; an empty cell has no value, a sequence is its text."""
     head = columns(rows)
     text = io.StringIO()
     writer = files.writer(text, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows([each.get(name) for name in head] for each in rows)
+    writer.writerows([_plain(each.get(name)) for name in head] for each in rows)
     return text.getvalue()
 
 

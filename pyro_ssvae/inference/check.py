@@ -20,6 +20,7 @@ from pyro_ssvae.inference.methods import check_methods
 from pyro_ssvae.inference.programs import private_params
 from pyro_ssvae.inference.sites import check_sites, running
 from pyro_ssvae.inference.terms import Term, evaluated
+from pyro_ssvae.system import randomness
 
 SEED = 0
 NOTE = (
@@ -117,11 +118,10 @@ def _as_it_was(model: nn.Module, guide: nn.Module) -> Iterator[None]:
     """Leave buffers and random states as they are, and Pyro's own checks aside."""
     buffers = [buffer for program in (model, guide) for buffer in program.buffers()]
     values = [buffer.clone() for buffer in buffers]
-    cuda = {p.device for program in (model, guide) for p in program.parameters() if p.is_cuda}
     of_numpy, of_python = np.random.get_state(), random.getstate()
     try:
-        with torch.random.fork_rng(devices=list(cuda)), pyro.validation_enabled(False):
-            torch.manual_seed(SEED)
+        devices = randomness.gpus([model, guide])
+        with randomness.seeded(SEED, devices), pyro.validation_enabled(False):
             yield
     finally:
         np.random.set_state(of_numpy)
@@ -152,7 +152,7 @@ def _bound(model: Any, guide: Any, x: Tensor, y: Tensor | None) -> Tensor:
 def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
     values, of_numpy, of_python = [], np.random.get_state(), random.getstate()
     for _ in range(2):
-        torch.manual_seed(SEED)
+        randomness.seed(SEED, randomness.gpus([model, guide]))
         values.append(_bound(model, guide, x, None).detach())
     if torch.initial_seed() != SEED:
         raise InputError(

@@ -10,6 +10,8 @@ import pyro
 import torch
 from torch import nn
 
+from pyro_ssvae.system.randomness import gpus, seeded
+
 
 @contextmanager
 def private_params() -> Iterator[None]:
@@ -43,12 +45,10 @@ def evaluating(*modules: nn.Module, seed: int = 0) -> Iterator[None]:
 
     The modules' modes and the global random state are put back at the end.
     """
-    cuda = {p.device for module in modules for p in module.parameters() if p.is_cuda}
     with (
-        torch.random.fork_rng(devices=list(cuda)),
+        seeded(seed, gpus(modules)),
         torch.no_grad(),
         pyro.validation_enabled(False),
         evaluation_mode(*modules),
     ):
-        torch.manual_seed(seed)
         yield

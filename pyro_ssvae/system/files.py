@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +22,20 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, the user's share o
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its place when the block succeeds.
 
+    A file that was there leaves its permissions to the one that takes its place, and a new one has
+    those of the process's umask.
+
     Raises:
         InputError: If there is no room for the file; then ``path`` is as it was.
     """
     path = Path(path)
     temporary = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        temporary = _beside(path, 0o666 if mode is None else mode)
         yield temporary
-        temporary.chmod(0o644)
+        if mode is not None:
+            temporary.chmod(mode)
         os.replace(temporary, path)
     except OSError as error:
         if error.errno not in FULL:
@@ -42,6 +47,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _beside(path: Path, mode: int) -> Path:
+    """A new file in the folder of another, of its kind, that the umask lets others read or not."""
+    file = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    writable = mode | stat.S_IRUSR | stat.S_IWUSR
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, writable))
+    return file
 
 
 def write_text(path: str | Path, text: str) -> None:

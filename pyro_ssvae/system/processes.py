@@ -157,7 +157,7 @@ def tensors_from_first(tensors: list[Tensor]) -> None:
 
 
 def said(message: str | None) -> str | None:
-    """What the first of the processes says that have something to say, None where none has."""
+    """The message of the lowest-ranked process that has one; None if none has."""
     if number() == 1:
         return message
     from torch import distributed

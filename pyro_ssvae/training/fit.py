@@ -11,7 +11,8 @@ from typing import Any, Unpack
 import torch
 
 from pyro_ssvae.data import Split, feed, steps_per_epoch
-from pyro_ssvae.errors import InputError, positive
+from pyro_ssvae.data.draws import check_seed
+from pyro_ssvae.errors import InputError, positive, whole
 from pyro_ssvae.evaluation.validation import check_support, validate
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system import processes
@@ -60,7 +61,7 @@ def fit(
         objective: The objective to minimise, on the device to train on.
         split: The data.
         lr: The learning rate of Adam; an ``optimizer`` that is given has its own.
-        seed: The seed of the batches and the noise.
+        seed: The seed of the batches and the noise, 0 <= seed < 2**64.
         optimizer: The optimizer to use in place of Adam.
         stopping: The early stopping; its best weights are put back when the iterator is exhausted.
         aggressive: The rule by which the guide is trained aggressively, as long as it says.
@@ -90,7 +91,7 @@ def fit(
         1 12 ['accuracy', 'elbo', 'nll']
         2 24 ['accuracy', 'elbo', 'nll']
     """
-    how = settled(how, fit)
+    how, seed = settled(how, fit), _seed(seed)
     split = split.to(next(objective.parameters()).device, how["workers"])
     check_support(objective, split)
     sizes = how["batch_labelled"], how["batch_unlabelled"]
@@ -181,6 +182,7 @@ def fit_ensemble(
     splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
     seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
+    seeds = [_seed(seed) for seed in seeds]
     stops = _stops(stopping, replicas)
     positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
     check_replicas(objectives, splits)
@@ -206,6 +208,13 @@ def fit_ensemble(
         partial(side_by_side, splits, *sizes, seeds), how,
         rates=together.decay if how["decay"] else None, give=lambda epochs: epochs,
     )
+
+
+def _seed(seed: object) -> int:
+    """A seed as a number of Python; :class:`InputError` where it is none."""
+    result = whole("seed", seed)
+    check_seed(result)
+    return result
 
 
 def _only(epochs: list[Epoch | None]) -> Epoch:

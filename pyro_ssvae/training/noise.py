@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pyro_ssvae.system.randomness import gpus, seeded
+
 Noise = dict[str, Tensor]  # states of generators by name
 
 
@@ -31,9 +33,8 @@ def torch_noise(
     Yields:
         A function that gives the state of the noise.
     """
-    devices = list({p.device for p in module.parameters() if p.is_cuda})
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    devices = gpus([module])
+    with seeded(seed, devices):
         if "cpu" in state:
             torch.set_rng_state(state["cpu"].cpu())
         for device in devices if "cuda" in state else ():

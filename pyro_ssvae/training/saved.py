@@ -19,11 +19,18 @@ def check_types(part: str, content: Any, types: Mapping[str, Any]) -> None:
             raise ValueError(f"{part} have no usable {name}")
 
 
-def check_tensor(name: str, value: Any) -> None:
-    """Raise ValueError unless a value is a tensor that has all its numbers, finite ones."""
+def check_tensor(name: str, value: Any, *, finite: bool = True) -> None:
+    """Raise ValueError unless a value is a tensor that has all its numbers.
+
+    Args:
+        name: What it is called in the message.
+        value: The value.
+        finite: Whether the numbers have to be finite. Those of a buffer need not be: it may be a
+            mask of minus infinity.
+    """
     if not isinstance(value, Tensor):
         raise ValueError(f"{name} is no tensor")
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise ValueError(f"{name} has the shape {tuple(value.shape)} and fewer numbers")
-    if not value.isfinite().all():
+    if finite and not value.isfinite().all():
         raise ValueError(f"{name} has values that are not finite")

@@ -1,0 +1,39 @@
+"""Torch's random numbers from a seed, for a while, on the devices that are concerned alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import device, nn
+
+
+def gpus(modules: Iterable[nn.Module]) -> list[device]:
+    """The GPUs that the parameters of modules are on."""
+    return list({p.device for module in modules for p in module.parameters() if p.is_cuda})
+
+
+def seed(number: int, devices: Iterable[device]) -> None:
+    """Seed torch's generator of the CPU, and those of some GPUs.
+
+    On these devices it gives the numbers that torch.manual_seed gives, which seeds all GPUs.
+    """
+    import torch
+
+    torch.default_generator.manual_seed(number)
+    for each in devices:
+        with torch.cuda.device(each):
+            torch.cuda.manual_seed(number)
+
+
+@contextmanager
+def seeded(number: int, devices: Iterable[device]) -> Iterator[None]:
+    """Within, torch draws what a seed gives on the CPU and on some GPUs; then it is as it was."""
+    import torch
+
+    devices = list(devices)
+    with torch.random.fork_rng(devices=devices):
+        seed(number, devices)
+        yield
