@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import small
 import torch
@@ -447,3 +448,11 @@ def test_splits_are_told_apart_by_every_part_and_by_the_hidden_labels() -> None:
     whole = several.split(9, seed=0)
     hidden = replace(whole, hidden=torch.zeros(200, 2, dtype=torch.bool))
     assert hidden.fingerprint != whole.fingerprint
+
+
+def test_the_seed_of_a_split_may_be_numpys_and_is_a_whole_number() -> None:
+    split = dataset().split(50, seed=np.int64(3))
+    assert type(split.seed) is int
+    assert split.fingerprint == dataset().split(50, seed=3).fingerprint
+    with pytest.raises(InputError, match="expected seed as a whole number, got 0.5"):
+        dataset().split(50, seed=0.5)

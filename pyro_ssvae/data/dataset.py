@@ -17,7 +17,7 @@ from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.images import Channels
 from pyro_ssvae.data.reading import WORKERS, Reader
 from pyro_ssvae.data.split import Split
-from pyro_ssvae.errors import InputError, one_of, unknown
+from pyro_ssvae.errors import InputError, one_of, unknown, whole
 from pyro_ssvae.nn import Columns, is_image
 from pyro_ssvae.recipes import KINDS
 from pyro_ssvae.targets import FOREIGN, Classes, Target
@@ -245,6 +245,7 @@ class Dataset:
             validation = self.validation
         if labels is None:
             labels = 100 if self.fully_known else "all"
+        seed = whole("seed", seed)
         wanted = draws.Wanted(labels, validation, draw, unlabelled, foreign, missing)
         try:
             parts = draws.drawn(

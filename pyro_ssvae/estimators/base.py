@@ -26,6 +26,7 @@ from pyro_ssvae.experiments import machine
 from pyro_ssvae.inference import query, sampling
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.targets import Target
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.stopping import EarlyStopping
@@ -138,8 +139,7 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
             self._inputs.encode(X), y, target, self._inputs,
             share=self.validation_fraction if stops else 0, seed=seed,
         )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed, []):
             objective, how = pair.on(split, **self._options)
         if predictor(objective.guide) is None:
             raise InputError(f"expected a pair that predicts y, got {pair.name}; use m1 or m2")

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pyro_ssvae.inference.programs import evaluation_mode, private_params
+from pyro_ssvae.system.randomness import seeded
 
 ROWS = 1_000  # examples times samples weighed at a time: what stays in a processor's cache
 IWAE_SAMPLES = 50
@@ -75,8 +76,7 @@ def class_posteriors(
             of_class = []
             for k in range(classes):
                 y = F.one_hot(torch.tensor(k), classes).to(x).expand(len(part), -1)
-                with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
-                    torch.manual_seed(seed)
+                with seeded(seed, [x.device] if x.is_cuda else []):
                     weights = log_weights(model, guide, part, y, samples=samples)
                 of_class.append(torch.stack([each.mean(0) for each in weights]))
             log_joints.append(torch.stack(of_class, -1))

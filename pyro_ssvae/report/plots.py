@@ -34,6 +34,7 @@ from pyro_ssvae.report.drawing import (
     plane_axes,
     show,
 )
+from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.targets import Number, Target
 
 # Every name that a figure of a run can have.
@@ -218,8 +219,8 @@ def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
     images = []
     z = query.posterior_mean(guide, x, y)
     for label in (y, y.roll(1, -1)):
-        torch.manual_seed(0)
-        images.append(query.likelihood(model, x, y=label, z=z).mean)
+        with seeded(0, [x.device] if x.is_cuda else []):
+            images.append(query.likelihood(model, x, y=label, z=z).mean)
     return not torch.equal(*images)
 
 
