@@ -38,7 +38,7 @@ INTRODUCTION = """\
 
 `make bench` runs those that take minutes, on a GPU where there is one, and makes this page of what
 they found; each is also a command of its own, such as `python benchmarks/updates.py`
-(`pip install 'pyro-ssvae[bench]'` for NumPyro), after which `python benchmarks/page.py` makes the
+(`pip install '.[bench]'` for NumPyro), after which `python benchmarks/page.py` makes the
 page. The numbers are those of `results.json`, and of `results-cuda.json` for a GPU. Where a number
 has a target the row says whether it is hit or missed. All ways, the peers' too, run in processes
 that keep the memory that they free, as the command line has it."""

@@ -79,7 +79,7 @@ def ways(workload: Workload) -> dict[str, Step]:
     try:
         steps[NUMPYRO] = peers.numpyro_jit(workload)
     except ImportError as error:
-        print(f"Without NumPyro: {error}; pip install 'pyro-ssvae[bench]'\n")
+        print(f"Without NumPyro: {error}; pip install '.[bench]'\n")
     return steps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,29 @@ def test_balanced_stratified_and_by_number_are_what_was_asked_for() -> None:
     assert counts(data, data.split(9).labelled) == [3, 3, 3]
     assert counts(data, data.split(20, draw="stratified").labelled) == [12, 6, 2]
     assert counts(data, data.split({"a": 7, "c": 2}).labelled) == [7, 0, 2]
+
+
+def test_numbers_of_numpy_and_classes_that_are_numbers_are_taken_as_they_read() -> None:
+    data = dataset((RARE == "a").astype(int))
+    assert counts(data, data.split(np.int64(10)).labelled) == [5, 5]
+    assert counts(data, data.split({0: 3, 1: np.int64(7)}).labelled) == [3, 7]
+    drawn = data.split(10, unlabelled={0: 4})
+    assert counts(data, drawn.unlabelled) == [4, 0]
+
+
+@pytest.mark.parametrize("wanted, message", [
+    ({"labels": 0.1}, "labels as a number of examples, got 0.1; this share of the 160 .* is 16$"),
+    ({"labels": 20.0}, "labels as a whole number, got 20.0$"),
+    ({"labels": "20"}, "labels as a whole number, got '20'$"),
+    ({"labels": {"a": 0.5}}, "labels of class a as a whole number, got 0.5$"),
+    ({"labels": 20, "unlabelled": 0.5}, "unlabelled as a number of .* is 80$"),
+    ({"labels": 20, "validation": 0.25}, "validation as a number of .* is 40$"),
+])
+def test_a_share_in_place_of_a_number_is_refused_with_the_number_that_it_is(
+    wanted: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=f"^mine: expected {message}"):
+        dataset().split(**wanted)
 
 
 def test_a_class_without_labels_is_still_a_class() -> None:
@@ -236,7 +260,9 @@ def test_data_are_described_in_a_few_lines() -> None:
     (np.array([[0, 16], [3, 8]]), 16),
     (np.array([[0, 1], [1, 1]]), 1),
     (np.array([[-2, 5], [1, 1]]), 1),
-    (np.array([[0.0, 5.0], [1.0, 1.0]]), 1),
+    (np.array([[0.0, 16.0], [3.0, 8.0]]), 16),
+    (np.array([[0.0, 5.0], [1.5, 1.0]]), 1),
+    (np.array([[0.0, math.nextafter(1, 0)], [1.0, 1.0]]), 1),
 ], ids=str)
 def test_whole_numbers_are_scaled_and_further_examples_likewise(
     x: np.ndarray, divisor: int
@@ -261,3 +287,21 @@ def test_a_run_without_a_test_part_is_measured_by_validation_and_drawn(tmp_path:
     assert (tmp_path / "run" / "figures" / "confusion.png").is_file()
     with pytest.raises(InputError, match="mine: expected a test part, by which a comparison is"):
         compare(["m2"], dataset(test=None), tmp_path / "both")
+
+
+def test_further_pixels_may_be_scaled_already() -> None:
+    images = np.tile(np.arange(256).reshape(1, 16, 16), (20, 1, 1))
+    data = from_arrays(images.astype(float), ["a", "b"] * 10)
+    assert data.divisor == 255
+    for further in (images, images.astype(float), images / 255):
+        np.testing.assert_allclose(data.encoded(further), data.x, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("x", "advice"), [
+    (np.full((20, 3), 1680.5), "standardise each column, or give a data frame"),
+    (np.full((20, 4, 4), 254.5), "divide them by the largest that there may be"),
+])
+def test_numbers_that_networks_do_not_learn_from_are_told_of(x: np.ndarray, advice: str) -> None:
+    with pytest.warns(UserWarning, match=f"networks learn from about -3 to 3: {advice}"):
+        data = from_arrays(x, ["a", "b"] * 10)
+    assert advice in str(data)

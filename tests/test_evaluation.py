@@ -5,12 +5,13 @@ import pytest
 import small
 import torch
 from by_hand import weight_of
-from pyro.distributions import Delta, Normal, OneHotCategorical
+from pyro.distributions import Bernoulli, Delta, Normal, OneHotCategorical
 from pyro.nn import PyroModule
 
-from pyro_ssvae import guides, models, negative_elbo
+from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
 from pyro_ssvae.data import Dataset, from_arrays
 from pyro_ssvae.evaluation.evaluate import elbo, elbo_parts, evaluate, predictions
+from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.progress import Progress
 
@@ -163,3 +164,18 @@ def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
     (bar,) = bars
     assert bar.done == bar.total == 3 + 3 + 3 and bar.show is shown
     assert bar.what == "evaluating on validation"
+
+
+class PyrosBernoulli(nn.Bernoulli):
+    """Pyro's own, whose support is 0 and 1 alone."""
+
+    def __call__(self, raw, shape) -> Bernoulli:
+        return Bernoulli(logits=raw, validate_args=False).to_event(len(shape))
+
+
+def test_grey_pixels_under_pyros_bernoulli_are_refused_with_what_takes_them() -> None:
+    model = models.M2(4, 3, likelihood=PyrosBernoulli(), **small.SIZES)
+    objective = Objective(model, guides.M2(model, hidden=(5,)))
+    split = from_arrays(torch.rand(60, 4), torch.arange(60) % 3).split(9)
+    with pytest.raises(InputError, match=r"Boolean.* between 0 and 1 there is .*GreyBernoulli"):
+        check_support(objective, split)

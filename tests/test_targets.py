@@ -62,6 +62,17 @@ def test_names_are_given_to_classes_counted_from_0() -> None:
     assert read(["dog", "eel"], names=("eel", "cat", "dog"))[1].tolist() == [2, 0]
 
 
+@pytest.mark.parametrize(("y", "options"), [
+    (np.array([0.0, 1.0, -1.0]), {"kind": "classes"}),
+    (np.array([0.0, 2.0, -1.0]), {"classes": [0, 2]}),
+    (np.array(["cat", "dog", -1]), {}), (np.array(["cat", "dog", np.nan]), {}),
+])
+def test_marks_of_unknown_labels_are_known_in_the_types_that_numpy_gives_them(y, options) -> None:
+    target, labels = read(y, **options)
+    assert len(target.names) == 2
+    assert labels.tolist() == [0, 1, -1]
+
+
 @pytest.mark.parametrize("y", [
     [[1, 0], [0, -1]], [[1.0, 0.0], [0.0, NAN]], np.array([[1, 0], [0, None]], dtype=object),
 ], ids=str)

@@ -300,6 +300,15 @@ def test_the_test_part_has_no_part_in_a_calibration(
     assert asked == ["validation"]
 
 
+def test_a_temperature_of_few_examples_is_warned_of(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyro_ssvae.experiments.calibrate.FEW", 49)
+    run = copied(folders["frame"], tmp_path / "run")
+    with pytest.warns(UserWarning, match="a temperature of 48 validation examples is hardly known"):
+        calibrate(run, dataset=dataset("frame"), device="cpu")
+
+
 def test_calibrate_shows_the_scores_before_and_after(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -442,3 +451,14 @@ def test_a_classifier_that_torch_cannot_trace_is_refused_in_silence(
     with pytest.raises(InputError, match="expected a classifier that torch.export can trace, got"):
         export(folders["frame"], tmp_path / "c.pt2")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_classifier_of_one_number_of_rows_is_refused_with_what_to_write(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def classify(self: guides.M2, x: torch.Tensor) -> Any:
+        return self.classifier(x.reshape(len(x), -1))
+
+    monkeypatch.setattr(guides.M2, "classify", classify)
+    with pytest.raises(InputError, match=r"x.flatten\(1\) or x.shape\[0\] in place of len\(x\)$"):
+        export(folders["frame"], tmp_path / "c.pt2")

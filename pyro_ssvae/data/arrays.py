@@ -34,10 +34,12 @@ def from_arrays(
     Args:
         x: An array (N, D) of finite numbers; images (N, C, H, W), (N, H, W, C) or, in grey,
             (N, H, W); or a data frame, whose columns may be of several types and have gaps, see
-            :mod:`pyro_ssvae.data.frames`. Whole numbers are scaled to [0, 1].
+            :mod:`pyro_ssvae.data.frames`. Whole numbers from 0 on are scaled to [0, 1], of whatever
+            type; others are taken as they are, with a warning where they are far from 0.
         y: The labels. *Classes*, (N,): any values, texts or numbers; -1, None, NaN or an empty text
-            is an unknown one. *Several labels*, (N, L): 1 (present), 0 (absent), -1, None or NaN
-            (unknown); a frame names them. *A real number*, (N,) floating point; None or NaN is an
+            is an unknown one, and so are the texts that NumPy makes of these beside texts.
+            *Several labels*, (N, L): 1 (present), 0 (absent), -1, None or NaN (unknown); a frame
+            names them. *A real number*, (N,) floating point; None or NaN is an
             unknown one. *Sets of classes*, a sequence of N Python sets, of which a set of one, or a
             value alone, is a class that is known, and None one that is unknown.
         name: The name to call it by.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from pyro_ssvae.data import images
 from pyro_ssvae.data.images import LARGEST_BYTE, Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Columns
+
+FAR = 30.0  # numbers beyond which, on either side, data are no standardised ones
 
 
 class Examples(NamedTuple):
@@ -63,7 +66,10 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     scaled = values.astype(np.float32)
     if divisor > 1:
         scaled /= divisor
-        notes += [f"whole numbers from 0 to {values.max():,} were divided by {divisor:,}"]
+        notes += [f"whole numbers from 0 to {int(values.max()):,} were divided by {divisor:,}"]
+    elif said := _far(scaled):
+        warnings.warn(said, stacklevel=3)
+        notes += [said]
     return Examples(torch.from_numpy(scaled), None, divisor, place, tuple(notes))
 
 
@@ -85,8 +91,8 @@ def further(x: Any, like: Examples) -> Tensor:
         raise InputError(
             f"expected examples of {_form(like.x)} as the training data, got {_form(tried[0])}"
         )
-    divisor = like.divisor if np.issubdtype(array.dtype, np.integer) else 1
-    return torch.from_numpy((array / divisor).astype(np.float32))
+    whole = _whole(array) and (array.dtype.kind != "f" or array.max() > 1)  # or scaled already
+    return torch.from_numpy((array / (like.divisor if whole else 1)).astype(np.float32))
 
 
 def _array(x: Any) -> np.ndarray[Any, Any]:
@@ -126,9 +132,32 @@ def _form(x: Any) -> str:
 
 def _divisor(values: np.ndarray[Any, Any]) -> int:
     """What whole numbers that are not negative are divided by: 255 for bytes, or the largest."""
-    if not np.issubdtype(values.dtype, np.integer) or not values.size or values.min() < 0:
+    if not _whole(values) or values.min() < 0:
         return 1
     largest = int(values.max())
     if largest <= 1:
         return 1
-    return LARGEST_BYTE if values.dtype == np.uint8 and largest > 127 else largest
+    bytes_of_images = values.dtype == np.uint8 or values.dtype.kind == "f" and values.ndim > 2
+    return LARGEST_BYTE if bytes_of_images and 127 < largest <= LARGEST_BYTE else largest
+
+
+def _whole(values: np.ndarray[Any, Any]) -> bool:
+    """Whether all numbers are whole, of whatever type, as pixels often come in floating point."""
+    if not values.size or values.dtype.kind == "b":
+        return False
+    if values.dtype.kind in "iu":
+        return True
+    return bool(np.isfinite(values).all() and (values % 1 == 0).all())
+
+
+def _far(x: np.ndarray[Any, Any]) -> str:
+    """What to say of numbers that are far from those that networks learn from, else nothing."""
+    if not x.size or not np.isfinite(x).all() or np.abs(x).max() <= FAR:
+        return ""
+    advice = "divide them by the largest that there may be" if x.ndim > 2 else (
+        "standardise each column, or give a data frame, whose columns are standardised within"
+    )
+    return (
+        f"the numbers are from {x.min():,.4g} to {x.max():,.4g}, and networks learn from about -3"
+        f" to 3: {advice}"
+    )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.targets import SeveralLabels, Target, read
-from pyro_ssvae.targets.reading import is_missing
+from pyro_ssvae.targets.reading import is_mark
 
 Array = np.ndarray[Any, Any]
 
@@ -47,7 +47,8 @@ def known(y: Any) -> Array:
 def each_known(y: Any) -> Array:
     """Whether each label is known, of the shape of y.
 
-    Unknown are NaN, None, an empty text, and -1 unless there are numbers that are not whole.
+    Unknown are NaN, None, an empty text, and -1 unless there are numbers that are not whole; beside
+    texts also the texts that NumPy makes of these.
     """
     values = np.asarray(y)
     if values.dtype.kind in "iu":
@@ -59,7 +60,7 @@ def each_known(y: Any) -> Array:
         return there
     if values.dtype.kind == "b":
         return np.ones(values.shape, dtype=bool)
-    kept = [not (is_missing(v) or v == "" or _is_minus_one(v)) for v in values.ravel()]
+    kept = [not (is_mark(v) or _is_minus_one(v)) for v in values.ravel()]
     return np.array(kept, dtype=bool).reshape(values.shape)
 
 

@@ -51,10 +51,12 @@ def check_support(objective: Objective, split: Split) -> None:
         values = levels.to(x.dtype).view(-1, *[1] * (x.dim() - 1)).expand(-1, *x.shape[1:])
     inside = torch.cat([fn.support.check(rows) for rows in values.split(10_000)])
     if not inside.all():
+        advice = "rescale x, or use likelihood=nn.Normal(0.1), as text normal:0.1"
+        if getattr(fn.support, "is_discrete", False) and 0 <= values.min() <= values.max() <= 1:
+            advice = "for x between 0 and 1 there is pyro_ssvae.nn.GreyBernoulli"
         raise InputError(
             f"{split.dataset.name}: expected x within {_plain(fn.support)} under the model's"
-            f" likelihood, got values from {values.min():.4g} to {values.max():.4g};"
-            " rescale x, or use likelihood=nn.Normal(0.1), as text normal:0.1"
+            f" likelihood, got values from {values.min():.4g} to {values.max():.4g}; {advice}"
         )
 
 

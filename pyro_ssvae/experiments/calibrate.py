@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from pyro_ssvae.contract import predictor
@@ -15,6 +16,7 @@ from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.files import locked
 
+FEW = 30  # examples that a temperature says little of
 SHOWN = ("nll", "ece", "coverage")  # scores that a temperature changes
 
 
@@ -49,6 +51,12 @@ def calibrate(
     if predictor(guide) is None:
         raise InputError(f"{folder}: expected a pair that predicts labels, got {run.record.model}")
     x, y = run.split.part("validation")
+    if len(x) < FEW:
+        warnings.warn(
+            f"{folder}: a temperature of {len(x)} validation examples is hardly known, and may make"
+            f" what is predicted less calibrated: leave it with {FEW} or more",
+            stacklevel=2,
+        )
     with evaluating(run.objective):
         predicted = predictions(guide, target, x)
     try:

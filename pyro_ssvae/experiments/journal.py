@@ -32,7 +32,7 @@ def quietly() -> Iterator[Any]:
     except ImportError:
         raise InputError(
             "expected Optuna 4 or newer, which a search needs, got none that can be imported;"
-            " install it: pip install 'pyro-ssvae[search]'"
+            " install it: pip install optuna"
         ) from None
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -17,7 +17,7 @@ from pyro_ssvae.errors import InputError, NonFiniteLossError, one_of, positive
 from pyro_ssvae.system import memory
 
 Backend = Literal["loky", "dask", "ray"]
-EXTRAS = {"dask": "dask", "ray": "ray"}
+PACKAGES = {"dask": "'dask[distributed]'", "ray": "ray"}
 WATCH = 0.1  # seconds between two looks at whether the process that asked is still there
 REACH = 20  # seconds to wait for a cluster
 # What loky, dask and ray raise when a process of theirs was killed, by name: they are extras.
@@ -145,7 +145,7 @@ def _processes(
             except ImportError:
                 raise InputError(
                     f"expected the package {backend}, got none; install it:"
-                    f" pip install 'pyro-ssvae[{EXTRAS[backend]}]'"
+                    f" pip install {PACKAGES[backend]}"
                 ) from None
             except (OSError, ValueError, RuntimeError) as error:
                 raise InputError(

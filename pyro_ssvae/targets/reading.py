@@ -61,7 +61,7 @@ def read(
         raise InputError(f"expected y of shape (N,) or (N, L), got {values.shape}")
     if kind == "labels":
         raise InputError(f"expected y of shape (N, L) for several labels, got {values.shape}")
-    unknown = _unknown(values)
+    unknown = _unknown(values, as_classes=kind == "classes" or classes is not None)
     if unknown.all():
         raise InputError(f"expected a label that is known, got {len(values)} that are unknown")
     if kind == "number" or kind is None and _is_number(values[~unknown], classes):
@@ -119,17 +119,26 @@ def is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
 
-def _unknown(values: Array) -> Array:
-    """Which labels (N,) are unknown: None, NaN, an empty text, or the whole number -1."""
+def _unknown(values: Array, *, as_classes: bool = False) -> Array:
+    """Which labels (N,) are unknown: None, NaN, an empty text, or -1.
+
+    A floating-point -1 is one where labels are said to be classes. The texts "nan" and "-1" are
+    what NumPy makes of these marks beside texts.
+    """
     if values.dtype.kind == "f":
-        return np.isnan(values)
+        return np.isnan(values) | (as_classes & (values == -1))
     if values.dtype.kind in "iu":
         return values == -1
     if values.dtype.kind == "b":
         return np.zeros(len(values), dtype=bool)
-    return np.array([
-        is_missing(v) or v == "" or (isinstance(v, (int, np.integer)) and v == -1) for v in values
-    ], dtype=bool)
+    return np.array([is_mark(value) for value in values], dtype=bool)
+
+
+def is_mark(value: Any) -> bool:
+    """Whether a value, beside others that are no numbers, marks an unknown label."""
+    if isinstance(value, str):
+        return value in ("", "-1", "nan")
+    return is_missing(value) or (isinstance(value, (int, np.integer)) and value == -1)
 
 
 def _is_number(known: Array, classes: Sequence[Any] | None) -> bool:

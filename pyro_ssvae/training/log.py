@@ -61,7 +61,7 @@ def check_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         raise InputError(
             "expected the package tensorboard, which --log tensorboard needs, got none; install"
-            " it: pip install 'pyro-ssvae[tensorboard]'"
+            " it: pip install tensorboard"
         )
 
 
