@@ -102,6 +102,18 @@ def test_every_kind_of_gap_is_one(gap) -> None:
     assert torch.equal(x, torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 1]]))
 
 
+@pytest.mark.parametrize("texts", [
+    [f"id-{i % 17}" for i in range(20)],  # levels come again
+    [f"id-{i}" for i in range(19)],  # too few rows to tell
+    [*map(str, range(8)), "?", "?"],  # no more than 80 % are numbers
+    [*map(str, [*range(10), *range(10)])],  # codes, all of them
+    pandas.Categorical([f"id-{i}" for i in range(60)]),  # levels that are declared
+    pandas.Categorical([*map(str, range(9)), "?"]),
+], ids=["again", "few", "some numbers", "codes", "declared", "declared codes"])
+def test_texts_are_a_category_unless_they_name_the_rows_or_are_numbers(texts: Any) -> None:
+    assert read_frames(frame(a=texts))[1].columns[0].kind == "category"
+
+
 def test_a_categorical_column_keeps_its_levels_and_their_order() -> None:
     sizes = pandas.Categorical(["small", "large", None], categories=["small", "middle", "large"])
     x, columns, _ = read_frames(frame(size=sizes))
@@ -161,8 +173,15 @@ def two_names() -> pandas.DataFrame:
     (lambda: frame(a=[None, None], b=[1, 2]), "column 'a': expected an entry that is no gap, got"),
     (lambda: frame(a=[3, 3], b=["x", "x"]), "a column that varies, got 2 columns of which none"),
     (lambda: frame(), "a column that varies, got 0 columns"),
-    (lambda: frame(a=[f"id-{i}" for i in range(1_001)]),
+    (lambda: frame(a=[f"id-{i % 1_001}" for i in range(2_002)]),
      "column 'a': expected at most 1,000 levels of a category, got 1,001; leave the column out"),
+    (lambda: frame(a=[f"id-{i % 18}" for i in range(20)]),
+     "column 'a': expected a category whose levels come again, got 18 levels in 20 rows; leave the"
+     " column out, of a file also by --ignore 'a'"),
+    (lambda: frame(a=[str(i) for i in range(9)] + ["?"]),
+     "column 'a' has numbers and '?': leave these entries empty, or, if they are codes"),
+    (lambda: frame(a=[*map(str, range(2_000)), *[None] * 500, "?", "?"]),
+     "column 'a' has numbers and '?': leave these entries empty"),
     (lambda: frame(a=pandas.to_datetime(["2020-01-01", "2021-01-01"])),
      "column 'a': expected numbers or texts, got datetime64"),
     (lambda: frame(a=[{}, {}]), "column 'a': expected numbers or texts, got lists or the like"),

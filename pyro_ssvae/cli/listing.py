@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import click
 
+from pyro_ssvae.cli.options import given, read_for
 from pyro_ssvae.cli.values import shown
-from pyro_ssvae.errors import one_of
 from pyro_ssvae.experiments.options import Option
 from pyro_ssvae.experiments.pairs import Pair, names, pair
 from pyro_ssvae.recipes import KIND_OF
@@ -22,16 +23,20 @@ class Listed(NamedTuple):
     options: list[tuple[Option, Any]]
 
 
-def listed(name: str, data: str) -> Listed:
-    """What is listed of a pair.
+def listed(
+    name: str, data_name: str, data_root: str | None, reading: Mapping[str, Any]
+) -> Listed:
+    """What is listed of a pair on a data set that is known by name, or on one's own.
 
     Raises:
-        InputError: If there is no such pair or no such data set.
+        InputError: If there is no such pair or no such data set, or it cannot be read.
     """
     found = pair(name)
-    one_of("data set", data, KIND_OF)
-    values = found.values(KIND_OF[data])
-    return Listed(found, data, [
+    if data_name in KIND_OF and not given(reading):
+        values = found.values(KIND_OF[data_name])
+    else:
+        values = found.resolve(read_for([found], data_name, data_root, reading), {})
+    return Listed(found, data_name, [
         (option, values[option.name]) for option in found.options.values()
         if option.name in values and found.takes(option.name)
     ])

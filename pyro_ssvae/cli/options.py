@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,24 +16,21 @@ from pyro_ssvae.recipes import KIND_OF
 if TYPE_CHECKING:
     from pyro_ssvae.data import Dataset, Drawing
     from pyro_ssvae.data.draws import Labels
+    from pyro_ssvae.experiments.pairs import Pair
 
 Command = Callable[..., Any]
+# The arguments of data.load that say how data of one's own are read, in training and later.
+READING = ("target", "labels_are", "ignore", "size", "corrupt")
 
 data_option = click.option(
     "--data", "data_name", default="digits", show_default=True,
     help="Data set: " + ", ".join(KIND_OF) + "; or a file of your own, FILE.npz or FILE.csv,"
     " or a folder of images, FOLDER/CLASS/*.png.",
 )
-target_option = click.option(
-    "--target", default=None, metavar="COLUMN", help="Column of labels in FILE.csv.",
-)
-size_option = click.option(
-    "--size", type=int, default=None, metavar="PIXELS",
-    help="Height and width that images of a folder, or of chexpert, are brought to.",
-)
-corrupt_option = click.option(
-    "--corrupt", type=click.Choice(["error", "skip"]), default="error", show_default=True,
-    help="What to do about broken images of a folder, or of chexpert.",
+test_option = click.option(
+    "--test", type=float, default=None, metavar="SHARE",
+    help="Share of the known labels in a file that is set aside for testing; default the file's"
+    " test set, or 0.2.",
 )
 data_root_option = click.option(
     "--data-root", type=click.Path(), default=None,
@@ -54,12 +52,37 @@ figures_option = click.option(
 )
 
 
+def reading_options(command: Command) -> Command:
+    """The options that say how a file or a folder of one's own is read, those of :data:`READING`.
+    """
+    for option in reversed((
+        click.option("--target", default=None, metavar="COLUMN",
+                     help="Column of labels in FILE.csv."),
+        click.option("--labels-are", type=click.Choice(["classes", "number"]), default=None,
+                     help="What the labels in a file are where they may be either, such as whole"
+                          " numbers; default a number for pairs that infer one."),
+        click.option("--ignore", multiple=True, metavar="COLUMN,...",
+                     callback=lambda context, option, value: _names(value),
+                     help="Columns of FILE.csv to leave out; may be repeated."),
+        click.option("--size", type=int, default=None, metavar="PIXELS",
+                     help="Height and width that images of a folder, or of chexpert, are brought"
+                          " to."),
+        click.option("--corrupt", type=click.Choice(["error", "skip"]), default="error",
+                     show_default=True,
+                     help="What to do about broken images of a folder, or of chexpert."),
+    )):
+        command = option(command)
+    return command
+
+
 def data_options(command: Command) -> Command:
     for option in reversed((
         data_option,
-        target_option,
-        size_option,
-        corrupt_option,
+        reading_options,
+        test_option,
+        click.option("--validation", type=int, default=None, metavar="NUMBER",
+                     help="Examples for validation; default a number of the data set, a tenth of"
+                          " the known labels in a file."),
         data_root_option,
         click.option("--only", default=None, metavar="CLASS,...",
                      help="Classes to tell apart; examples of others stay, unlabelled."),
@@ -113,19 +136,20 @@ def training_options(command: Command) -> Command:
 
 
 def given_data(
-    data_name: str, data_root: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"], only: str | None,
-    labels: str | None, draw: str, unlabelled: str | None, foreign: float | None, missing: float,
-    *, log: Callable[[str], None],
+    data_name: str, data_root: str | None, test: float | None, validation: int | None,
+    only: str | None, labels: str | None, draw: str, unlabelled: str | None,
+    foreign: float | None, missing: float,
+    *, reading: Mapping[str, Any], pairs: Iterable[Pair], log: Callable[[str], None],
 ) -> tuple[Dataset, Labels, Drawing]:
     """The data of a command, how many labels are kept, and how they are drawn.
 
-    ``log`` takes what is to be said of data of one's own.
+    ``reading`` says how data of one's own are read, ``pairs`` are trained on them, and ``log``
+    takes what is to be said of data of one's own.
     """
     from pyro_ssvae import data
     from pyro_ssvae.cli import values
 
-    dataset = data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
+    dataset = read_for(pairs, data_name, data_root, {**reading, "test": test})
     if only is not None:
         dataset = dataset.only(*only.split(","))
     if data_name not in data.SOURCES or dataset.notes:
@@ -136,15 +160,33 @@ def given_data(
         number = values.labels(labels)
     rest = None if unlabelled is None else values.labels(unlabelled)
     drawing: Any = {"draw": draw, "unlabelled": None if rest == "all" else rest,
-                    "foreign": foreign, "missing": missing}
+                    "foreign": foreign, "missing": missing, "validation": validation}
     return dataset, number, drawing
 
 
+def read_for(
+    pairs: Iterable[Pair], data_name: str, data_root: str | None, reading: Mapping[str, Any]
+) -> Dataset:
+    """The data for pairs: the labels of a file are numbers where all pairs infer one.
+
+    Raises:
+        InputError: If the data cannot be read.
+    """
+    from pyro_ssvae import data
+    from pyro_ssvae.contract import regresses
+
+    how = dict(reading)
+    if how["labels_are"] is None and data.files.is_file(data_name):
+        how["labels_are"] = "number" if all(regresses(pair.guide) for pair in pairs) else None
+    return data.load(data_name, data_root, **how)
+
+
 def trained_on(
-    data_name: str | None, data_root: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"],
+    folder: str, data_name: str | None, data_root: str | None, reading: Mapping[str, Any],
 ) -> Dataset | None:
     """The data that a run was trained on, where a command names them; None where it does not.
+
+    Whether the labels in a file are classes or numbers is what they were for the run in the folder.
 
     Raises:
         InputError: If options say how to read data that are not named, or they cannot be read.
@@ -152,19 +194,46 @@ def trained_on(
     from pyro_ssvae import data
 
     if data_name is not None:
-        return data.load(data_name, data_root, target=target, size=size, corrupt=corrupt)
-    given = {"--target": target is not None, "--size": size is not None,
-             "--corrupt": corrupt != "error"}
-    for option, came in given.items():
-        if came:
-            raise InputError(
-                f"expected {option} beside --data alone, which names what is read so, got no"
-                " --data; give it too, or leave it out"
-            )
+        return data.load(data_name, data_root, **_as_before(Path(folder), data_name, reading))
+    for name in given(reading):
+        raise InputError(
+            f"expected --{name.replace('_', '-')} beside --data alone, which names what is read so,"
+            " got no --data; give it too, or leave it out"
+        )
     return None
+
+
+def _as_before(folder: Path, data_name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
+    from pyro_ssvae.data import files
+    from pyro_ssvae.experiments.predictor import read_description
+    from pyro_ssvae.targets import Classes, Number
+
+    if reading["labels_are"] is not None or not files.is_file(data_name):
+        return dict(reading)
+    try:
+        target = read_description(folder).target
+    except InputError:  # the run is read later, and says so
+        return dict(reading)
+    were = {Number: "number", Classes: "classes"}.get(type(target))
+    return {**reading, "labels_are": were}
+
+
+def given(reading: Mapping[str, Any]) -> list[str]:
+    """The names of those options of :data:`READING` that were given."""
+    return [name for name, value in reading.items() if value not in (None, (), "error")]
+
+
+def of_reading(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those arguments of a command that say how data are read, taken out of them."""
+    return {name: arguments.pop(name) for name in READING}
+
+
+def _names(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for text in texts for name in text.split(",") if name)
 
 
 def of_data(arguments: dict[str, Any]) -> dict[str, Any]:
     """Those arguments of a command that say what the data are, taken out of them."""
-    names = [name for name in inspect.signature(given_data).parameters if name != "log"]
-    return {name: arguments.pop(name) for name in names}
+    parameters = inspect.signature(given_data).parameters.values()
+    names = [each.name for each in parameters if each.kind is not each.KEYWORD_ONLY]
+    return {"reading": of_reading(arguments), **{name: arguments.pop(name) for name in names}}

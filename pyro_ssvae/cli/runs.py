@@ -6,20 +6,19 @@ and misspelt options come at once.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from pyro_ssvae.cli.group import main
 from pyro_ssvae.cli.options import (
-    corrupt_option,
+    data_option,
     data_options,
     data_root_option,
     device_option,
     given_data,
     of_data,
-    size_option,
-    target_option,
+    reading_options,
     trained_on,
     training_options,
 )
@@ -29,17 +28,20 @@ from pyro_ssvae.errors import enough_memory
 
 @main.command("list")
 @click.argument("model", required=False)
-@click.option("--data", "data_name", default="digits", show_default=True,
-              help="Data set, one of those known by name.")
+@data_option
+@reading_options
+@data_root_option
 @output_options
-def list_(model: str | None, data_name: str, output: Output) -> None:
+def list_(
+    model: str | None, data_name: str, data_root: str | None, output: Output, **reading: Any
+) -> None:
     """List the pairs, or the options of MODEL: what they mean, and the values used on the data."""
     from pyro_ssvae.cli import listing
 
     if model is None:
         output.result(listing.pairs(), listing.pairs_as_data())
     else:
-        listed = listing.listed(model, data_name)
+        listed = listing.listed(model, data_name, data_root, reading)
         output.result(listing.options(listed), listing.as_data(listed))
 
 
@@ -69,7 +71,7 @@ def train(
     drawn = plan["seed"] if split_seed is None else split_seed
     with processes.joined(), enough_memory(**options):
         with processes.agreed():
-            dataset, labels, drawing = given_data(**given, log=output.log)
+            dataset, labels, drawing = given_data(**given, pairs=[which], log=output.log)
             split = dataset.split(labels, seed=drawn, **drawing)
         metrics = runs.train(
             which, split, out, options=options, progress=output.progress, log=output.log, **plan
@@ -82,20 +84,18 @@ def train(
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option("--data", "data_name", default=None,
               help="File or folder of your own that it was trained on, or another reading of it.")
-@target_option
-@size_option
-@corrupt_option
+@reading_options
 @data_root_option
 @device_option
 @output_options
 def evaluate(
-    folder: str, data_name: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"], data_root: str | None, device: str, output: Output,
+    folder: str, data_name: str | None, data_root: str | None, device: str, output: Output,
+    **reading: Any,
 ) -> None:
     """Print the test metrics of the run in DIR, from its checkpoint."""
     from pyro_ssvae.experiments import runs
 
-    dataset = trained_on(data_name, data_root, target, size, corrupt)
+    dataset = trained_on(folder, data_name, data_root, reading)
     run = runs.load(folder, dataset=dataset, root=data_root, device=device)
     metrics = runs.test_metrics(run, progress=output.progress)
     output.result("\n".join(_lines(metrics)), {"folder": folder, "test": metrics})

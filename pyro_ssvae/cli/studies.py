@@ -68,7 +68,9 @@ def compare(
     options = values.of_comparison(settings, pairs)
     given = of_data(arguments)
     first, *others = values.several_labels(given["labels"])
-    dataset, number, drawing = given_data(**given | {"labels": first}, log=output.log)
+    dataset, number, drawing = given_data(
+        **given | {"labels": first}, pairs=pairs, log=output.log
+    )
     numbers = [number, *map(values.labels, others)]
     result = comparison.compare(
         pairs, dataset, out, labels=numbers, seeds=values.seeds(seeds), drawing=drawing,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from pyro_ssvae.cli.group import main
 from pyro_ssvae.cli.options import (
-    corrupt_option,
     data_root_option,
     device_option,
-    size_option,
-    target_option,
+    reading_options,
     trained_on,
 )
 from pyro_ssvae.cli.output import Output, output_options
@@ -100,15 +98,13 @@ def sample(
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option("--data", "data_name", default=None,
               help="File or folder of your own that it was trained on.")
-@target_option
-@size_option
-@corrupt_option
+@reading_options
 @data_root_option
 @device_option
 @output_options
 def calibrate(
-    folder: str, data_name: str | None, target: str | None, size: int | None,
-    corrupt: Literal["error", "skip"], data_root: str | None, device: str, output: Output,
+    folder: str, data_name: str | None, data_root: str | None, device: str, output: Output,
+    **reading: Any,
 ) -> None:
     """Calibrate the predictions of the run in DIR by a temperature, on its validation data.
 
@@ -119,7 +115,7 @@ def calibrate(
 
     from pyro_ssvae.experiments.calibrate import calibrate as carry_out
 
-    dataset = trained_on(data_name, data_root, target, size, corrupt)
+    dataset = trained_on(folder, data_name, data_root, reading)
     result = carry_out(folder, dataset=dataset, root=data_root, device=device)
     lines = [f"{'':24} {'before':>10} {'after':>10}"]
     for name, value in result.before.items():

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_ssvae.data.counts import counted
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.targets import SeveralLabels, Target
 
@@ -65,10 +66,11 @@ def drawn(
         InputError: If it is not to be had.
     """
     check_seed(seed)
-    _check(wanted, target)
-    rng = np.random.default_rng(seed)
     away = test if foreign is None else torch.cat([test, foreign])
     pool = np.setdiff1d(np.arange(len(y)), away.numpy())
+    wanted = _in_numbers(wanted, len(pool))
+    _check(wanted, target)
+    rng = np.random.default_rng(seed)
     known = target.known(y).numpy()
     if isinstance(wanted.labels, int) and wanted.labels + wanted.validation >= len(pool):
         raise InputError(
@@ -103,6 +105,17 @@ def check_seed(seed: int) -> None:
     """Raise :class:`InputError` unless a generator of random numbers takes this seed."""
     if not 0 <= seed < 2**64:
         raise InputError(f"expected a seed of at most 64 bits, 0 <= seed < 2**64, got {seed}")
+
+
+def _in_numbers(wanted: Wanted, total: int) -> Wanted:
+    """What is asked for with whole numbers of Python, and classes by their names as texts."""
+    labels, unlabelled = wanted.labels, wanted.unlabelled
+    every = isinstance(labels, str) and labels == "all"
+    return wanted._replace(
+        labels="all" if every else counted("labels", labels, total),
+        validation=counted("validation", wanted.validation, total),
+        unlabelled=None if unlabelled is None else counted("unlabelled", unlabelled, total),
+    )
 
 
 def _check(wanted: Wanted, target: Target) -> None:

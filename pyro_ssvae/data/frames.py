@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyro_ssvae.data.levels import check as check_levels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Column, Columns
 from pyro_ssvae.targets.reading import is_missing
@@ -44,8 +45,9 @@ def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
         x (N, D) float32; what its columns are; and lines that say what was left out.
 
     Raises:
-        InputError: If a column has no or several types, infinite numbers, or too many levels, two
-            have the same name, no column is of use, or the test frame does not go with the other.
+        InputError: If a column has no or several types, infinite numbers, or too many levels, or
+            its texts name the rows or are nearly all numbers; if two have the same name, no column
+            is of use, or the test frame does not go with the other.
     """
     entries = [_entries(frames[0], name) for name in _names(frames[0])]
     read = [_column(each) for each in entries]
@@ -219,11 +221,13 @@ def _column(entries: _Entries) -> Column | None:
     found = {text for text in entries.texts if text is not None}
     if len(found) < 2:
         return None
+    if entries.levels is None:
+        check_levels(entries.name, entries.texts, entries.index)
     levels = sorted(found) if entries.levels is None else entries.levels
     if len(levels) > MAX_LEVELS:
         raise entries.error(
-            f"at most {MAX_LEVELS:,} levels of a category", f"{len(levels):,}; leave the column out"
-            " if it names the rows, or give its texts as numbers"
+            f"at most {MAX_LEVELS:,} levels of a category", f"{len(levels):,}; leave the column"
+            f" out, of a file also by --ignore {entries.name!r}, or give its texts as numbers"
         )
     return Column(entries.name, "category", tuple(levels))
 

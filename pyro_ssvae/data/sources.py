@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,9 @@ def load(
     root: str | Path | None = None,
     *,
     target: str | None = None,
+    labels_are: files.LabelsAre | None = None,
+    ignore: Sequence[str] = (),
+    test: float | None = None,
     size: int | None = None,
     corrupt: Literal["error", "skip"] = "error",
 ) -> Dataset:
@@ -52,6 +56,11 @@ def load(
             :func:`pyro_ssvae.data.elpv.read_elpv`, :func:`pyro_ssvae.data.adult.read_adult` and
             :func:`pyro_ssvae.data.chexpert.read_chexpert`; digits and points need none.
         target: The name of the column of labels in a file ``.csv``.
+        labels_are: What the labels in a file are, ``"classes"`` or a real ``"number"``. None has
+            the values decide.
+        ignore: The names of columns of a file ``.csv`` that are left out.
+        test: The share of the labelled examples of a file that is set aside for testing. None takes
+            the test set of the file, or a fifth.
         size: The height and width that images of a folder, or of CheXpert, are brought to. None
             leaves those of a folder as they are.
         corrupt: What to do about broken images of a folder, or of CheXpert: ``"error"`` names the
@@ -68,21 +77,28 @@ def load(
           10 classes: 0 178, 1 182, 2 177, 3 183, 4 181, 5 182, 6 181, 7 179, 8 174, 9 180
           images of 8 x 8 pixels with 1 channel, from 0 to 1
     """
+    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+    own = folder.is_folder(name) and name not in SOURCES
+    if not own and not files.is_file(name) and name not in SOURCES and files.is_path(name):
+        what = "a file of another form" if Path(name).exists() else "none of them there"
+        raise InputError(f"{name}: expected {files.FORMS}, got {what}")
     reading: dict[str, Any] = {} if corrupt == "error" else {"corrupt": corrupt}
     if size is not None:
         reading["size"] = size
-    own = folder.is_folder(name) and name not in SOURCES
     if reading and not own and name != "chexpert":
         raise InputError(
             f"expected {' and '.join(reading)} of a folder of images or of chexpert alone, got"
             f" {name!r}"
         )
     if files.is_file(name):
-        return files.load(name, target)
-    if target is not None:
-        raise InputError(
-            f"expected a target of a file of one's own alone, got {target!r} of {name!r}"
-        )
+        return files.load(name, target, ignore=ignore, labels_are=labels_are, test=test)
+    asked = {"a target": target, "what labels are": labels_are,
+             "columns to ignore": ", ".join(ignore) or None, "a share for testing": test}
+    for what, came in asked.items():
+        if came is not None:
+            raise InputError(
+                f"expected {what} of a file of one's own alone, got {came!r} of {name!r}"
+            )
     if own:
         return folder.load(name, **reading)
     if name not in SOURCES:

@@ -96,9 +96,11 @@ def _check_target(pair: Pair, dataset: Dataset) -> None:
             " use regression"
         )
     if regresses(pair.guide) and not number:
+        names = ", ".join(target.names[:5]) + ", ..." * (len(target.names) > 5)
         raise InputError(
-            f"{pair.name} infers a real number, got {dataset.name} with the labels"
-            f" {', '.join(target.names)}; use m2, or give target=\"number\""
+            f"{pair.name} infers a real number, got {dataset.name} with the labels {names}; use m2,"
+            " or have them read as numbers: --labels-are number on the command line, of data.load"
+            ' labels_are="number", of from_arrays target="number"'
         )
     if len(target.sizes) > 1 and "y_dim" in takes:
         raise InputError(
