@@ -477,7 +477,14 @@ def test_runs_go_on_for_more_epochs(folder: Path, stripes: Dataset, tmp_path: Pa
 def test_every_value_has_a_row(stripes: Dataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = {"hidden": (4,), "m2": {"z_dim": 2, "alpha": [1, 10.0]}}
-    result = run(stripes, out, "supervised", "m2", options=options, labels=[6, 9], seeds=[4, 2])
+    lines: list[str] = []
+    result = run(
+        stripes, out, "supervised", "m2", options=options, labels=[6, 9], seeds=[4, 2],
+        log=lines.append,
+    )
+    assert {line.split(":")[0] for line in lines} == {
+        f"{name}, seed {seed}" for name in result.results for seed in (4, 2)
+    }
     assert list(result.results) == [
         f"{name}, labels={labels}{alpha}" for name, alphas in (
             ("supervised", [""]), ("m2", [", alpha=1", ", alpha=10"]),

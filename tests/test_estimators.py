@@ -210,3 +210,19 @@ def test_a_pair_without_labels_is_refused() -> None:
         SemiSupervisedVAEClassifier("vae", epochs=1).fit(X, SEEN)
     with pytest.raises(InputError, match="regression infers a real number"):
         SemiSupervisedVAEClassifier("regression", epochs=1).fit(X, SEEN)
+
+
+@pytest.mark.parametrize("value", [90, -0.1, "0.9", np.nan])
+def test_a_threshold_that_is_no_probability_is_refused_by_fit(value: Any) -> None:
+    with pytest.raises(InputError, match="abstain_below as a probability in .0, 1. or None, got"):
+        clone(CLASSIFIER).set_params(abstain_below=value).fit(X, SEEN)
+
+
+def test_the_logarithms_of_probabilities_are_theirs(fitted: SemiSupervisedVAEClassifier) -> None:
+    np.testing.assert_allclose(fitted.predict_log_proba(X), np.log(fitted.predict_proba(X)))
+
+
+def test_a_single_label_makes_a_single_row(fitted: SemiSupervisedVAEClassifier) -> None:
+    np.testing.assert_array_equal(fitted.sample(1), fitted.sample([1]))
+    regressor = clone(REGRESSOR).set_params(epochs=1).fit(X, Y.astype(float))
+    assert regressor.sample(0.5).shape == (1, 4)

@@ -250,6 +250,30 @@ def test_whole_numbers_and_lists_are_taken_as_the_options_have_them(digits: data
     assert values["hidden"] == (6, 5)
 
 
+def test_a_number_is_a_layer_and_a_whole_one_may_be_a_float(digits: data.Dataset) -> None:
+    values = pair("m2").resolve(digits, {"hidden": 64, "z_dim": np.linspace(2, 8, 4)[-1]})
+    assert (values["hidden"], values["z_dim"]) == ((64,), 8)
+    assert type(values["z_dim"]) is int
+
+
+@pytest.mark.parametrize("given, message", [
+    ({"hidden": "64"}, r"hidden as whole numbers such as \(256, 128\), got '64'"),
+    ({"guide.hidden": (8, 0.5)}, r"guide.hidden as whole numbers such as .*, got \(8, 0.5\)"),
+    ({"alpha": "10"}, "alpha as a number, got '10'"),
+    ({"lr": "1e-3"}, "lr as a number, got '1e-3'"),
+    ({"beta": None}, "beta as a number, got None"),
+    ({"z_dim": 8.5}, "z_dim as a whole number, got 8.5"),
+    ({"z_dim": True}, "z_dim as a whole number, got True"),
+    ({"decay": 1}, "decay as True or False, got 1"),
+    ({"likelihood": 3}, "likelihood as a text such as bernoulli, got 3"),
+])
+def test_a_value_of_another_type_is_refused_in_words(
+    given: dict[str, Any], message: str, digits: data.Dataset
+) -> None:
+    with pytest.raises(InputError, match=f"^expected {message}$"):
+        pair("m2").on(digits, **given)
+
+
 @pytest.mark.parametrize("given", [nn.Normal(1), nn.Normal(1.0), "normal:1", "normal:1.0"])
 def test_a_likelihood_is_kept_as_one_text_however_it_is_given(
     given: nn.Normal | str, digits: data.Dataset
@@ -412,6 +436,35 @@ def test_what_makes_no_pair_is_refused(
         pair(*arguments, **keywords).options
 
 
+class Plain(models.M2):
+    """p(x, y, z)"""
+
+    def __init__(self, x_shape: nn.Shape, y_dim: int, z_dim=5, hidden=32) -> None:
+        self.layer = None
+        if z_dim > 20:
+            raise TypeError("too wide")
+        super().__init__(x_shape, y_dim, z_dim=z_dim, hidden=(hidden,))
+
+
+def test_the_kind_of_the_data_changes_no_option_to_another_type(digits: data.Dataset) -> None:
+    mine = pair(Plain, MyGuide)
+    values = mine.resolve(digits, {})
+    assert values["hidden"] == 32 and values["z_dim"] == recipes.recipe("", "digits")["z_dim"] != 5
+
+
+def test_what_a_program_raises_has_a_note_of_the_values_it_was_built_with(
+    digits: data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TypeError, match="^too wide\n") as raised:
+        pair(Plain, MyGuide).on(digits, z_dim=21)
+    (note,) = raised.value.__notes__
+    assert note.startswith("plain was built with z_dim=21, hidden=32") and "kind" not in note
+    monkeypatch.setitem(recipes.KINDS["digits"], "z_dim", 30)
+    with pytest.raises(TypeError) as raised:
+        pair(Plain, MyGuide).on(digits)
+    assert raised.value.__notes__[0].endswith(", of which z_dim is that of the kind digits")
+
+
 MODULE = """
 from pyro_ssvae import guides, models, pair
 class Model(models.M2):
@@ -430,6 +483,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "__init__.py").touch()
     (folder / "good.py").write_text(MODULE)
     (folder / "broken.py").write_text("def f(:\n")
+    (folder / "raising.py").write_text("def f():\n\n    raise RuntimeError('none')\nf()\n")
     (folder / "lacking.py").write_text("import nothing_of_this_name")
     (folder / "impatient.py").write_text("import sys; sys.exit('enough')")
     monkeypatch.syspath_prepend(tmp_path)
@@ -446,7 +500,9 @@ def test_a_pair_is_found_by_its_place(package: str, digits: data.Dataset) -> Non
 @pytest.mark.parametrize("place, message", [
     ("good:Mime", "unknown pair of .*good 'Mime': .* did you mean 'Mine'"),
     ("good:number", "expected a pair, got int of that name"),
-    ("broken:Mine", "a module that can be imported, got SyntaxError"),
+    ("good:Model", "got a class of that name; make one: mine = pyro_ssvae.pair.Model, YourGuide"),
+    ("broken:Mine", "can be imported, got SyntaxError: .*; see .*broken.py, line 1$"),
+    ("raising:Mine", "can be imported, got RuntimeError: none; see .*raising.py, line 3$"),
     ("lacking:Mine", "got ModuleNotFoundError: No module named 'nothing_of_this_name'"),
     ("impatient:Mine", "got SystemExit: enough"),
     ("missing:Mine", "got ModuleNotFoundError: .* name the folder that it is in by PYTHONPATH"),
@@ -459,3 +515,4 @@ def test_a_place_without_a_pair_is_named(place: str, message: str, package: str)
     with pytest.raises(InputError, match=message) as error:
         pair(f"{package}.{place}")
     assert package in str(error.value)
+    assert ("install" in str(error.value)) is ("ModuleNotFoundError" in message)

@@ -17,7 +17,7 @@ from pyro_ssvae.data import Split
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.labels import OneHots
-from pyro_ssvae.report import plots
+from pyro_ssvae.report import names, plots
 from pyro_ssvae.targets import Classes
 
 HISTORY = [
@@ -82,7 +82,7 @@ def test_a_pair_gets_the_figures_that_its_sites_and_its_data_allow(
 ) -> None:
     for split, expected in ((digits_split, on_digits), (moons_split, on_moons)):
         drawn = plots.figures(build(name, split), split, HISTORY)
-        assert set(drawn) == expected <= set(plots.FIGURES)
+        assert set(drawn) == expected <= set(names.FIGURES)
         assert all(isinstance(figure, Figure) for figure in drawn.values())
 
 
@@ -126,7 +126,7 @@ def test_a_pair_on_several_labels_has_figures_of_labels_and_none_of_classes() ->
     split = dataset.split(20, seed=0)
     drawn = plots.figures(build("factored", split), split, HISTORY)
     assert set(drawn) == {"learning_curves", "latent", "labels", "reliability"}
-    assert set(drawn) <= set(plots.FIGURES)
+    assert set(drawn) <= set(names.FIGURES)
 
 
 def test_a_single_epoch_has_a_single_tick() -> None:

@@ -18,7 +18,7 @@ from pyro_ssvae.data import Dataset
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.experiments.compare import section
 from pyro_ssvae.experiments.folder import TABLE
-from pyro_ssvae.report import comparison_plots, plots
+from pyro_ssvae.report import comparison_plots, names
 from pyro_ssvae.report import page as report
 
 REFERENCES = ("LabelSpreading", "SelfTraining")
@@ -124,7 +124,7 @@ def test_the_figures_of_the_first_seed_of_every_pair_are_inside(
 
 @pytest.mark.parametrize("classes", [False, True])
 def test_every_figure_that_a_run_can_have_has_a_caption(classes: bool) -> None:
-    assert tuple(report.captions(data.load("digits"), classes)) == plots.FIGURES
+    assert tuple(report.captions(data.load("digits"), classes)) == names.FIGURES
 
 
 def dataset(kind: str) -> Dataset:

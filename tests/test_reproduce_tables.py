@@ -86,7 +86,7 @@ def short_runs() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "evaluate", accuracies)
-        patch.setattr(folders, "write_figures", lambda *_, **__: None)
+        patch.setattr(runs, "write_figures", lambda *_, **__: None)
         yield
 
 

@@ -23,8 +23,8 @@ from pyro_ssvae import InputError, NonFiniteLossError
 from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation import evaluate
 from pyro_ssvae.experiments import machine, runs, underway
+from pyro_ssvae.report import names
 from pyro_ssvae.report import page as report
-from pyro_ssvae.report import plots
 from pyro_ssvae.system.files import locked
 from pyro_ssvae.system.signals import Interrupted
 from pyro_ssvae.training import fit as training
@@ -511,7 +511,7 @@ def test_nothing_is_deleted_through_a_link(
 
 
 def test_every_figure_of_a_run_can_be_deleted_by_its_name(digits_split: Split) -> None:
-    assert set(plots.FIGURES) == set(report.captions(digits_split.dataset, classes=True))
+    assert set(names.FIGURES) == set(report.captions(digits_split.dataset, classes=True))
 
 
 def test_a_new_run_deletes_nothing_of_the_folder_it_is_put_in(
@@ -521,6 +521,13 @@ def test_a_new_run_deletes_nothing_of_the_folder_it_is_put_in(
     (tmp_path / "figures" / "mine.png").write_text("mine")
     train(tmp_path, digits_split, epochs=1)
     assert (tmp_path / "figures" / "mine.png").read_text() == "mine"
+
+
+def test_what_is_no_split_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    for given in (small.stripes(), "stripes"):
+        with pytest.raises(InputError, match="expected a split, got .*split.labels=...."):
+            runs.train("m2", given, tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_replaced_unless_asked_to(run: Path, digits_split: Split) -> None:

@@ -1,7 +1,9 @@
 import copy
+import gc
 import io
 import itertools
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -22,6 +24,7 @@ from pyro_ssvae import (
     NonFiniteLossError,
     Objective,
     Training,
+    evaluate,
     fit,
     fit_ensemble,
     guides,
@@ -458,3 +461,58 @@ def test_a_plain_loop_may_stop_anywhere(split) -> None:
     training = fit(m2(), split, epochs=1_000, batch_unlabelled=500, capture="off")
     epochs = list(itertools.islice(training, 2))
     assert [epoch.epoch for epoch in epochs] == [1, 2]
+
+
+# What was not iterated over
+
+
+def warned(take) -> list[str]:
+    """What is warned of once everything that a function has made is gone."""
+    with warnings.catch_warnings(record=True) as came:
+        warnings.simplefilter("always")
+        take()
+        gc.collect()
+    return [str(each.message) for each in came if "nothing was trained" in str(each.message)]
+
+
+def test_a_training_of_which_no_epoch_is_taken_says_so_in_a_line(split) -> None:
+    (line,) = warned(lambda: fit(m2(), split, epochs=30) and None)
+    assert line == (
+        "nothing was trained: fit gives an iterator, of 30 epochs here, of which none was taken;"
+        " iterate over it, `for epoch in fit(...)`"
+    )
+
+
+def test_what_is_iterated_over_loaded_or_refused_says_nothing(split) -> None:
+    def loaded() -> None:
+        fit(m2(), split).load_state_dict(fit(m2(), split).state_dict())
+
+    def refused() -> None:
+        with pytest.raises(InputError):
+            fit(m2(), split, epochs=0)
+
+    for take in (lambda: next(fit(m2(), split)), loaded, refused,
+                 lambda: list(fit(m2(), split, pause=lambda: True))):
+        assert warned(take) == []
+
+
+def test_a_training_shows_how_far_it_is(split) -> None:
+    training = fit(m2(), split, epochs=30, batch_unlabelled=500)
+    assert repr(training) == "training of 30 epochs, not begun: iterate over it"
+    next(training)
+    assert repr(training) == "training of 30 epochs, 1 of them done"
+
+
+@pytest.mark.parametrize("given, message", [
+    (small.split().dataset, r"a data set: use digits.split\(labels=...\)"),
+    ("digits", r"'digits': use pyro_ssvae.data.load\('digits'\).split\(labels=...\)"),
+    (None, r"None: use that of a data set, dataset.split\(labels=...\)"),
+])
+def test_what_is_no_split_is_refused_with_how_to_make_one(given, message) -> None:
+    objective = m2()
+    for ask in (
+        lambda: fit(objective, given), lambda: fit_ensemble([objective, m2()], given),
+        lambda: evaluate(objective.model, objective.guide, given),
+    ):
+        with pytest.raises(InputError, match=f"^expected a split, got {message}$"):
+            ask()

@@ -49,7 +49,7 @@ def pairs() -> str:
         formatter.write_dl([(name, paragraph(pair(name).model, 0)) for name in names()])
     formatter.write(
         "\n`pyro-ssvae list m2` shows m2's paper, its guide and its options.\n"
-        "A pair of your own goes by its place, such as mypackage.module:Mine.\n"
+        "A pair of your own goes by its place, such as mypackage.module:mine.\n"
     )
     return formatter.getvalue().rstrip("\n")
 

@@ -58,7 +58,7 @@ def train(
 ) -> None:
     """Train MODEL and write metrics, history, split, checkpoint and figures.
 
-    MODEL is one of `list`, or a pair of your own by its place, such as mypackage.module:Mine.
+    MODEL is one of `list`, or a pair of your own by its place, such as mypackage.module:mine.
     Several processes train together by `torchrun --nproc-per-node 2 -m pyro_ssvae train ...`.
     """
     from pyro_ssvae import pair

@@ -34,8 +34,9 @@ def from_arrays(
     Args:
         x: An array (N, D) of finite numbers; images (N, C, H, W), (N, H, W, C) or, in grey,
             (N, H, W); or a data frame, whose columns may be of several types and have gaps, see
-            :mod:`pyro_ssvae.data.frames`. Whole numbers from 0 on are scaled to [0, 1], of whatever
-            type; others are taken as they are, with a warning where they are far from 0.
+            :mod:`pyro_ssvae.data.frames`. Integers from 0 on are scaled to [0, 1], and so are
+            pixels of such values in floating point; others are taken as they are: pairs warn of
+            those that are far from 0.
         y: The labels. *Classes*, (N,): any values, texts or numbers; -1, None, NaN or an empty text
             is an unknown one, and so are the texts that NumPy makes of these beside texts.
             *Several labels*, (N, L): 1 (present), 0 (absent), -1, None or NaN (unknown); a frame

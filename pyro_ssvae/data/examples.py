@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +66,7 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     if divisor > 1:
         scaled /= divisor
         notes += [f"whole numbers from 0 to {int(values.max()):,} were divided by {divisor:,}"]
-    elif said := _far(scaled):
-        warnings.warn(said, stacklevel=3)
+    elif said := far(scaled):
         notes += [said]
     return Examples(torch.from_numpy(scaled), None, divisor, place, tuple(notes))
 
@@ -131,14 +129,18 @@ def _form(x: Any) -> str:
 
 
 def _divisor(values: np.ndarray[Any, Any]) -> int:
-    """What whole numbers that are not negative are divided by: 255 for bytes, or the largest."""
-    if not _whole(values) or values.min() < 0:
+    """What whole numbers that are not negative are divided by: 255 for bytes, or the largest.
+
+    Pixels are also whole numbers in floating point. Columns of these may be tokens, and stay.
+    """
+    pixels = values.ndim > 2 and values.dtype.kind == "f"
+    if not (pixels or values.dtype.kind in "iu") or not _whole(values) or values.min() < 0:
         return 1
     largest = int(values.max())
     if largest <= 1:
         return 1
-    bytes_of_images = values.dtype == np.uint8 or values.dtype.kind == "f" and values.ndim > 2
-    return LARGEST_BYTE if bytes_of_images and 127 < largest <= LARGEST_BYTE else largest
+    bytes_of_images = (pixels or values.dtype == np.uint8) and 127 < largest <= LARGEST_BYTE
+    return LARGEST_BYTE if bytes_of_images else largest
 
 
 def _whole(values: np.ndarray[Any, Any]) -> bool:
@@ -150,13 +152,16 @@ def _whole(values: np.ndarray[Any, Any]) -> bool:
     return bool(np.isfinite(values).all() and (values % 1 == 0).all())
 
 
-def _far(x: np.ndarray[Any, Any]) -> str:
+def far(x: np.ndarray[Any, Any]) -> str:
     """What to say of numbers that are far from those that networks learn from, else nothing."""
     if not x.size or not np.isfinite(x).all() or np.abs(x).max() <= FAR:
         return ""
-    advice = "divide them by the largest that there may be" if x.ndim > 2 else (
-        "standardise each column, or give a data frame, whose columns are standardised within"
-    )
+    if x.ndim > 2:
+        advice = "divide them by the largest that there may be"
+    elif _whole(x):
+        advice = "give them as integers, which are scaled, unless they are tokens"
+    else:
+        advice = "standardise each column, or give a data frame, whose columns are standardised"
     return (
         f"the numbers are from {x.min():,.4g} to {x.max():,.4g}, and networks learn from about -3"
         f" to 3: {advice}"

@@ -36,7 +36,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
 
     Args:
         method: The pair: its name, such as ``"m2"``; the place of one of your own,
-            ``"mypackage.module:Mine"``; a :class:`pyro_ssvae.experiments.pairs.Pair`; or the
+            ``"mypackage.module:mine"``; a :class:`pyro_ssvae.experiments.pairs.Pair`; or the
             classes (Model, Guide).
         epochs: The number of passes over the unlabelled rows, or over all of them where fewer are
             unlabelled than labelled.
@@ -117,6 +117,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         Raises:
             InputError: If X or y are not of these forms, or a parameter is not usable.
         """
+        _check_probability("abstain_below", self.abstain_below)
         y = labels.as_given(y, type(self).__name__)
         checked = own_inputs.read(self, X)
         target, codes, self.classes_ = labels.read_classes(y)
@@ -155,6 +156,11 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             return probs[:, 1::2].clip(0, 1)
         return probs / probs.sum(1, keepdims=True)
 
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithms of :meth:`predict_proba`."""
+        with np.errstate(divide="ignore"):  # of 0, it is minus infinity
+            return np.log(self.predict_proba(X))
+
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The accuracy on the rows whose label is known; an abstention is a mistake.
 
@@ -181,14 +187,14 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         """Rows drawn from the model, one for each of the labels: an array, or a frame.
 
         Args:
-            y: The classes (N,), or labels (N, L), of the rows to make.
+            y: The classes (N,), or one class, or labels (N, L), of the rows to make.
             random_state: The seed of the draws, or a ``RandomState``.
 
         Raises:
             InputError: If there is no such class, or the pair does not make rows of a class.
         """
         check_is_fitted(self)
-        y = np.asarray(labels.as_given(y, type(self).__name__))
+        y = np.atleast_1d(labels.as_given(y, type(self).__name__))
         if self._several:
             return self._generated(torch.as_tensor(y.astype(np.int64)), random_state)
         index = [np.flatnonzero(self.classes_ == value) for value in y]
@@ -216,3 +222,9 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         one = "y_dim" in inspect.signature(pair.model).parameters
         tags.classifier_tags.multi_label = classifies(pair.guide) and not one
         return tags
+
+
+def _check_probability(name: str, value: object) -> None:
+    """Raise :class:`InputError` unless a parameter is a probability, or None."""
+    if value is not None and not (isinstance(value, (int, float, np.number)) and 0 <= value <= 1):
+        raise InputError(f"expected {name} as a probability in [0, 1] or None, got {value!r:.60}")

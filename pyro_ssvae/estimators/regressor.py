@@ -135,8 +135,9 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
         """Rows drawn from the model, one for each of the numbers y (N,): an array, or a frame.
 
         Args:
-            y: The numbers of the rows to make.
+            y: The numbers of the rows to make, or one number.
             random_state: The seed of the draws, or a ``RandomState``.
         """
         check_is_fitted(self)
-        return self._generated(torch.as_tensor(np.asarray(y, dtype=np.float32)), random_state)
+        numbers = np.atleast_1d(np.asarray(y, dtype=np.float32))
+        return self._generated(torch.as_tensor(numbers), random_state)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pyro_ssvae.contract import fits_classifier, predictor
 from pyro_ssvae.data import Part, Split
+from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.data.view import taken
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
@@ -72,6 +73,7 @@ def evaluate(
         >>> [name for name, value in scores.items() if value is not None]
         ['accuracy', 'nll', 'brier', 'ece']
     """
+    check_split(split)
     x, y = split.part(part)
     if len(x) == 0:
         raise InputError(f"expected a {part} part with examples to evaluate on, got none")

@@ -67,15 +67,22 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
                     classifier, (example,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)
                 )
         except Exception as error:  # torch raises many, of what a network of one's own may do
-            reason = " ".join(str(error).split())
             raise InputError(
-                f"{folder}: expected a classifier that torch.export can trace, got: {reason:.200}"
+                f"{folder}: expected a classifier that torch.export can trace, got:"
+                f" {_in_a_line(error)}"
             ) from None
         _check(folder, classifier, program)
     with replacing(out) as temporary:
         extra = {METADATA: json.dumps(metadata, indent=2)}
         torch.export.save(program, temporary, extra_files=extra)
     return metadata
+
+
+def _in_a_line(error: Exception) -> str:
+    """What torch says, with what to do where the program is of one number of rows alone."""
+    reason = " ".join(str(error).split())
+    hint = "; use x.flatten(1) or x.shape[0] in place of len(x)" if "specialized" in reason else ""
+    return f"{reason:.200}{hint}"
 
 
 @contextmanager

@@ -11,13 +11,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import record
 from pyro_ssvae.experiments.record import Record
-from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.report import plots
-from pyro_ssvae.report.saving import SUFFIXES, save
+from pyro_ssvae.report.names import FIGURES as NAMES
+from pyro_ssvae.report.names import SUFFIXES
 from pyro_ssvae.system.files import check_writable, write_text
 from pyro_ssvae.system.numbers import finite
 from pyro_ssvae.training.log import EVENTS
@@ -65,7 +63,7 @@ def runs_in(out: Path) -> list[tuple[Path, str]]:
 
 def figure_files(folder: Path) -> dict[str, Path]:
     """The files of the figures that a run has, by the names of the figures."""
-    files = {name: folder / FIGURES / f"{name}.png" for name in plots.FIGURES}
+    files = {name: folder / FIGURES / f"{name}.png" for name in NAMES}
     return {name: path for name, path in files.items() if path.is_file()}
 
 
@@ -89,7 +87,7 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     figures = folder / FIGURES
     if figures.is_dir() and not figures.is_symlink():
-        for name, suffix in product(plots.FIGURES, SUFFIXES):
+        for name, suffix in product(NAMES, SUFFIXES):
             (figures / f"{name}{suffix}").unlink(missing_ok=True)
         remove_if_empty(figures)
 
@@ -177,13 +175,3 @@ def read_metrics(folder: Path) -> tuple[Record, dict[str, Any]]:
         if value is not None and not (isinstance(value, (int, float)) and abs(value) < 1e300):
             raise InputError(f"{path}: expected a finite number as {name}, got {value!r:.60}")
     return started, metrics
-
-
-def write_figures(
-    folder: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]],
-    *, svg: bool = False,
-) -> None:
-    """Draw all figures of a trained pair into the folder of figures, as SVG too if so asked."""
-    (folder / FIGURES).mkdir(exist_ok=True)
-    for name, figure in plots.figures(objective, split, history).items():
-        save(figure, folder / FIGURES, name, svg=svg)

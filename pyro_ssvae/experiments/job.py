@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +16,9 @@ from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments import prepared
 from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.experiments.plan import completed
-from pyro_ssvae.experiments.record import Record, started
+from pyro_ssvae.experiments.record import OF_A_RUN, Record, started
 from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.statistics.table import names
 from pyro_ssvae.system.numbers import in_python
 from pyro_ssvae.training.capturing import decided
 
@@ -32,6 +34,8 @@ class Job:
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         unlabelled: The number of unlabelled examples.
         figures: Whether its figures are drawn.
+        title: The name of its row: the pair, and the settings in which its runs in the study
+            differ. It is empty where there is but one run.
     """
 
     setting: Setting
@@ -40,13 +44,14 @@ class Job:
     root: Path | None
     unlabelled: int
     figures: bool
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the run for people: the pair, and the seeds."""
+        """The name of the run for people: that of its row, and the seeds."""
         record = self.record
         own = "" if record.seed == record.split_seed else f", trained with seed {record.seed}"
-        return f"{record.model}, seed {record.split_seed}{own}"
+        return f"{self.title or record.model}, seed {record.split_seed}{own}"
 
     def split(self) -> Split:
         """The data of the run."""
@@ -81,7 +86,7 @@ def jobs_of(
     sharing = Counter(map(_program, records.values()))
     jobs: dict[str, Job] = {}
     seen: set[str] = set()
-    for setting, record, split in resolved:
+    for title, (setting, record, split) in zip(_titles(resolved), resolved):
         if record.digest in jobs:
             continue
         kind = but_seeds(record)
@@ -96,7 +101,7 @@ def jobs_of(
         )
         folder = folders.run_folder(out, record.model, record.split_seed, record.digest)
         jobs[record.digest] = Job(
-            setting, record.captured(capture), folder, place, len(split.unlabelled), figures=first
+            setting, record.captured(capture), folder, place, len(split.unlabelled), first, title
         )
     return [jobs[each.record.digest] for each in resolved]
 
@@ -119,6 +124,16 @@ def _resolved(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> 
     seed = in_python(setting.split_seed if setting.seed is None else setting.seed)
     record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture="off")
     return _Resolved(setting, record, split)
+
+
+def _titles(resolved: Sequence[_Resolved]) -> list[str]:
+    """The names of the rows of runs, as the titles of a table have them."""
+    rows = [
+        {name: value for name, value in each.record.row().items() if name not in OF_A_RUN}
+        | {f"drawing.{name}": value for name, value in each.setting.drawing.items()}
+        for each in resolved
+    ]
+    return names(rows, list(dict.fromkeys(chain.from_iterable(rows))))
 
 
 def _split(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> Split:

@@ -103,8 +103,9 @@ def layered(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_declared(value: Any, kind: Any, name: str = "value") -> Any:
-    """A value as its type has it: 2 is 2.0 where that is a float, and a list a tuple.
+    """A value as its type has it: 2 is 2.0 where that is a float, 2.0 is 2 where it is an int.
 
+    A list is a tuple, and a number that stands alone a tuple of one, where the type is a tuple.
     Numbers of NumPy become Python's, for checkpoints that are read safely hold no others.
     What a text can say is a text, see :mod:`pyro_ssvae.system.words`.
     """
@@ -117,8 +118,56 @@ def as_declared(value: Any, kind: Any, name: str = "value") -> Any:
     if origin in (Union, types.UnionType):
         wanted = [arg for arg in args if arg is not type(None)]
         return as_declared(value, wanted[0]) if len(wanted) == 1 and value is not None else value
+    if origin is tuple and args[0] in (int, float) and type(value) in (int, float):
+        value = (value,)
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(as_declared(part, args[0]) for part in value)
+    if kind is int and type(value) is float and value.is_integer():
+        return int(value)
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     return value
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value, as :func:`as_declared` gives it, is of a type.
+
+    What no text can give is left to the program that takes it, and so are the words of a Literal.
+    """
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, arg) for arg in args)
+    if kind is type(None):
+        return value is None
+    if not readable(kind):
+        return True
+    if origin is tuple:
+        return isinstance(value, tuple) and all(fits(part, args[0]) for part in value)
+    if kind in (int, float):
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, bool if kind is bool else str)
+
+
+def checked(value: Any, kind: Any, name: str) -> Any:
+    """A value as its type has it.
+
+    Raises:
+        InputError: If it is of another type.
+    """
+    result = as_declared(value, kind, name)
+    if not fits(result, kind):
+        raise InputError(f"expected {name} as {_wanted(kind)}, got {value!r:.60}")
+    return result
+
+
+def _wanted(kind: Any) -> str:
+    """The values of a type in words."""
+    if says := words.kinds_of(kind):
+        return f"a text such as {says[0].word}"
+    args = get_args(kind)
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join("None" if arg is type(None) else _wanted(arg) for arg in args)
+    if get_origin(kind) is tuple:
+        return "whole numbers such as (256, 128)" if args[0] is int else "numbers such as (0.5, 1)"
+    named = {int: "a whole number", float: "a number", bool: "True or False"}
+    return named.get(kind, "a text")

@@ -12,10 +12,13 @@ from pyro_ssvae import guides, models, recipes
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
 from pyro_ssvae.experiments import suited
+from pyro_ssvae.experiments.building import called, noted, of_owner
 from pyro_ssvae.experiments.options import (
     SIZES,
     Option,
     as_declared,
+    checked,
+    fits,
     keywords,
     layered,
     plain,
@@ -139,10 +142,7 @@ class Pair:
         }
         if not within_unit and "likelihood" in defaults:
             defaults["likelihood"] = "normal:0.1"
-        usual = {
-            name: value for name, value in recipes.recipe(self._library_name, kind).items()
-            if self.takes(name)
-        }
+        usual = self._usual(kind)
         if sets and usual.get("unlabelled") == 0:
             del usual["unlabelled"]
         return layered({k: v for k, v in defaults.items() if plain(v)}, usual, self.recipe)
@@ -161,13 +161,11 @@ class Pair:
         )
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values as the options' types have them; :class:`InputError` where there is no option."""
+        """Values as the options' types have them; :class:`InputError` of others, or no option."""
         for name in given:
             if name not in self.known:
                 raise unknown(f"option of {self.name}", name, self.known)
-        return {
-            name: as_declared(value, self.known[name].type, name) for name, value in given.items()
-        }
+        return {name: checked(value, self.known[name].type, name) for name, value in given.items()}
 
     def build(self, dataset: Dataset, values: Mapping[str, Any]) -> Objective:
         """The objective on a data set, its weights drawn from torch's random state.
@@ -176,16 +174,17 @@ class Pair:
             dataset: The data, of which the pair has the sizes.
             values: The values of options, as :meth:`resolve` gives them.
         """
-        values = suited.values_on(self, dataset, values)
-        sizes = {
-            "x_shape": dataset.shape, "y_dim": dataset.target.width,
-            "y_dims": dataset.target.sizes,
-        }
-        with enough_memory(**values):
-            model = _call(self.model, sizes | _of("model", values))
+        suited.warn_of_scale(dataset, values)
+        values, target = suited.values_on(self, dataset, values), dataset.target
+        sizes = {"x_shape": dataset.shape, "y_dim": target.width, "y_dims": target.sizes}
+        of_programs = {name for name, o in self.known.items() if o.owner in ("model", "guide")}
+        own = {name: value for name, value in values.items() if name in of_programs}
+        usual = self._usual(dataset.kind)
+        with noted(self.name, own, dataset.kind, usual), enough_memory(**values):
+            model = called(self.model, sizes | of_owner("model", values))
             suited.check_columns(self, dataset, model)
-            guide = _call(self.guide, {"model": model} | _of("guide", values))
-        return _call(Objective, {"model": model, "guide": guide} | _of("objective", values))
+            guide = called(self.guide, {"model": model} | of_owner("guide", values))
+        return called(Objective, {"model": model, "guide": guide} | of_owner("objective", values))
 
     @property
     def _owners(self) -> list[tuple[str, Callable[..., Any]]]:
@@ -193,6 +192,13 @@ class Pair:
             ("model", self.model), ("guide", self.guide), ("objective", Objective),
             ("training", learning_rate), ("training", Averaging),
         ]
+
+    def _usual(self, kind: str) -> dict[str, Any]:
+        """What the recipe of a kind of data says of options that take such values."""
+        return {
+            name: value for name, value in recipes.recipe(self._library_name, kind).items()
+            if self.takes(name) and fits(value, self.known[name].type)
+        }
 
     @property
     def _library_name(self) -> str:
@@ -228,7 +234,7 @@ def pair(
 
     Args:
         model: The name of a pair of the library, such as ``"vade"``; or the place of one that is
-            made by this function, ``"mypackage.module:Mine"``; or the class of a model.
+            made by this function, ``"mypackage.module:mine"``; or the class of a model.
         guide: The class of its guide, where the model is a class.
         name: The name of a pair of classes: ``"mine"``, or the place where it is found. None takes
             the model's class name in lower case.
@@ -292,15 +298,3 @@ def _check_name(made: Pair) -> None:
                 f"expected a name that no pair of the library has, got {made.name!r}; give another"
                 " one by name="
             )
-
-
-def _of(owner: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for one owner by plain names."""
-    prefix = f"{owner}."
-    own = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
-    return {**values, **own}
-
-
-def _call(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
-    wanted = inspect.signature(function).parameters
-    return function(**{name: value for name, value in values.items() if name in wanted})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Unpack
 
 from pyro_ssvae.data import Dataset, Split
+from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.errors import InputError, named_folder
 from pyro_ssvae.evaluation.evaluate import evaluate, fit_classifier
 from pyro_ssvae.experiments import (
@@ -23,6 +24,9 @@ from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.prepared import Prepared, Run, prepare
 from pyro_ssvae.experiments.record import Record
+from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.report import plots
+from pyro_ssvae.report.saving import save
 from pyro_ssvae.system import processes
 from pyro_ssvae.system.files import locked
 
@@ -60,6 +64,7 @@ def train(
             signal at once.
         LostProcessError: If one of several processes has ended.
     """
+    check_split(split)
     out, whole, metrics = named_folder(out), completed(plan), {}
     with ExitStack() as stack:
         with processes.agreed():
@@ -117,6 +122,16 @@ def test_metrics(run: Run, *, progress: bool = False) -> dict[str, float | None]
     return evaluate(run.objective.model, run.objective.guide, run.split, "test", progress=progress)
 
 
+def write_figures(
+    folder: Path, objective: Objective, split: Split, history: Sequence[Mapping[str, float]],
+    *, svg: bool = False,
+) -> None:
+    """Draw all figures of a trained pair into the folder of figures, as SVG too if so asked."""
+    (folder / folders.FIGURES).mkdir(exist_ok=True)
+    for name, figure in plots.figures(objective, split, history).items():
+        save(figure, folder / folders.FIGURES, name, svg=svg)
+
+
 def _check_same(run: Prepared, out: Path) -> None:
     """Raise :class:`InputError` unless all processes have the same run, and are as far with it."""
     own = run.record.digest, len(run.history)
@@ -147,7 +162,7 @@ def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[st
     if run.selections is not None:
         metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
     if figures:
-        folders.write_figures(out, run.objective, run.split, run.history, svg=plan["svg"])
+        write_figures(out, run.objective, run.split, run.history, svg=plan["svg"])
     return folders.write_metrics(out, metrics)
 
 

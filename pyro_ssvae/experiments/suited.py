@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from pyro_ssvae.contract import classifies, fits_classifier, predictor, regresses
 from pyro_ssvae.data import Dataset
+from pyro_ssvae.data.examples import far
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
@@ -107,3 +110,12 @@ def _check_target(pair: Pair, dataset: Dataset) -> None:
             f"{pair.name} has one label an example, got {dataset.name} with"
             f" {len(target.sizes)} labels; use factored"
         )
+
+
+def warn_of_scale(dataset: Dataset, values: Mapping[str, Any]) -> None:
+    """Warn of numbers that are far from those that networks learn from, unless they are tokens."""
+    tokens = str(values.get("likelihood", "")).startswith("categorical")
+    if tokens or dataset.columns is not None or not isinstance(dataset.x, Tensor):
+        return
+    if said := far(dataset.x.cpu().numpy()):
+        warnings.warn(f"{dataset.name}: {said}", stacklevel=4)

@@ -91,7 +91,7 @@ def document(heading: str, body: Sequence[str], *, title: str | None = None) -> 
 
 
 def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
-    """What stands under each of :data:`pyro_ssvae.report.plots.FIGURES`, in the words of the data.
+    """What stands under each of :data:`pyro_ssvae.report.names.FIGURES`, in the words of the data.
 
     Args:
         dataset: The data that the figures show.

@@ -37,11 +37,6 @@ from pyro_ssvae.report.drawing import (
 from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.targets import Number, Target
 
-# Every name that a figure of a run can have.
-FIGURES = (
-    "learning_curves", "samples", "analogies", "latent", "confusion", "labels", "reliability",
-    "mistakes", "regression",
-)
 DRAWS = 20  # times that a model draws as many images as are shown, to have some of every class
 OF_EPOCHS = {"epoch", "updates", "seconds"}
 
@@ -49,7 +44,7 @@ OF_EPOCHS = {"epoch", "updates", "seconds"}
 def figures(
     objective: Objective, split: Split, history: Sequence[Mapping[str, float]]
 ) -> dict[str, Figure]:
-    """Every figure of :data:`FIGURES` that the pair and its data allow, by name.
+    """Every figure that the pair and its data allow, of :data:`pyro_ssvae.report.names.FIGURES`.
 
     Args:
         objective: The trained pair.

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from pyro_ssvae.system.files import replacing
 
 DPI = 120  # of PNG files, which are shown at 96 pixels an inch
-SUFFIXES = (".png", ".svg")
 
 
 def save(figure: Figure, folder: Path, name: str, *, svg: bool = False) -> None:

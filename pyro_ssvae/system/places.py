@@ -1,10 +1,11 @@
-"""What a module of one's own holds, by its place, ``"mypackage.module:Mine"``, and its classes."""
+"""What a module of one's own holds, by its place, ``"mypackage.module:mine"``, and its classes."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
 from importlib import import_module
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 from pyro_ssvae.errors import InputError, unknown
@@ -56,17 +57,15 @@ def imported(place: str, kind: type[T], what: str) -> T:
     """
     if not is_place(place):
         raise InputError(
-            f"expected the place of a {what} as MODULE:ATTRIBUTE, such as mypackage.module:Mine,"
+            f"expected the place of a {what} as MODULE:ATTRIBUTE, such as mypackage.module:mine,"
             f" got {place!r}"
         )
     module, _, attribute = place.partition(":")
     try:
         content = vars(import_module(module))
     except (Exception, SystemExit) as error:  # the module's code can raise anything
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(
-            f"{place}: expected a module that can be imported, got {reason}; install its package,"
-            " or name the folder that it is in by PYTHONPATH"
+            f"{place}: expected a module that can be imported, got {_reason(error, module)}"
         ) from None
     value = content.get(attribute)
     if not isinstance(value, kind):
@@ -74,8 +73,29 @@ def imported(place: str, kind: type[T], what: str) -> T:
         if attribute not in content and fitting:
             raise unknown(f"{what} of {module}", attribute, fitting)
         came = type(value).__name__ if attribute in content else "nothing"
+        if what == "pair" and inspect.isclass(value):
+            raise InputError(
+                f"{place}: expected a pair, got a class of that name; make one: mine ="
+                f" pyro_ssvae.pair({attribute}, YourGuide), and name {module}:mine"
+            )
         raise InputError(f"{place}: expected a {what}, got {came} of that name")
     return value
+
+
+def _reason(error: BaseException, module: str) -> str:
+    """Why a module cannot be imported, in a line: what is not there, or where its code is wrong."""
+    reason = (f"{type(error).__name__}: {error}".splitlines() or [""])[0]
+    if isinstance(error, ModuleNotFoundError):
+        return f"{reason}; install its package, or name the folder that it is in by PYTHONPATH"
+    if isinstance(error, SyntaxError):
+        return f"{reason}; see {error.filename}, line {error.lineno}"
+    package = module.partition(".")[0]
+    lines = [
+        f"; see {frame.f_code.co_filename}, line {line}"
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == package
+    ]
+    return reason + (lines[-1] if lines else "")
 
 
 def checked_class(program: Any, given: Collection[str]) -> type[Any]:

@@ -6,11 +6,12 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import torch
 
 from pyro_ssvae.data import Split, feed, steps_per_epoch
+from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.errors import InputError, positive, whole
 from pyro_ssvae.evaluation.validation import check_support, validate
@@ -92,6 +93,7 @@ def fit(
         2 24 ['accuracy', 'elbo', 'nll']
     """
     how, seed = settled(how, fit), _seed(seed)
+    check_split(split)
     split = split.to(next(objective.parameters()).device, how["workers"])
     check_support(objective, split)
     sizes = how["batch_labelled"], how["batch_unlabelled"]
@@ -179,7 +181,10 @@ def fit_ensemble(
     how = settled(how, fit_ensemble)
     processes.alone("fit_ensemble", "train replicas in one, or one after the other by fit")
     positive(replicas=(replicas := len(objectives)))
-    splits = _each("splits", splits if isinstance(splits, Sequence) else [splits], replicas)
+    alone = isinstance(splits, str) or not isinstance(splits, Sequence)
+    splits = _each("splits", cast(Sequence[Split], [splits] if alone else splits), replicas)
+    for split in splits:
+        check_split(split)
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
     seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
     seeds = [_seed(seed) for seed in seeds]

@@ -63,13 +63,28 @@ class Training(Iterator[Given], Generic[Given]):
         self.epochs = how["epochs"]
         self.steps = steps_per_epoch(learners[0].split, how["batch_unlabelled"])
         self.place, self.paused = Place(), False
-        self.ended = False
+        self.used, self.ended = False, False
         self.shown = ExitStack()
         self.bar: Progress | None = None
 
+    def __repr__(self) -> str:
+        """How many epochs it has, and how far it is."""
+        done = f"{self.place.epoch} of them done" if self.used else "not begun: iterate over it"
+        return f"training of {self.epochs} epochs, {done}"
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        """Warn where no epoch was taken: who forgot to iterate has trained nothing."""
+        # Nothing is set where the constructor has raised. ``warn`` is there at Python's own end.
+        if not getattr(self, "used", True):
+            warn(
+                f"nothing was trained: fit gives an iterator, of {self.epochs} epochs here, of"
+                " which none was taken; iterate over it, `for epoch in fit(...)`",
+                UserWarning, stacklevel=2,
+            )
+
     def __next__(self) -> Given:
         """The next epoch."""
-        epochs = None
+        self.used, epochs = True, None
         try:
             if not self.ended and not self._over():
                 with pointing_to_check():
@@ -90,6 +105,7 @@ class Training(Iterator[Given], Generic[Given]):
             learners' ``stopping``, None where there is none. As those of torch, it refers to
             tensors that are trained on; copy it to keep it.
         """
+        self.used = True
         return {
             "place": self.place.state_dict(),
             "step": self.step.state_dict(),
@@ -107,6 +123,7 @@ class Training(Iterator[Given], Generic[Given]):
         Raises:
             ValueError: If it is not the state of such a training.
         """
+        self.used = True
         self.place = Place.read(state["place"])
         if self.place.step > self.steps:
             raise ValueError(f"the place is after update {self.place.step} of {self.steps}")
