@@ -147,7 +147,7 @@ def test_what_is_unsure_is_left_open() -> None:
     threshold = float(np.median(probs.max(1)))
     expected = np.where(probs.max(1) < threshold, -1, probs.argmax(1))
     assert (numbers.set_params(abstain_below=threshold).predict(X) == expected).all()
-    texts = classifier(epochs=2, abstain_below=2.0).fit(X, np.array(["a", "b", "c"])[CLASS])
+    texts = classifier(epochs=2, abstain_below=1.0).fit(X, np.array(["a", "b", "c"])[CLASS])
     assert texts.predict(X[:3]).tolist() == [None] * 3
     assert texts.score(X, np.array(["a", "b", "c"])[CLASS]) == 0
 

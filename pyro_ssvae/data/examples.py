@@ -13,7 +13,7 @@ from pyro_ssvae.data.images import LARGEST_BYTE, Channels
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn import Columns
 
-FAR = 30.0  # numbers beyond which, on either side, data are no standardised ones
+FAR = 5.0  # the root mean square from which on data are no standardised ones, of which it is 1
 
 
 class Examples(NamedTuple):
@@ -154,7 +154,7 @@ def _whole(values: np.ndarray[Any, Any]) -> bool:
 
 def far(x: np.ndarray[Any, Any]) -> str:
     """What to say of numbers that are far from those that networks learn from, else nothing."""
-    if not x.size or not np.isfinite(x).all() or np.abs(x).max() <= FAR:
+    if not x.size or not np.isfinite(x).all() or np.sqrt(np.square(x).mean()) <= FAR:
         return ""
     if x.ndim > 2:
         advice = "divide them by the largest that there may be"

@@ -26,7 +26,8 @@ Losses = dict[str, Tensor]
 class Step(Protocol):
     """What moves parameters to lower the loss of a batch, with all that it takes.
 
-    Steps wrap one another, see :class:`Wrapping`. None knows the loop that takes it.
+    Steps wrap one another, see :class:`pyro_ssvae.training.steps.Wrapping`. None knows the loop
+    that takes it.
     """
 
     def epoch(
