@@ -37,7 +37,7 @@ def child(name: str, data: str, epochs: str, out: str, began: float) -> dict[str
         began: The time at which the process was asked for.
     """
     from pyro_ssvae.cli import main
-    from pyro_ssvae.experiments import folder, runs, underway
+    from pyro_ssvae.experiments import runs, underway
     from pyro_ssvae.training.loop import Training
 
     spent = dict.fromkeys(PARTS, 0.0)
@@ -57,7 +57,7 @@ def child(name: str, data: str, epochs: str, out: str, began: float) -> dict[str
     Training.__next__ = timed("training", Training.__next__)  # type: ignore[method-assign]
     underway._save = timed("checkpoints", underway._save)
     runs._metrics = timed("evaluation", runs._metrics)
-    folder.write_figures = timed("figures", folder.write_figures)
+    runs.write_figures = timed("figures", runs.write_figures)
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         main(["train", name, "--data", data, "--labels", "100", "--epochs", epochs, "--out", out],
              standalone_mode=False)

@@ -1,10 +1,15 @@
 """The page of the benchmarks is made of their results, and what `make bench` runs can run."""
 
 import importlib
+import json
 import math
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import command
 import labels
 import page
 import peers
@@ -155,3 +160,16 @@ def test_the_page_of_updates_has_a_table_of_each_workload() -> None:
     text = updates.tables(rows)
     for workload in updates.WORKLOADS:
         assert updates.described(workload) in text
+
+
+def test_the_parts_of_a_command_are_timed(tmp_path) -> None:
+    script = ROOT / "benchmarks" / "command.py"
+    out = str(tmp_path / "run")
+    run = subprocess.run(
+        [sys.executable, str(script), "child", "m2", "digits", "1", out, str(time.time())],
+        check=True, capture_output=True, text=True,
+    )
+    found = json.loads(run.stdout.splitlines()[-1])
+    parts = {name: found[name] for name in command.PARTS}
+    assert all(seconds > 0 for seconds in parts.values())
+    assert sum(parts.values()) <= found["whole"]
