@@ -32,7 +32,7 @@ BEFORE = {
     "feng-labels": "three draws, on tables whose features were not yet standardised, and without"
     " the recipe that `factored` has had for them since",
     "lecture-autoencoder": "three seeds, judged by means and by every seed",
-    "lecture-collapse": "three seeds, judged by means, without the trainings that claims compare now",
+    "lecture-collapse": "three seeds, judged by means, without trainings that claims compare now",
 }
 
 
