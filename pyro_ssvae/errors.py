@@ -64,6 +64,12 @@ def not_negative(**numbers: float) -> None:
             raise InputError(f"expected a finite {name} >= 0, got {number}")
 
 
+def few(values: Iterable[object]) -> str:
+    """The first five of some values in words, and dots where there are more."""
+    texts = list(map(str, values))
+    return ", ".join(texts[:5]) + ", ..." * (len(texts) > 5)
+
+
 def whole(name: str, number: object) -> int:
     """A whole number, of Python or of NumPy, as one of Python.
 

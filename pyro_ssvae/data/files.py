@@ -16,7 +16,7 @@ import numpy as np
 
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
-from pyro_ssvae.errors import InputError, one_of, unknown
+from pyro_ssvae.errors import InputError, few, one_of, unknown
 from pyro_ssvae.targets.reading import is_missing
 
 LabelsAre = Literal["classes", "number"]
@@ -188,7 +188,7 @@ def _check_decided(path: Path, labels: Any, labels_are: LabelsAre | None) -> Non
     """Raise :class:`InputError` if labels may be classes and a real number."""
     if labels_are is None and _whole(labels):
         found = np.unique(labels[~np.isnan(labels)])
-        shown = ", ".join(f"{value:g}" for value in found[:5]) + ", ..." * (len(found) > 5)
+        shown = few(f"{value:g}" for value in found)
         raise InputError(
             f"{path}: expected whole numbers without a decimal point for classes, or others for a"
             f" real number, got {shown}; say --labels-are classes or number, in Python"
@@ -204,10 +204,9 @@ def _check_classes(path: Path, labels: list[Any], labels_are: LabelsAre | None) 
     numbers = Counter(v for v in labels if not is_missing(v) and v not in ("", -1))
     alone = [value for value, number in numbers.items() if number == 1]
     if alone:
-        shown = ", ".join(map(str, alone[:5])) + ", ..." * (len(alone) > 5)
         raise InputError(
-            f"{path}: expected two examples of each class or more, got one of {shown}; leave these"
-            " labels empty, or, if they are no classes, say --labels-are number, in Python"
+            f"{path}: expected two examples of each class or more, got one of {few(alone)}; leave"
+            " these labels empty, or, if they are no classes, say --labels-are number, in Python"
             ' labels_are="number"'
         )
 

@@ -14,7 +14,7 @@ training frame. See :class:`pyro_ssvae.nn.Columns` for what x has where.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data.levels import check as check_levels
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, few
 from pyro_ssvae.nn import Column, Columns
 from pyro_ssvae.targets.reading import is_missing
 
@@ -264,7 +264,7 @@ def _one_hot(column: Column, entries: _Entries) -> Array:
     for place, text in enumerate(entries.texts):
         if text is not None and text not in rows:
             raise entries.error(
-                f"one of the training data's levels {_few(column.levels)}", f"{text!r} in row"
+                f"one of the training data's levels {few(column.levels)}", f"{text!r} in row"
                 f" {entries.row(place)}; make it a gap, or name all levels in the training data,"
                 " by pandas.Categorical"
             )
@@ -277,8 +277,3 @@ def _text(value: Any) -> str:
     """What a level is called; 1.0 as 1 is, for gaps turn whole numbers into others."""
     whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
     return str(int(value) if whole else value)
-
-
-def _few(levels: Iterable[str]) -> str:
-    first = list(levels)
-    return ", ".join(first[:5]) + ", ..." * (len(first) > 5)

@@ -76,7 +76,7 @@ def class_posteriors(
             of_class = []
             for k in range(classes):
                 y = F.one_hot(torch.tensor(k), classes).to(x).expand(len(part), -1)
-                with seeded(seed, [x.device] if x.is_cuda else []):
+                with seeded(seed, [x.device]):
                     weights = log_weights(model, guide, part, y, samples=samples)
                 of_class.append(torch.stack([each.mean(0) for each in weights]))
             log_joints.append(torch.stack(of_class, -1))

@@ -99,7 +99,8 @@ def check_of_runs(plan: Plan, seed: str) -> None:
         plan: The plan.
         seed: What to give in place of the key ``seed``.
     """
-    for key in completed(plan):
-        if key in plan and key in OF_A_STUDY:
+    completed(plan)  # which refuses unknown keys
+    for key in OF_A_STUDY:
+        if key in plan:
             advice = f"give {seed}" if key == "seed" else "give it to study"
             raise InputError(f"expected how to train each run of a study, got {key}: {advice}")

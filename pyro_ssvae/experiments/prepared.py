@@ -102,7 +102,7 @@ def prepare(
     captured = _decided(whole, moved, saved)
     # Of the data as they came, which keep their fingerprint for the next run.
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
-    with seeded(seed, [where] if where.type == "cuda" else []):
+    with seeded(seed, [where]):
         objective = which.build(moved.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyro_ssvae.contract import classifies, fits_classifier, predictor, regresses
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.data.examples import far
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, few
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.nn import Mixed
@@ -99,7 +99,7 @@ def _check_target(pair: Pair, dataset: Dataset) -> None:
             " use regression"
         )
     if regresses(pair.guide) and not number:
-        names = ", ".join(target.names[:5]) + ", ..." * (len(target.names) > 5)
+        names = few(target.names)
         raise InputError(
             f"{pair.name} infers a real number, got {dataset.name} with the labels {names}; use m2,"
             " or have them read as numbers: --labels-are number on the command line, of data.load"

@@ -214,7 +214,7 @@ def _decodes_y(model: Any, guide: Any, x: Tensor, y: Tensor) -> bool:
     images = []
     z = query.posterior_mean(guide, x, y)
     for label in (y, y.roll(1, -1)):
-        with seeded(0, [x.device] if x.is_cuda else []):
+        with seeded(0, [x.device]):
             images.append(query.likelihood(model, x, y=label, z=z).mean)
     return not torch.equal(*images)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,11 @@ def above(values: Sequence[float], limit: float) -> bool | None:
     return greater(values, [limit] * len(values))
 
 
+def below(values: Sequence[float], limit: float) -> bool | None:
+    """Whether the mean over the draws is below a number, told as :func:`greater` tells it."""
+    return greater([limit] * len(values), values)
+
+
 def alike(one: Sequence[float], other: Sequence[float], margin: float) -> bool | None:
     """Whether the means of both differ by less than a margin on the same draws.
 
@@ -99,10 +105,26 @@ def any_of(verdicts: Iterable[bool | None]) -> bool | None:
 def difference(one: Sequence[float], other: Sequence[float]) -> str:
     """The mean difference on the same draws in words, with its interval where there are several."""
     found = paired(one, other)
-    text = f"{found.mean:+.1f}"
-    if found.low is not None:
-        text += f" [{found.low:+.1f}, {found.high:+.1f}]"
-    return f"{text} over {counted(found.draws, 'draw')}"
+    return f"{in_words(found)} over {counted(found.draws, 'draw')}"
+
+
+def in_words(found: Difference, form: str = "+.1f") -> str:
+    """A mean difference, and its interval where there is one: ``"+1.2 [+0.3, +2.0]"``.
+
+    Args:
+        found: The difference.
+        form: The format of its numbers.
+    """
+    text = format(found.mean, form)
+    if found.low is None or found.high is None:
+        return text
+    return f"{text} [{found.low:{form}}, {found.high:{form}}]"
+
+
+def beyond(shares: Sequence[float], limit: float, where: str = "") -> str:
+    """The mean of shares in %, with words on where that is, and how far it is above a limit."""
+    further = difference(shares, [limit] * len(shares))
+    return f"{statistics.fmean(shares):.1f} %{where} (above {limit:g} %: {further})"
 
 
 def counted(number: int, what: str) -> str:

@@ -43,7 +43,7 @@ from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.models import VAE
 from pyro_ssvae.nn import Categorical
 from pyro_ssvae.reproduce import collapse_plots
-from pyro_ssvae.reproduce.draws import above, alike, all_of, greater, paired
+from pyro_ssvae.reproduce.draws import above, alike, all_of, below, greater, in_words, paired
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.sequences import (
     LENGTH,
@@ -264,11 +264,6 @@ def of_aggressive(results: Results, epochs: int) -> list[Claim]:
     ]
 
 
-def below(values: Sequence[float], limit: float) -> bool | None:
-    """Whether the mean over the draws is below a number."""
-    return above([-value for value in values], -limit)
-
-
 def _in_use(nats: Mapping[str, Sequence[float]], way: str) -> bool | None:
     return all_of([above(nats[way], COLLAPSED), greater(nats[way], nats[PLAIN])])
 
@@ -294,7 +289,6 @@ def _differences(values: Mapping[str, Sequence[float]], *pairs: tuple[str, str])
     """The mean and the mean difference of each pair of ways in words, with its interval."""
     texts = []
     for pair in pairs:
-        found = paired(*(values[way] for way in pair))
-        interval = "" if found.low is None else f" [{found.low:+.3f}, {found.high:+.3f}]"
-        texts.append(f"{_means(values, *pair)}, difference {found.mean:+.3f}{interval}")
+        less = in_words(paired(*(values[way] for way in pair)), "+.3f")
+        texts.append(f"{_means(values, *pair)}, difference {less}")
     return f"nats: {'; '.join(texts)}"

@@ -24,7 +24,7 @@ from pyro_ssvae.experiments.setting import loaded
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import PLAIN, color, show
 from pyro_ssvae.reproduce import images
-from pyro_ssvae.reproduce.draws import above, difference, greater
+from pyro_ssvae.reproduce.draws import above, beyond, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -141,7 +141,7 @@ def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
     return [
         Claim(
             f"On {name}, the true label reconstructs best, on most images: more than {MOST:g} %.",
-            "section 3, figure 2", above(best, MOST), f"on {_beyond(best, MOST)}",
+            "section 3, figure 2", above(best, MOST), f"on {beyond(best, MOST)}",
         ),
         Claim(
             f"On {name}, analogies are less sharp than reconstructions: their greyness is more than"
@@ -151,7 +151,7 @@ def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
         ),
         Claim(
             f"On {name}, most analogies are of the label asked for: more than {MOST:g} %.",
-            "section 3.3, figure 2", above(kept, MOST), f"{_beyond(kept, MOST)} are",
+            "section 3.3, figure 2", above(kept, MOST), f"{beyond(kept, MOST)} are",
         ),
         Claim(
             f"On {name}, a 1 keeps to its own class: of its analogies, fewer are of the label asked"
@@ -160,11 +160,6 @@ def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
             f"the others have more by {difference(rest, ones)}; {shares}",
         ),
     ]
-
-
-def _beyond(shares: Sequence[float], limit: float) -> str:
-    further = difference(shares, [limit] * len(shares))
-    return f"{fmean(shares):.1f} % (above {limit:g} %: {further})"
 
 
 def of(results: Sequence[Mapping[str, Any]], data: str, name: str) -> list[float]:

@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from pyro_ssvae.report import plane_plots
 from pyro_ssvae.report.drawing import PLAIN, color
 from pyro_ssvae.reproduce import plane
-from pyro_ssvae.reproduce.draws import above, counted, difference, greater, paired
+from pyro_ssvae.reproduce.draws import above, counted, difference, greater, in_words, paired
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -178,8 +178,7 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float:
 def correlation(found: Sequence[float]) -> str:
     """The mean of the draws' correlations in words, with its interval where there are several."""
     mean = paired(found, [0.0] * len(found))
-    interval = "" if mean.low is None else f" [{mean.low:.2f}, {mean.high:.2f}]"
-    return f"{mean.mean:.2f}{interval} over {counted(mean.draws, 'draw')}"
+    return f"{in_words(mean, '.2f')} over {counted(mean.draws, 'draw')}"
 
 
 def chosen(results: Sequence[Mapping[str, Any]]) -> int:

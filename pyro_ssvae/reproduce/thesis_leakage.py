@@ -34,7 +34,7 @@ from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report.drawing import PLAIN, color
 from pyro_ssvae.reproduce import images
-from pyro_ssvae.reproduce.draws import above, all_of, difference
+from pyro_ssvae.reproduce.draws import above, all_of, beyond
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -142,9 +142,7 @@ def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:
 
 def _beyond(found: Sequence[Sequence[float]], limit: float) -> str:
     return ", ".join(
-        f"{fmean(own):.1f} % with alpha = {alpha:g}"
-        f" (above {limit:g} %: {difference(own, [limit] * len(own))})"
-        for alpha, own in zip(ALPHAS, found)
+        beyond(own, limit, f" with alpha = {alpha:g}") for alpha, own in zip(ALPHAS, found)
     )
 
 

@@ -14,7 +14,6 @@ all. Figures show the first draw with sigma^2 = 0.3.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.report import plane_plots
 from pyro_ssvae.report.drawing import color
 from pyro_ssvae.reproduce import plane
-from pyro_ssvae.reproduce.draws import above, all_of, any_of, difference, greater
+from pyro_ssvae.reproduce.draws import above, all_of, any_of, beyond, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.targets.metrics import accuracy
@@ -241,7 +240,5 @@ def field(result: Mapping[str, Any], moment: str) -> Figure:
 def _by_sigma(shares: Sequence[Sequence[float]], limit: float) -> str:
     """The means for every sigma^2, and how far above a limit they are."""
     return ", ".join(
-        f"{fmean(own):.1f} % with sigma^2 = {sigma2:g}"
-        f" (above {limit:g} %: {difference(own, [limit] * len(own))})"
-        for sigma2, own in zip(SIGMA2, shares)
+        beyond(own, limit, f" with sigma^2 = {sigma2:g}") for sigma2, own in zip(SIGMA2, shares)
     )

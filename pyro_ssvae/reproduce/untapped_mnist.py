@@ -34,7 +34,7 @@ from matplotlib.figure import Figure
 
 from pyro_ssvae.report import drawing
 from pyro_ssvae.reproduce.digits_without_labels import trial
-from pyro_ssvae.reproduce.draws import counted, greater, paired
+from pyro_ssvae.reproduce.draws import counted, greater, in_words, paired
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
@@ -186,10 +186,8 @@ def claims(results: Results) -> list[Claim]:
 def _beside(one: Sequence[float], other: Sequence[float], unit: str) -> str:
     """Two means in words, with their difference trial by trial and its interval, if any."""
     less = paired(one, other)
-    text = f"{fmean(one):.3f} against {fmean(other):.3f} {unit}, difference {less.mean:+.3f}"
-    if less.low is not None:
-        text += f" [{less.low:+.3f}, {less.high:+.3f}]"
-    return f"{text} over {counted(less.draws, 'trial')}"
+    means = f"{fmean(one):.3f} against {fmean(other):.3f} {unit}"
+    return f"{means}, difference {in_words(less, '+.3f')} over {counted(less.draws, 'trial')}"
 
 
 def prototypes(results: Results) -> Figure:

@@ -30,10 +30,15 @@ def seed(number: int, devices: Iterable[device]) -> None:
 
 @contextmanager
 def seeded(number: int, devices: Iterable[device]) -> Iterator[None]:
-    """Within, torch draws what a seed gives on the CPU and on some GPUs; then it is as it was."""
+    """Within, torch draws what a seed gives on the CPU and on some GPUs; then it is as it was.
+
+    Args:
+        number: The seed.
+        devices: The devices that are concerned. The CPU always is.
+    """
     import torch
 
-    devices = list(devices)
-    with torch.random.fork_rng(devices=devices):
-        seed(number, devices)
+    cards = [each for each in devices if each.type == "cuda"]
+    with torch.random.fork_rng(devices=cards):
+        seed(number, cards)
         yield

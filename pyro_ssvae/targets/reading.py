@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.errors import InputError, few, one_of
 from pyro_ssvae.targets.classes import Classes
 from pyro_ssvae.targets.number import Number
 from pyro_ssvae.targets.sets import ClassSets
@@ -151,7 +151,7 @@ def _is_number(known: Array, classes: Sequence[Any] | None) -> bool:
     numbers = known.astype(float)
     if np.isfinite(numbers).all() and (numbers == numbers.round()).all():
         found = sorted(set(numbers.tolist()))
-        shown = ", ".join(f"{value:g}" for value in found[:5]) + ", ..." * (len(found) > 5)
+        shown = few(f"{value:g}" for value in found)
         raise InputError(
             f"labels {shown} are floating point, and whole: they may be classes or a real number;"
             ' say target="classes" or target="number"'
