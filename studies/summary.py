@@ -1,8 +1,12 @@
 """The claims of every paper in one table: `python studies/summary.py [FOLDER ...]`.
 
-Each FOLDER is what `pyro-ssvae reproduce NAME --out FOLDER` has written. Its findings, its page and
-its figures are copied to `studies/NAME`, without the runs. `studies/README.md` is written anew from
-all that is there.
+Each FOLDER is what `pyro-ssvae reproduce NAME --out FOLDER` has written, and is called NAME. Its
+findings, its page and its figures are copied to `studies/NAME`, without the runs, and
+`studies/README.md` is written anew from all that is there.
+
+Of a study that has not ended, or not at full scale, what it has computed is copied to
+`studies/underway/NAME`, without weights and figures. It goes on from a copy of that folder, on any
+machine: `pyro-ssvae reproduce NAME --out COPY --resume`, with the same `--scale` or another.
 """
 
 from __future__ import annotations
@@ -13,11 +17,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pyro_ssvae.errors import one_of
+from pyro_ssvae.experiments.folder import HISTORY, METRICS, RUNS
 from pyro_ssvae.reproduce.findings import Claim
-from pyro_ssvae.reproduce.studies import NAMES
+from pyro_ssvae.reproduce.studies import NAMES, SECONDS
 from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, line, sentence, verdict
 
 HERE = Path(__file__).resolve().parent
+UNDERWAY, FILES = "underway", (METRICS, HISTORY)
 INTRODUCTION = """# What the papers claim, and what came out
 
 {run} of {all} studies were run by `pyro-ssvae reproduce NAME`; those that were not are named at the
@@ -26,6 +33,11 @@ ones on the page of each study. A scale under 1 is the share of the epochs and o
 were run: such a claim is not settled.
 """
 
+
+GOING_ON = """What studies have computed that are not at full scale is kept in `underway/`. Such a
+study goes on from there, on any machine: copy `underway/NAME` to a folder of your own, and run
+`pyro-ssvae reproduce NAME --out FOLDER --resume`, with the same `--scale` and `--draws` or with
+others."""
 
 # Results that today's code would not give, and why; a study leaves this list when it is run again.
 BEFORE = {
@@ -44,6 +56,26 @@ def copy(folder: Path) -> None:
     names = [FINDINGS, README, *(f"{picture['name']}.png" for picture in about["pictures"])]
     for name in names:
         shutil.copyfile(folder / name, place / name)
+
+
+def ended(folder: Path) -> list[Path]:
+    """The files that spare a reproduction what it has computed in a folder."""
+    runs = [path.parent for path in folder.glob(f"{RUNS}/*/{METRICS}")]
+    files = [*folder.glob("parts/*.json"), *(run / name for run in runs for name in FILES)]
+    return [*folder.glob(SECONDS), *files] if files else []
+
+
+def keep(folder: Path) -> None:
+    """Keep what a reproduction has computed, unless it has ended at full scale."""
+    one_of("study", folder.name, NAMES)
+    place = HERE / UNDERWAY / folder.name
+    shutil.rmtree(place, ignore_errors=True)
+    if (folder / FINDINGS).exists() and json.loads((folder / FINDINGS).read_text())["full"]:
+        return
+    for path in ended(folder):
+        to = place / path.relative_to(folder)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, to)
 
 
 def table(all_findings: list[dict[str, Any]]) -> list[str]:
@@ -72,7 +104,9 @@ def commands(all_findings: list[dict[str, Any]]) -> list[str]:
 def main(folders: list[Path]) -> None:
     """Copy what is new, and write the summary."""
     for folder in folders:
-        copy(folder)
+        if (folder / FINDINGS).exists():
+            copy(folder)
+        keep(folder)
     found = [HERE / name / FINDINGS for name in NAMES]
     all_findings = [json.loads(path.read_text()) for path in found if path.exists()]
     missing = [path.parent.name for path in found if not path.exists()]
@@ -83,6 +117,8 @@ def main(folders: list[Path]) -> None:
         lines += [f"`{name}` is from before: {why}.", ""]
     if missing:
         lines += [f"Not run yet: {', '.join(missing)}.", ""]
+    if any((HERE / UNDERWAY / name).exists() for name in NAMES):
+        lines += [GOING_ON, ""]
     (HERE / "README.md").write_text("\n".join(lines))
 
 

@@ -201,6 +201,17 @@ def test_parts_find_data_in_the_folder_of_the_work(
     assert os.environ["PYRO_SSVAE_DATA"] == str(tmp_path / "other")
 
 
+def rooted(number: int, root: str | None = None) -> dict[str, Any]:
+    return {"number": number, "root": root}
+
+
+def test_a_part_is_the_same_wherever_its_data_lie(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    (part,) = work.each(rooted, [{"number": 1, "root": "here"}])
+    assert work.each(rooted, [{"number": 1, "root": "there"}, {"number": 1}]) == [part, part]
+    assert work.each(rooted, [{"number": 2, "root": "here"}]) != [part]
+
+
 def test_epochs_and_draws_are_scaled_and_never_none() -> None:
     work = Work(Path("out"), scale=0.1)
     assert work.epochs(500) == 50 and work.epochs(3) == 1

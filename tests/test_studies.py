@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shutil
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+
+from pyro_ssvae.experiments.setting import Setting
+from pyro_ssvae.reproduce import studies
+from pyro_ssvae.reproduce.findings import Findings, Row
+from pyro_ssvae.reproduce.work import Work
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
 
@@ -30,3 +38,68 @@ def test_the_study_of_sets_prints_an_accuracy_with_coarse_labels_and_without(
     assert draw == "0" and 10 < float(alone) <= 100 and 10 < float(coarse) <= 100
     assert coarse != alone
     assert last.startswith("| mean | ")
+
+
+# The summary
+
+
+SHORT = Setting("m2", "digits", labels=20, plan={"epochs": 1})
+computed: list[int] = []
+
+
+def number(of: int) -> dict[str, Any]:
+    computed.append(of)
+    return {"number": of}
+
+
+def example(work: Work) -> Findings:
+    """A reproduction of parts and a run."""
+    numbers = [part["number"] for part in work.each(number, [{"of": n} for n in work.draws(10)])]
+    (run,) = work.train([SHORT])
+    return Findings("Numbers", "All.", [Row("n", numbers), Row("s", [run["seconds"]])], [], [])
+
+
+@pytest.fixture
+def summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The summary of one study, into a folder of its own."""
+    computed.clear()
+    names = {"of-numbers": "numbers"}
+    monkeypatch.setattr(studies, "NAMES", names)
+    monkeypatch.setattr(studies, "import_module", lambda name: SimpleNamespace(reproduce=example))
+    summary = study("summary")
+    here = tmp_path / "studies"
+    here.mkdir()
+    monkeypatch.setattr(summary, "NAMES", names)
+    monkeypatch.setattr(summary, "BEFORE", {})
+    monkeypatch.setattr(summary, "HERE", here)
+    return summary
+
+
+def test_a_study_under_way_goes_on_elsewhere_from_what_the_summary_keeps(
+    summary: ModuleType, tmp_path: Path
+) -> None:
+    began = studies.reproduce("of-numbers", Work(tmp_path / "of-numbers", scale=0.2))
+    summary.main([tmp_path / "of-numbers"])
+    kept = tmp_path / "studies" / "underway" / "of-numbers"
+    assert "`underway/`" in (tmp_path / "studies" / "README.md").read_text()
+    assert not list(kept.rglob("*.pt")) and not list(kept.rglob("*.png"))
+
+    shutil.copytree(kept, tmp_path / "elsewhere")
+    went_on = studies.reproduce("of-numbers", Work(tmp_path / "elsewhere", scale=0.3), resume=True)
+    assert computed == [0, 1, 2]
+    assert [row.found for row in went_on.rows] == [[0, 1, 2], began.rows[1].found]  # its seconds
+
+
+def test_nothing_but_findings_is_kept_of_a_study_at_full_scale(
+    summary: ModuleType, tmp_path: Path
+) -> None:
+    out, there = tmp_path / "of-numbers", tmp_path / "studies"
+    studies.reproduce("of-numbers", Work(out, scale=0.2))
+    summary.main([out])
+    assert (there / "underway" / "of-numbers").exists()
+    studies.reproduce("of-numbers", Work(out), resume=True)
+    summary.main([out])
+    assert not (there / "underway" / "of-numbers").exists()
+    findings = json.loads((there / "of-numbers" / "findings.json").read_text())
+    assert findings["rows"][0]["found"] == list(range(10))
+    assert "`underway/`" not in (there / "README.md").read_text()
