@@ -157,7 +157,7 @@ def test_what_is_changed_between_epochs_has_effect(digits, splits) -> None:
 def test_a_compiled_ensemble_is_the_same(digits, splits) -> None:
     found = []
     for compile in (True, False):
-        replicas = [small.objective("m2", digits, seed) for seed in range(REPLICAS)]
+        replicas = [small.objective("m1", digits, seed) for seed in range(REPLICAS)]
         together(replicas, splits, compile=compile, **ONE)
         found.append(replicas)
     for one, other in zip(*found):

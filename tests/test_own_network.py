@@ -121,7 +121,8 @@ def test_it_is_captured_and_trained_side_by_side_as_alone(split: data.Split) -> 
     for _ in fit(alone, split, epochs=2, batch_unlabelled=20, seed=5, capture=True):
         pass
     together = [made(0), made(1)]
-    for _ in fit_ensemble(together, [split] * 2, seeds=[4, 5], epochs=2, batch_unlabelled=20):
+    both = {"seeds": [4, 5], "epochs": 2, "batch_unlabelled": 20, "compile": False}
+    for _ in fit_ensemble(together, [split] * 2, **both):
         pass
     for one, other in zip(weights(alone), weights(together[1]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

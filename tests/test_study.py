@@ -515,7 +515,8 @@ def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(
 ) -> None:
     # 2 epochs of 1 update: 4 runs of m2, which differ in a weight, and 2 of supervised.
     monkeypatch.setattr("pyro_ssvae.training.capturing.WORTH_UPDATES_OF_FEW", 5)
-    monkeypatch.setattr("pyro_ssvae.engine.adam.compiled", lambda graph, tensors: graph)
+    for module in ("adam", "shared"):
+        monkeypatch.setattr(f"pyro_ssvae.engine.{module}.compiled", lambda graph, tensors: graph)
     metrics = study(settings(stripes), tmp_path / "out")
     assert [m["capture"] for m in metrics] == 4 * ["on"] + 2 * ["off"]
     again = study(settings(stripes), tmp_path / "out", resume=True)
