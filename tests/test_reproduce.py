@@ -136,7 +136,7 @@ def test_a_number_of_draws_of_ones_own_is_not_the_full_scale(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("found, here", [
     ([91.25], "91.2"), ([0.01234], "0.0123"), ([12345.6], "12346"), ([0.0], "0.00"),
-    ([90.0, 92.0], "91.0 ± 1.4"), ([0.0, 0.02], "0.0100 ± 0.0141"),
+    ([90.0, 92.0], "91.0 ± 1.4"), ([97.0, 100.0], "98.5 ± 2.1"), ([0.0, 0.02], "0.0100 ± 0.0141"),
 ])
 def test_numbers_have_three_digits(found: list[float], here: str) -> None:
     assert writing.cells(Row("it", found))[1] == here

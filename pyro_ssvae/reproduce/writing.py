@@ -94,7 +94,7 @@ def verdict(claim: Claim, *, full: bool) -> str:
 
 def cells(row: Row) -> list[str]:
     """A row of the table as text, under :data:`HEAD`."""
-    digits = _digits([*row.found, row.deviation] if len(row.found) > 1 else row.found)
+    digits = _digits([row.mean, row.deviation])
     here = f"{row.mean:.{digits}f}"
     if len(row.found) > 1:
         here += f" ± {row.deviation:.{digits}f}"
