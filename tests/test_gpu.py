@@ -23,6 +23,8 @@ from pyro_ssvae import (
 from pyro_ssvae.data import Split, batches
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import pairs
+from pyro_ssvae.experiments.grid import grid
+from pyro_ssvae.experiments.study import study
 from pyro_ssvae.inference.terms import Term
 from pyro_ssvae.training.capturing import Capturing
 from pyro_ssvae.training.ensemble import Ensemble
@@ -183,6 +185,17 @@ def test_an_ensemble_is_its_replicas_alone(split) -> None:
         list(fit(solo, split, epochs=2, batch_unlabelled=500, seed=seed, capture="off"))
         for a, b in zip(replica.parameters(), solo.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_runs_of_a_study_are_trained_side_by_side(tmp_path) -> None:
+    settings = grid(["m2"], "digits", labels=50, draws=3, epochs=2, options={"alpha": [1.0, 10.0]})
+    with small.few_figures():
+        alone = study(settings, tmp_path / "alone")
+        together = study(settings, tmp_path / "together", together=8)
+    assert {run["capture"] for run in together} == {"ensemble"}
+    for one, other in zip(alone, together, strict=True):
+        assert other["test"]["nll"] == pytest.approx(one["test"]["nll"], rel=1e-2)
+        assert other["test"]["elbo"] == pytest.approx(one["test"]["elbo"], rel=1e-2)
 
 
 def test_an_ensembles_update_waits_for_nothing(split) -> None:

@@ -21,6 +21,12 @@ from pyro_ssvae.cli.output import Output, output_options
 from pyro_ssvae.errors import InputError
 
 
+together_option = click.option(
+    "--together", default=1, show_default=True,
+    help="Runs at most that are trained side by side as one program, which a GPU wants.",
+)
+
+
 def _processes(command: Command) -> Command:
     for option in reversed((
         click.option("--jobs", default=1, show_default=True, help="Processes that train."),
@@ -28,6 +34,7 @@ def _processes(command: Command) -> Command:
                      help="What they are of: loky of this machine, dask or ray of a cluster."),
         click.option("--address", default=None, metavar="HOST:PORT",
                      help="Scheduler of the cluster; default one started on this machine."),
+        together_option,
     )):
         command = option(command)
     return command
@@ -125,13 +132,14 @@ def study(
 @click.option("--draws", type=int, default=None,
               help="Number of draws or trials, whatever the scale.")
 @click.option("--jobs", default=1, show_default=True, help="Processes that compute.")
+@together_option
 @data_root_option
 @figures_option
 @click.option("--resume", is_flag=True, help="Go on with what is in the folder.")
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder.")
 @output_options
 def reproduce(
-    name: str | None, out: str | None, scale: float, draws: int | None, jobs: int,
+    name: str | None, out: str | None, scale: float, draws: int | None, jobs: int, together: int,
     data_root: str | None, svg: bool, resume: bool, overwrite: bool, output: Output,
 ) -> None:
     """Run a paper's claim again: NAME, or list them all.
@@ -150,7 +158,8 @@ def reproduce(
     if out is None:
         raise InputError(f"expected a folder to write to, got none; give --out runs/{name}")
     work = Work(
-        Path(out), scale, jobs, draws, data_root, svg, progress=output.progress, log=output.log
+        Path(out), scale, jobs, draws, data_root, svg, together=together,
+        progress=output.progress, log=output.log,
     )
     findings = studies.reproduce(name, work, resume=resume, overwrite=overwrite)
     report = (work.out / writing.REPORT).resolve()

@@ -96,6 +96,14 @@ class BatchedAdam:
         """What :meth:`load_state_dict` goes on from, by torch's names."""
         return {"exp_avg": self.means, "exp_avg_sq": self.squares, "step": self.count}
 
+    def of_replica(self, i: int) -> list[dict[str, Tensor]]:
+        """The state that torch's Adam would have of the parameters of replica i, from 0."""
+        return [
+            {"step": self.count[i].float(), "exp_avg": mean[i].clone(),
+             "exp_avg_sq": square[i].clone()}
+            for mean, square in zip(self.means, self.squares)
+        ]
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken.
 

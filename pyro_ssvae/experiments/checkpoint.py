@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,14 @@ TRAINING = {"place": dict, "step": dict, "stopping": list}
 
 def save(folder: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint, of which the keys are :data:`KEYS`, and ``selections`` if there are."""
+    write(folder / CHECKPOINT, content)
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain values to a file, whole or not at all."""
     buffer = io.BytesIO()  # torch's own writer does not tell a full disk from other errors
     torch.save(content, buffer)
-    with replacing(folder / CHECKPOINT) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
@@ -50,18 +55,30 @@ def read(folder: Path, device: torch.device) -> dict[str, Any]:
     """
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder}: expected a folder written by train, got no {CHECKPOINT} in it")
-    with reading(folder):
-        with zipfile.ZipFile(folder / CHECKPOINT) as archive:
-            if damaged := archive.testzip():  # torch does not look at the checksums
-                raise ValueError(f"{damaged} is damaged")
-        saved = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
-        if not isinstance(saved, dict):
-            raise ValueError("it has no named parts")
-        if missing := [key for key in KEYS if key not in saved]:
-            raise ValueError(f"it has no {missing[0]}")
+    saved = loaded(folder / CHECKPOINT, device, KEYS)
+    with reading(folder / CHECKPOINT):
         saved["record"] = record.read(saved["record"])
         _check(saved)
-        return saved
+    return saved
+
+
+def loaded(path: Path, device: torch.device, keys: Sequence[str]) -> dict[str, Any]:
+    """What :func:`write` has written, onto a device.
+
+    Raises:
+        InputError: If the file is broken, holds code, or has not all of these keys.
+    """
+    with reading(path):
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # torch does not look at the checksums
+                raise ValueError(f"{damaged} is damaged")
+        saved = torch.load(path, map_location=device, weights_only=True)
+        if not isinstance(saved, dict):
+            raise ValueError("it has no named parts")
+        if missing := [key for key in keys if key not in saved]:
+            raise ValueError(f"it has no {missing[0]}")
+    result: dict[str, Any] = saved
+    return result
 
 
 def best_weights(saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,7 +101,7 @@ def check_finite(saved: Mapping[str, Any], objective: Objective) -> None:
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn whatever a damaged checkpoint raises into one :class:`InputError`."""
     try:
         yield
@@ -96,7 +113,7 @@ def reading(folder: Path) -> Iterator[None]:
         if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
             reason = "it holds more than tensors and plain values"
         raise InputError(
-            f"{folder / CHECKPOINT}: expected a checkpoint of train, got a broken file ({reason})"
+            f"{path}: expected a checkpoint of train, got a broken file ({reason})"
         ) from None
 
 

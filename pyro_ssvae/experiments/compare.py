@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from pyro_ssvae.data import Dataset, Drawing, Split
 from pyro_ssvae.data.draws import Labels
-from pyro_ssvae.errors import InputError, named_folder
+from pyro_ssvae.errors import InputError, named_folder, positive
 from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.experiments import earlier, record
 from pyro_ssvae.experiments import folder as folders
@@ -57,6 +57,7 @@ def compare(
     jobs: int = 1,
     backend: Backend = "loky",
     address: str | None = None,
+    together: int = 1,
     **plan: Unpack[Plan],
 ) -> Comparison:
     """Train every pair on the same splits, one for each seed, and tabulate the test metrics.
@@ -77,6 +78,7 @@ def compare(
         jobs: The number of processes, as for :func:`pyro_ssvae.experiments.study.study`.
         backend: What the processes are of, likewise.
         address: The address of a cluster's scheduler, likewise.
+        together: The number of runs that are trained side by side, likewise.
         plan: How to train, see :class:`pyro_ssvae.experiments.plan.Plan`. To resume goes on with
             the comparison in the folder: what it has trained and is not asked for now keeps its
             rows, after the others. To overwrite leaves there what no comparison has written.
@@ -89,6 +91,7 @@ def compare(
     """
     out, whole = named_folder(out), completed(plan)
     check(jobs, backend, address)
+    positive(together=together)
     of_runs: dict[str, Any] = {name: v for name, v in plan.items() if name not in OF_A_STUDY}
     settings = grid(
         models, dataset, labels=labels, draws=seeds_of("seeds", seeds),
@@ -108,7 +111,8 @@ def compare(
         number = len(todo) + len(references(dataset)) * len(splits)
         with Progress("comparing", number, "runs", show=whole["progress"]) as done:
             found = carried_out(
-                todo, done, jobs=jobs, backend=backend, address=address, log=whole["log"]
+                todo, done, jobs=jobs, backend=backend, address=address, together=together,
+                log=whole["log"],
             )
             results = _by_title([*(found[job.folder] for job in todo), *kept])
             known = {job.record.model: job.setting.pair for job in todo}

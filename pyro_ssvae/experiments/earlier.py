@@ -13,6 +13,7 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import checkpoint, pairs, record
 from pyro_ssvae.experiments.folder import (
     CHECKPOINT,
+    ENSEMBLES,
     METRICS,
     clear,
     clear_events,
@@ -138,6 +139,10 @@ def clear_runs(out: Path) -> None:
 
     What else is there stays, with its folders, and so does what symbolic links lead to.
     """
+    if not (ensembles := out / ENSEMBLES).is_symlink():
+        for path in ensembles.glob("*.pt"):
+            path.unlink()
+        remove_if_empty(ensembles)
     for folder, name in runs_in(out):
         if name in pairs.names() or _recorded(folder) == name:
             with locked(folder):

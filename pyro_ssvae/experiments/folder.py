@@ -28,7 +28,7 @@ FIGURES = "figures"
 FILES = (CHECKPOINT, HISTORY, METRICS, SPLIT, DATA, CALIBRATION, SAMPLES)
 
 # Of a study, and of a comparison.
-RUNS = "runs"
+RUNS, ENSEMBLES = "runs", "ensembles"
 STUDY, RESULTS, TIMES, STATISTICS = "study.json", "results.csv", "times.csv", "statistics.md"
 TABLE, TABLE_CSV, RUNS_CSV, REPORT = "table.md", "table.csv", "runs.csv", "report.html"
 TABLES = (TABLE, TABLE_CSV, RUNS_CSV, REPORT)
@@ -99,8 +99,8 @@ def clear_events(folder: Path) -> None:
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder in which nothing is left."""
-    if not any(folder.iterdir()):
+    """Remove a folder in which nothing is left, if there is one."""
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 

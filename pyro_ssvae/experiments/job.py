@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pyro_ssvae.data import Dataset, Split, steps_per_epoch
-from pyro_ssvae.errors import enough_memory
+from pyro_ssvae.errors import InputError, enough_memory
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments import prepared
@@ -54,8 +54,20 @@ class Job:
         return f"{self.title or record.model}, seed {record.split_seed}{own}"
 
     def split(self) -> Split:
-        """The data of the run."""
-        return self.setting.split(self.root)
+        """The data of the run.
+
+        Raises:
+            InputError: If they are not those that it was asked for on.
+        """
+        split = self.setting.split(self.root)
+        wanted, came = self.record.data_fingerprint, split.dataset.fingerprint
+        if came != wanted:
+            raise InputError(
+                f"{self.record.data}: expected the data that the study began with (of"
+                f" data_fingerprint {wanted:.12}), got other data ({came:.12}): leave their files"
+                " alone meanwhile, and begin anew"
+            )
+        return split
 
 
 def jobs_of(
@@ -83,7 +95,7 @@ def jobs_of(
     splits: dict[Any, Split] = {}
     resolved = [_resolved(setting, place, splits) for setting in settings]
     records = {each.record.digest: each.record for each in resolved}
-    sharing = Counter(map(_program, records.values()))
+    sharing = Counter(map(program_of, records.values()))
     jobs: dict[str, Job] = {}
     seen: set[str] = set()
     for title, (setting, record, split) in zip(_titles(resolved), resolved):
@@ -93,7 +105,7 @@ def jobs_of(
         if first := kind not in seen:
             _check(setting, split, out)
         seen.add(kind)
-        runs_of_a_process = -(-sharing[_program(record)] // processes)
+        runs_of_a_process = -(-sharing[program_of(record)] // processes)
         updates = record.epochs * steps_per_epoch(split, record.batch_unlabelled)
         plan = completed(setting.plan)
         capture = decided(
@@ -161,7 +173,7 @@ def but_seeds(record: Record) -> str:
     return repr({name: v for name, v in record.as_dict().items() if name not in seeds})
 
 
-def _program(record: Record) -> str:
+def program_of(record: Record) -> str:
     """What runs have in common that, as far as can be told here, share a program.
 
     A number that weighs a part of the loss is an input of it, unless it is 0.

@@ -21,7 +21,7 @@ from pyro_ssvae.errors import InputError, counted, enough_memory, named_folder, 
 from pyro_ssvae.evaluation.evaluate import predictions
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
-from pyro_ssvae.experiments.folder import DATA
+from pyro_ssvae.experiments.folder import CHECKPOINT, DATA
 from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.objective import Objective
@@ -221,7 +221,7 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
     saved = checkpoint.read(folder, where)
     dataset = read_description(folder)
     which = recorded.pair_of(folder, saved["record"], pair)
-    with checkpoint.reading(folder):
+    with checkpoint.reading(folder / CHECKPOINT):
         objective = which.build(dataset, saved["record"].values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)

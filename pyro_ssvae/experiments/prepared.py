@@ -18,11 +18,11 @@ from pyro_ssvae.experiments.folder import CHECKPOINT, FILES
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
-from pyro_ssvae.experiments.record import Record, started
+from pyro_ssvae.experiments.record import Record, Updates, started
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.training.aggressive import AggressiveInference
-from pyro_ssvae.training.capturing import Way, decided
+from pyro_ssvae.training.capturing import decided
 from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.how import settled
 from pyro_ssvae.training.log import check_tensorboard
@@ -115,7 +115,7 @@ def prepare(
         history = saved["history"]
         checkpoint.check_resumable(out, saved, record)
         state = saved["training"]
-        with checkpoint.reading(out):
+        with checkpoint.reading(out / CHECKPOINT):
             objective.load_state_dict(saved["objective"])
             checkpoint.check_finite(saved, objective)
             load_optimizer(optimizer, state["step"]["optimizer"])
@@ -143,10 +143,10 @@ def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:
     return machine.choose_device(plan["device"])
 
 
-def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> Way:
+def _decided(plan: Plan, split: Split, saved: Mapping[str, Any] | None) -> Updates:
     """How updates are computed: as asked for, as the run to resume does, or as it is worth."""
     if saved is not None and plan["capture"] == "auto":
-        before: Way = saved["record"].capture
+        before: Updates = saved["record"].capture
         return before
     updates = plan["epochs"] * steps_per_epoch(split, plan["batch_unlabelled"])
     return decided(plan["capture"], updates, split, split.dataset.y.device)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -18,6 +18,9 @@ from pyro_ssvae.experiments.options import plain
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.system.places import place_of
 from pyro_ssvae.training.capturing import Way
+
+ENSEMBLE: Literal["ensemble"] = "ensemble"
+Updates = Way | Literal["ensemble"]
 
 PROLONGED = "epochs"  # what may differ between a run and one that goes on with it
 # What may differ between the runs of one row of a table.
@@ -47,7 +50,8 @@ class Record:
         patience: The number of epochs without improvement after which to stop, or None.
         aggressive: Whether training begins aggressively.
         capture: How updates are computed, as was decided at the start: see
-            :func:`pyro_ssvae.training.capturing.decided`.
+            :func:`pyro_ssvae.training.capturing.decided`; ``"ensemble"`` side by side with
+            others, by :func:`pyro_ssvae.fit_ensemble`.
         precision: The precision of matrix products.
         options: The values of all options of the pair, sequences as lists.
         selections: Whether the weights of the best epochs by several measures are kept. A record
@@ -67,7 +71,7 @@ class Record:
     batch_unlabelled: int
     patience: int | None
     aggressive: bool
-    capture: Way
+    capture: Updates
     precision: Precision
     options: dict[str, Any]
     selections: bool = False
@@ -81,9 +85,14 @@ class Record:
         content = {name: v for name, v in self.as_dict().items() if name != "capture"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def captured(self, capture: Way) -> Record:
+    def captured(self, capture: Updates) -> Record:
         """The record of the same run with updates that are computed in another way."""
         return replace(self, capture=capture)
+
+    @property
+    def alone(self) -> Way:
+        """How updates are computed where the run is trained alone."""
+        return "on" if self.capture == ENSEMBLE else self.capture
 
     @property
     def values(self) -> dict[str, Any]:
@@ -102,7 +111,7 @@ class Record:
 
 
 def started(
-    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: Way
+    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: Updates
 ) -> Record:
     """The record of a run that starts now.
 
@@ -155,7 +164,7 @@ def _as_data(name: str, value: Any) -> Any:
 # The types of what is not a text; of flags, numbers are none.
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,), "int": (int,), "bool": (bool,), "int | None": (int, type(None)),
-    "Precision": (str,), "Way": (str,), "dict[str, Any]": (dict,),
+    "Precision": (str,), "Updates": (str,), "dict[str, Any]": (dict,),
 }
 
 
@@ -174,7 +183,7 @@ def read(content: Any) -> Record:
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             raise ValueError(f"the record has no usable {field.name}")
         values[field.name] = value
-    if values["capture"] not in get_args(Way):
+    if values["capture"] not in (*get_args(Way), ENSEMBLE):
         raise ValueError("the record has no usable capture")
     for name, value in values["options"].items():
         if not isinstance(name, str) or not plain(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,7 +109,7 @@ def load(
     record: Record = saved["record"]
     split = recorded.split_of(folder, record, dataset, root).to(where)
     which = recorded.pair_of(folder, record, pair)
-    with checkpoint.reading(folder):
+    with checkpoint.reading(folder / folders.CHECKPOINT):
         objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)
@@ -149,11 +150,20 @@ def _begin(run: Prepared, out: Path, plan: Plan) -> None:
     record = run.record
     if plan["overwrite"]:
         folders.clear_events(out)
-    if run.history:
+    if run.history and not _trained(run):
         plan["log"](
             f"{record.model}, seed {record.seed}: going on after epoch {len(run.history)} of"
             f" {record.epochs}"
         )
+
+
+def _trained(run: Prepared) -> bool:
+    """Whether nothing is left of the training of a run, which is still to be evaluated."""
+    done = len(run.history)
+    stopping = copy.deepcopy(run.stopping)
+    if stopping is not None and run.state is not None:
+        stopping.load_state_dict(run.state["stopping"][0])
+    return done >= run.record.epochs or (stopping is not None and stopping.due(done))
 
 
 def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[str, Any]:

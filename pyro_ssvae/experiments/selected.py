@@ -10,6 +10,7 @@ from pyro_ssvae.data import Split
 from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.evaluation.validation import validate
 from pyro_ssvae.experiments import checkpoint
+from pyro_ssvae.experiments.folder import CHECKPOINT
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.selections import Selections
 
@@ -41,7 +42,7 @@ def measured(
     tests: dict[int, dict[str, float]] = {}
     for epoch, weights in chosen.values():
         if epoch not in tests:
-            with checkpoint.reading(folder):
+            with checkpoint.reading(folder / CHECKPOINT):
                 objective.load_state_dict(weights)
             tests[epoch] = validate(objective, split, "test") if len(split.test) else {}
     objective.load_state_dict(own)

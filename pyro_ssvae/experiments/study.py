@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 import pyro_ssvae
-from pyro_ssvae.data import Split
-from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder
-from pyro_ssvae.experiments import checkpoint, earlier, runs, table
+from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder, positive
+from pyro_ssvae.experiments import checkpoint, earlier, ensembles, runs, table
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import (
     CHECKPOINT,
@@ -41,6 +40,7 @@ def study(
     jobs: int = 1,
     backend: Backend = "loky",
     address: str | None = None,
+    together: int = 1,
     root: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -62,6 +62,10 @@ def study(
         backend: What the processes are of: ``"loky"`` of this machine, ``"dask"`` or ``"ray"`` of a
             cluster whose machines see the same folders.
         address: The address of the cluster's scheduler. None starts one of this machine.
+        together: The number of runs, at most, that are trained side by side as one program, as by
+            :func:`pyro_ssvae.fit_ensemble`. Many keep a GPU busy. They are those that differ in
+            seeds, label draws and numbers alone, and each gives what it would have given alone, up
+            to rounding.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         resume: Whether to go on with the study in the folder, if there is one. More settings may
             join those of before.
@@ -79,6 +83,7 @@ def study(
     """
     out = named_folder(out)
     check(jobs, backend, address)
+    positive(together=together)
     with locked(out):
         folders.check_free(out, STUDY, RUNS, resume=resume, overwrite=overwrite)
         asked = jobs_of(settings, out, root, processes=jobs)
@@ -90,7 +95,9 @@ def study(
         if resume:
             earlier.take_over(earlier.going_on(out, todo))
         with Progress("studying", len(todo), "runs", show=progress) as done:
-            found = carried_out(todo, done, jobs=jobs, backend=backend, address=address, log=log)
+            found = carried_out(
+                todo, done, jobs=jobs, backend=backend, address=address, together=together, log=log
+            )
         rows = [table.row(job, found[job.folder]) for job in todo]
         write_text(out / RESULTS, table.csv(rows))
         write_text(out / STATISTICS, table.statistics(rows))
@@ -107,6 +114,7 @@ def carried_out(
     jobs: int = 1,
     backend: Backend = "loky",
     address: str | None = None,
+    together: int = 1,
     log: Log = silent,
 ) -> dict[Path, Metrics]:
     """The metrics of runs by folder, each trained unless it has ended.
@@ -117,6 +125,7 @@ def carried_out(
         jobs: The number of processes, as for :func:`study`.
         backend: What the processes are of, likewise.
         address: The address of a cluster's scheduler, likewise.
+        together: The number of runs that are trained side by side, likewise.
         log: A function that takes a line as each run ends.
 
     Raises:
@@ -130,53 +139,61 @@ def carried_out(
         log(line(job.name, metrics))
         done.advance()
 
-    left, failures = [], []
+    left, failures = set(), []
     for job in todo:
         metrics = _ended(job, log)
         if metrics is None:
-            left.append(job)
+            left.add(job.folder)
         else:
             take(job, metrics)
     here = jobs == 1 and backend == "loky"
     told: Plan = {"progress": done.show, "log": log} if here else {}
-    items = [(job, told) for job in left]
-    for place, outcome in unordered(_train, items, jobs=jobs, backend=backend, address=address):
-        if isinstance(outcome, (InputError, NonFiniteLossError)):
-            failures.append((left[place], outcome))
-            log(f"{left[place].name}: {outcome}")
-        else:
-            take(left[place], outcome)
+    units = [
+        own for unit in ensembles.units(todo, together)
+        if (own := [job for job in unit if job.folder in left])
+    ]
+    items = [(unit, told) for unit in units]
+    for place, outcomes in unordered(_train, items, jobs=jobs, backend=backend, address=address):
+        if isinstance(outcomes, (InputError, NonFiniteLossError)):
+            outcomes = [outcomes] * len(units[place])
+        for job, outcome in zip(units[place], outcomes, strict=True):
+            if isinstance(outcome, (InputError, NonFiniteLossError)):
+                failures.append((job, outcome))
+                log(f"{job.name}: {outcome}")
+            else:
+                take(job, outcome)
     if failures:
         raise _all(failures, len(todo))
     return found
 
 
-def _train(item: tuple[Job, Plan]) -> Metrics:
-    """Train a run, or go on with it."""
-    job, told = item
+def _train(item: tuple[Sequence[Job], Plan]) -> list[Metrics | Failure]:
+    """Train runs, or go on with them: side by side where there are several, and evaluate each."""
+    jobs, told = item
+    if len(jobs) > 1:
+        ensembles.train(jobs, told)
+    outcomes: list[Metrics | Failure] = []
+    for job in jobs:
+        try:
+            outcomes.append(_train_one(job, told))
+        except (InputError, NonFiniteLossError) as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def _train_one(job: Job, told: Plan) -> Metrics:
+    """Train a run to its end, or go on with it, and evaluate it."""
     setting = job.setting
     going_on = (job.folder / CHECKPOINT).exists()
     plan: Plan = {
         **setting.whole_plan, **told, "resume": True,
-        "capture": "auto" if going_on else job.record.capture,  # as it began
+        "capture": "auto" if going_on else job.record.alone,  # as it began
     }
     split = job.split()
-    _check_data(job, split)
     with enough_memory(**setting.options):
         return runs.train(
             setting.pair, split, job.folder, options=setting.options, figures=job.figures,
             **plan,
-        )
-
-
-def _check_data(job: Job, split: Split) -> None:
-    """Raise :class:`InputError` unless these are the data that the run was asked for on."""
-    wanted, came = job.record.data_fingerprint, split.dataset.fingerprint
-    if came != wanted:
-        raise InputError(
-            f"{job.record.data}: expected the data that the study began with (of data_fingerprint"
-            f" {wanted:.12}), got other data ({came:.12}): leave their files alone meanwhile, and"
-            " begin anew"
         )
 
 

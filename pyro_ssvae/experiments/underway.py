@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from pyro_ssvae.data.described import described
 from pyro_ssvae.experiments import checkpoint
 from pyro_ssvae.experiments import folder as folders
-from pyro_ssvae.experiments.folder import CALIBRATION, METRICS, SPLIT
+from pyro_ssvae.experiments.folder import CALIBRATION, CHECKPOINT, METRICS, SPLIT
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.experiments.prepared import Prepared
 from pyro_ssvae.system import processes
@@ -34,11 +35,11 @@ def fitted(run: Prepared, out: Path, plan: Plan) -> None:
             batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
             seed=record.seed, optimizer=run.optimizer, stopping=run.stopping,
             aggressive=run.aggressive, pause=lambda: signals.came is not None,
-            capture=record.capture, precision=record.precision, workers=plan["workers"],
+            capture=record.alone, precision=record.precision, workers=plan["workers"],
             progress=plan["progress"],
         )
         if run.state is not None:
-            with checkpoint.reading(out):
+            with checkpoint.reading(out / CHECKPOINT):
                 training.load_state_dict(run.state)
         logged = plan["tensorboard"] and processes.first()
         epochs = tensorboard(training, out, record.row()) if logged else training
@@ -54,7 +55,7 @@ def fitted(run: Prepared, out: Path, plan: Plan) -> None:
         if training.paused:
             _save(run, training, out, first=not run.history, overwrite=plan["overwrite"])
         if came := processes.largest(signals.came or 0):
-            raise Interrupted(f"{_place(training)}; saved in {out}", came)
+            raise Interrupted(f"{place(training)}; saved in {out}", came)
 
 
 def _save(
@@ -62,12 +63,21 @@ def _save(
 ) -> None:
     with processes.agreed():
         if processes.first():
-            _write(run, training, out, first=first, overwrite=overwrite)
+            write(run, training.state_dict(), out, first=first, overwrite=overwrite)
 
 
-def _write(
-    run: Prepared, training: Training[Epoch], out: Path, *, first: bool, overwrite: bool
+def write(
+    run: Prepared, state: dict[str, Any], out: Path, *, first: bool, overwrite: bool = False
 ) -> None:
+    """Write a run to its folder.
+
+    Args:
+        run: The run.
+        state: The state of its training.
+        out: The folder.
+        first: Whether it is written there for the first time.
+        overwrite: Whether what is there is cleared away before, at the first time.
+    """
     if first:
         if overwrite:
             folders.clear(out)
@@ -79,11 +89,12 @@ def _write(
     selections = {} if run.selections is None else {"selections": run.selections.state_dict()}
     checkpoint.save(out, {
         "record": run.record.as_dict(), "history": run.history,
-        "objective": run.objective.state_dict(), "training": training.state_dict(), **selections,
+        "objective": run.objective.state_dict(), "training": state, **selections,
     })
 
 
-def _place(training: Training[Epoch]) -> str:
+def place(training: Training[Any]) -> str:
+    """Where a training was interrupted, in words."""
     done, step = training.place.epoch, training.place.step
     epochs = training.epochs
     if not step:

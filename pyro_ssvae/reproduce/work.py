@@ -34,6 +34,8 @@ class Work:
         number: The number of draws or trials. None takes the share of those at full scale.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         svg: Whether its pictures are kept as SVG too, beside the PNG that its page shows.
+        together: The number of runs, at most, that are trained side by side, as for
+            :func:`pyro_ssvae.experiments.study.study`.
         progress: Whether to show the progress and the time left.
         log: A function that takes a line as each run ends.
     """
@@ -44,6 +46,7 @@ class Work:
     number: int | None = None
     root: str | Path | None = None
     svg: bool = False
+    together: int = 1
     progress: bool = False
     log: Callable[[str], None] = field(default=silent, repr=False)
 
@@ -52,6 +55,7 @@ class Work:
             raise InputError(f"expected scale in (0, 1], got {self.scale}")
         if self.number is not None:
             positive(draws=self.number)
+        positive(together=self.together)
 
     @property
     def full(self) -> bool:
@@ -71,7 +75,9 @@ class Work:
         asked = jobs_of(settings, self.out, self.root, processes=self.jobs)
         todo = once(asked)
         with Progress("training", len(todo), "runs", show=self.progress) as done:
-            found = carried_out(todo, done, jobs=self.jobs, log=self.log)
+            found = carried_out(
+                todo, done, jobs=self.jobs, together=self.together, log=self.log
+            )
         return [found[job.folder] for job in asked]
 
     def run(self, setting: Setting) -> Run:

@@ -98,6 +98,11 @@ class Averaging(Wrapping):
         average = {"count": self.count, "weights": self.others}
         return super().state_dict() | {"average": average}
 
+    def state_of(self, i: int) -> dict[str, Any]:
+        """See :class:`pyro_ssvae.training.steps.Step`."""
+        average = {"count": self.count, "weights": [self.others[i]]}
+        return super().state_of(i) | {"average": average}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         super().load_state_dict(state)

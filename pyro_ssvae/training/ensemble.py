@@ -22,6 +22,7 @@ from pyro_ssvae.training.elementwise import Elementwise, Make
 from pyro_ssvae.training.finite import Checked, Guard, OnNonFinite, copies, put_back
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
+from pyro_ssvae.training.optimizers import adam
 from pyro_ssvae.training.replicas import check_programs
 from pyro_ssvae.training.schedule import learning_rate
 from pyro_ssvae.training.steps import Losses
@@ -51,6 +52,7 @@ class Ensemble:
         on_nonfinite: OnNonFinite = "stop",
     ) -> None:
         self.objectives, self.precision, self.compile = objectives, precision, compile
+        self.lr = list(rates)
         like = next(objectives[0].parameters())
         self.device = like.device
         self.rates = torch.tensor(rates, dtype=like.dtype).to(like.device)
@@ -159,6 +161,21 @@ class Ensemble:
         """See :class:`pyro_ssvae.training.steps.Step`."""
         optimizer = self.saved if self.optimizer is None else self.optimizer.state_dict()
         return {"optimizer": optimizer, "guards": [guard.state_dict() for guard in self.guards]}
+
+    def state_of(self, i: int) -> dict[str, Any]:
+        """See :class:`pyro_ssvae.training.steps.Step`; of replicas that Adam trains.
+
+        Raises:
+            InputError: If another optimizer trains them.
+        """
+        if not isinstance(self.optimizer, BatchedAdam):
+            raise InputError("expected replicas that Adam has trained, got another optimizer")
+        objective = self.objectives[i]
+        parameters = dict(objective.named_parameters())
+        alone = adam(objective, self.lr[i])
+        for name, averages in zip(self.learnt, self.optimizer.of_replica(i), strict=True):
+            alone.state[parameters[name]] = averages
+        return {"optimizer": alone.state_dict(), "guards": [self.guards[i].state_dict()]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`pyro_ssvae.training.steps.Step`."""

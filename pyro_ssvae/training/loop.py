@@ -115,6 +115,11 @@ class Training(Iterator[Given], Generic[Given]):
             ],
         }
 
+    def state_of(self, i: int) -> dict[str, Any]:
+        """What :meth:`state_dict` would be of learner i, from 0, had it been trained alone."""
+        state = self.state_dict()
+        return state | {"step": self.step.state_of(i), "stopping": [state["stopping"][i]]}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken, before the first epoch is taken.
 
@@ -189,9 +194,11 @@ class Training(Iterator[Given], Generic[Given]):
     @property
     def last(self) -> bool:
         """Whether the epoch that was given is the last one."""
-        return self.place.epoch >= self.epochs or all(
-            learner.due(self.place.epoch) for learner in self.learners
-        )
+        return all(self.ends(i) for i in range(len(self.learners)))
+
+    def ends(self, i: int) -> bool:
+        """Whether the epoch that was given is the last one of learner i, from 0, or later."""
+        return self.place.epoch >= self.epochs or self.learners[i].due(self.place.epoch)
 
     def _over(self) -> bool:
         """Whether there is no epoch left; learners that have stopped take no further part."""

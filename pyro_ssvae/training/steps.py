@@ -72,6 +72,9 @@ class Step(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """What is to be saved beside the weights, in tensors and plain values."""
 
+    def state_of(self, i: int) -> dict[str, Any]:
+        """What :meth:`state_dict` would be of replica i, from 0, had it been trained alone."""
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where :meth:`state_dict` was taken, of a step that may be wrapped otherwise.
 
@@ -158,6 +161,10 @@ class Eager:
         """See :class:`Step`."""
         return {"optimizer": self.optimizer.state_dict(), "guards": [self.guard.state_dict()]}
 
+    def state_of(self, i: int) -> dict[str, Any]:
+        """See :class:`Step`."""
+        return self.state_dict()
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`Step`."""
         load_optimizer(self.optimizer, state["optimizer"])
@@ -200,6 +207,10 @@ class Wrapping:
     def state_dict(self) -> dict[str, Any]:
         """See :class:`Step`."""
         return self.step.state_dict()
+
+    def state_of(self, i: int) -> dict[str, Any]:
+        """See :class:`Step`."""
+        return self.step.state_of(i)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See :class:`Step`."""

@@ -1,0 +1,237 @@
+"""Runs of a study that are trained side by side, as ensembles, each into a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pyro_ssvae.engine.program import CaptureError, constants
+from pyro_ssvae.errors import InputError, NonFiniteLossError
+from pyro_ssvae.experiments import checkpoint, underway
+from pyro_ssvae.experiments.folder import ENSEMBLES, remove_if_empty
+from pyro_ssvae.experiments.job import Job, program_of
+from pyro_ssvae.experiments.plan import Plan, completed
+from pyro_ssvae.experiments.prepared import Prepared, prepare
+from pyro_ssvae.experiments.record import ENSEMBLE
+from pyro_ssvae.system.files import locked
+from pyro_ssvae.system.signals import Interrupted, Signals
+from pyro_ssvae.training.epoch import Epoch
+from pyro_ssvae.training.fit import fit_ensemble
+from pyro_ssvae.training.loop import Training
+
+KEYS = ("members", "histories", "objectives", "selections", "training")
+
+
+class Member(NamedTuple):
+    """A run of an ensemble."""
+
+    job: Job
+    run: Prepared
+
+
+def units(jobs: Sequence[Job], together: int) -> list[list[Job]]:
+    """The runs of a study, those that may be trained side by side in one list.
+
+    These are runs of one program on the same data, for as many epochs: they differ in seeds, splits
+    and numbers. Which they are follows from the settings of the study alone, so that one that goes
+    on has the same.
+
+    Args:
+        jobs: All runs of the study.
+        together: The number of runs in a list, at most.
+    """
+    alike: dict[Any, list[list[Job]]] = {}
+    result: list[list[Job]] = []
+    for job in jobs:
+        lists = alike.setdefault(_kind(job), [])
+        if not lists or len(lists[-1]) >= together:
+            lists.append([])
+            result.append(lists[-1])
+        lists[-1].append(job)
+    return result
+
+
+def _kind(job: Job) -> Any:
+    record, plan = job.record, completed(job.setting.plan)
+    if record.aggressive or plan["tensorboard"] or plan["capture"] not in ("auto", "on"):
+        return job.folder  # it is trained alone
+    return (
+        program_of(record), record.epochs, record.patience, record.selections, job.unlabelled,
+        plan["device"], plan["workers"],
+    )
+
+
+def train(jobs: Sequence[Job], told: Plan) -> None:
+    """Train runs side by side to their last epoch, or to a signal, each into its own folder.
+
+    Those that have begun alone, and those that are not the same program after all, are left as they
+    are. So are all of an ensemble in which something was not finite: a line says so. What is left
+    is to be trained alone, and what is trained to be evaluated.
+
+    Args:
+        jobs: The runs, one of the lists of :func:`units`.
+        told: Whether to show the progress, and the function for lines on what goes on.
+
+    Raises:
+        InputError: If the data have changed, or the disk is full.
+        Interrupted: At a signal, when all is saved.
+    """
+    for members in _programs([Member(job, _prepared(job, told)) for job in jobs]):
+        names = "".join(sorted(member.run.record.digest for member in members))
+        digest = hashlib.sha256(names.encode()).hexdigest()
+        path = jobs[0].folder.parents[1] / ENSEMBLES / f"{digest[:12]}.pt"
+        saved = _read(path, members, completed(told))
+        which = [m.run.record.digest for m in members if m.run.state is None]
+        if saved is not None:
+            which = saved["members"]
+        own = [member for member in members if member.run.record.digest in which]
+        if len(own) > 1:
+            _train(own, path, saved, completed(told))
+
+
+def _prepared(job: Job, told: Plan) -> Prepared:
+    setting = job.setting
+    plan: Plan = {**setting.whole_plan, **told, "resume": True}
+    return prepare(setting.pair, job.split(), job.folder, options=setting.options, **plan)
+
+
+def _programs(members: Sequence[Member]) -> list[list[Member]]:
+    """Those whose objectives are the same program, which moves all parameters at once."""
+    result: list[list[Member]] = []
+    kept: list[dict[str, Any]] = []
+    for member in members:
+        if len(member.run.objective.turns()) > 1:
+            continue
+        own = constants(member.run.objective)
+        if own not in kept:
+            kept.append(own)
+            result.append([])
+        same = result[kept.index(own)]
+        if same:  # the data are in memory once
+            dataset = same[0].run.split.dataset
+            member.run.split = replace(member.run.split, dataset=dataset)
+        same.append(member)
+    return result
+
+
+def _read(path: Path, members: Sequence[Member], told: Plan) -> dict[str, Any] | None:
+    """What is saved of an ensemble of these runs, if anything; what is damaged is deleted."""
+    if not path.exists():
+        return None
+    device = members[0].run.split.dataset.y.device
+    known = {member.run.record.digest for member in members}
+    try:
+        saved = checkpoint.loaded(path, device, KEYS)
+        if not known.issuperset(saved["members"]):
+            raise InputError(f"{path}: expected runs of this study, got others")
+        return saved
+    except InputError as error:
+        told["log"](f"{error}; its runs begin anew")
+        path.unlink()
+        return None
+
+
+def _train(
+    members: Sequence[Member], path: Path, saved: dict[str, Any] | None, told: Plan
+) -> None:
+    log = told["log"]
+    try:
+        with ExitStack() as stack:
+            for member in members:
+                stack.enter_context(locked(member.job.folder))
+            _fitted(members, path, saved, told)
+    except (CaptureError, NonFiniteLossError) as error:
+        log(f"{members[0].job.name} and {len(members) - 1} more are trained one by one: {error}")
+    path.unlink(missing_ok=True)
+    remove_if_empty(path.parent)
+
+
+def _fitted(
+    members: Sequence[Member], path: Path, saved: dict[str, Any] | None, told: Plan
+) -> None:
+    """Train to the end, or to a signal; all is saved then, and after epochs."""
+    runs = [member.run for member in members]
+    with Signals(wait=True) as signals:
+        training = _begun(members, lambda: signals.came is not None, told)
+        if saved is not None:
+            _load(runs, training, path, saved)
+        for run in runs:
+            run.record = run.record.captured(ENSEMBLE)
+        due = 0.0
+        for epochs in training:
+            _heed(members, training, epochs)
+            if training.last or time.monotonic() >= due:
+                _save(runs, training, path)
+                due = time.monotonic() + underway.SAVE_EVERY
+        if training.paused:
+            _save(runs, training, path)
+        if signals.came:
+            where = f"{underway.place(training)}, {len(runs)} runs side by side"
+            raise Interrupted(f"{where}; saved in {path.parent}", signals.came)
+
+
+def _begun(
+    members: Sequence[Member], pause: Any, told: Plan
+) -> Training[list[Epoch | None]]:
+    first, runs = members[0], [member.run for member in members]
+    record, options = first.run.record, first.run.record.options
+    stopping = [run.stopping for run in runs if run.stopping is not None]
+    return fit_ensemble(
+        [run.objective for run in runs], [run.split for run in runs],
+        lr=[run.record.options["lr"] for run in runs], seeds=[run.record.seed for run in runs],
+        stopping=stopping or None, compile=first.job.record.capture == "on",
+        epochs=record.epochs, decay=options["decay"], average=options["average"],
+        batch_labelled=record.batch_labelled, batch_unlabelled=record.batch_unlabelled,
+        precision=record.precision, workers=completed(first.job.setting.plan)["workers"],
+        pause=pause, progress=told["progress"],
+    )
+
+
+def _heed(
+    members: Sequence[Member], training: Training[list[Epoch | None]],
+    epochs: Sequence[Epoch | None],
+) -> None:
+    """Take an epoch into account; a run of which it is the last is written to its folder."""
+    number = sum(epoch is not None for epoch in epochs)
+    for i, ((job, run), epoch) in enumerate(zip(members, epochs)):
+        if epoch is None:
+            continue
+        run.history.append(replace(epoch, seconds=epoch.seconds / number).row())
+        if run.selections is not None:
+            run.selections.update(epoch, run.objective)
+        if training.ends(i):
+            underway.write(run, training.state_of(i), job.folder, first=True)
+
+
+def _save(
+    runs: Sequence[Prepared], training: Training[list[Epoch | None]], path: Path
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint.write(path, {
+        "members": [run.record.digest for run in runs],
+        "histories": [run.history for run in runs],
+        "objectives": [run.objective.state_dict() for run in runs],
+        "selections": [
+            {} if run.selections is None else run.selections.state_dict() for run in runs
+        ],
+        "training": training.state_dict(),
+    })
+
+
+def _load(
+    runs: Sequence[Prepared], training: Training[list[Epoch | None]], path: Path,
+    saved: dict[str, Any],
+) -> None:
+    with checkpoint.reading(path):
+        parts = (saved[name] for name in ("histories", "objectives", "selections"))
+        for run, history, weights, selections in zip(runs, *parts, strict=True):
+            run.history[:] = history
+            run.objective.load_state_dict(weights)
+            if run.selections is not None:
+                run.selections.load_state_dict(selections)
+        training.load_state_dict(saved["training"])
