@@ -43,8 +43,6 @@ others."""
 BEFORE = {
     "feng-labels": "three draws, on tables whose features were not yet standardised, and without"
     " the recipe that `factored` has had for them since",
-    "lecture-autoencoder": "three seeds, judged by means and by every seed",
-    "lecture-collapse": "three seeds, judged by means, without trainings that claims compare now",
 }
 
 
