@@ -1,8 +1,9 @@
 """Time of a study in one process and in several: `OMP_NUM_THREADS=1 python benchmarks/studies.py`.
 
 Short runs of M2 on digits, which differ in the label draw and in alpha: one process, with the
-threads that it takes by itself or is given, against `--jobs` of them with one thread each, in
-seconds, processes to start and programs to compile included.
+threads that it takes by itself or is given, against `--jobs` of them with one thread each, and
+both with runs side by side, as one ensemble a process; in seconds, processes to start and programs
+to compile included.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.study import study
 
 
-def seconds(runs: int, epochs: int, jobs: int) -> float:
+def seconds(runs: int, epochs: int, jobs: int, together: int = 1) -> float:
     """The time of a study of so many runs."""
     settings = grid(
         ["m2"], "digits", draws=runs // 2, epochs=epochs, device="cpu",
@@ -26,14 +27,14 @@ def seconds(runs: int, epochs: int, jobs: int) -> float:
     )
     with tempfile.TemporaryDirectory() as out:
         began = time.perf_counter()
-        study(settings, f"{out}/study", jobs=jobs)
+        study(settings, f"{out}/study", jobs=jobs, together=together)
         return time.perf_counter() - began
 
 
 def tables(rows: Rows) -> str:
     """The seconds."""
-    forms = {"runs": "d", "epochs": "d", "processes": "d", "s": ".0f", "times as fast": ".2f"}
-    return table(rows, forms)
+    forms = {"runs": "d", "epochs": "d", "processes": "d", "side by side": "d", "s": ".0f"}
+    return table(rows, forms | {"times as fast": ".2f"})
 
 
 SECTION = Section("studies", "Studies, `studies.py`", str(__doc__), tables)
@@ -43,11 +44,14 @@ def main(runs: int, epochs: int, jobs: int) -> None:
     """Measure, print and record."""
     print(machine(), flush=True)
     seconds(2, epochs, 1)  # what is loaded once
-    times = {number: seconds(runs, epochs, number) for number in (1, jobs)}
+    times = {
+        way: seconds(runs, epochs, *way)
+        for way in ((1, 1), (jobs, 1), (1, runs), (jobs, -(-runs // jobs)))
+    }
     rows = [
-        {"runs": runs, "epochs": epochs, "processes": number, "s": taken,
-         "times as fast": times[1] / taken}
-        for number, taken in times.items()
+        {"runs": runs, "epochs": epochs, "processes": number, "side by side": together,
+         "s": taken, "times as fast": times[1, 1] / taken}
+        for (number, together), taken in times.items()
     ]
     print(tables(rows))
     record(SECTION.name, rows)

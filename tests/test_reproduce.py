@@ -142,6 +142,19 @@ def test_numbers_have_three_digits(found: list[float], here: str) -> None:
     assert writing.cells(Row("it", found))[1] == here
 
 
+@pytest.mark.parametrize("number, folded", [(60, False), (61, True)])
+def test_a_long_table_is_shown_when_asked_for(
+    number: int, folded: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    findings = Findings("Many", "Of all.", [Row(f"row {i}", [1.0]) for i in range(number)])
+    monkeypatch.setitem(studies.NAMES, "many", "many numbers")
+    writing.write("many", Work(tmp_path), findings, seconds=1.0)
+    for name in ("README.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert (f"<summary>All {number} numbers</summary>" in text) == folded
+        assert f"row {number - 1}" in text
+
+
 def test_a_single_draw_has_no_deviation() -> None:
     row = Row("it", [2.0])
     assert row.mean == 2.0 and math.isnan(row.deviation)

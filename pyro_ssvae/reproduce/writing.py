@@ -21,6 +21,7 @@ from pyro_ssvae.system.progress import duration
 
 FINDINGS, README, REPORT = "findings.json", "README.md", "report.html"
 HEAD = ("measured", "here", "n", "published", "where")
+LONG = 60  # rows of a table above which a page shows it when asked to
 
 
 def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
@@ -119,12 +120,15 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     for claim in findings.claims:
         said = verdict(claim, full=about["full"]).capitalize()
         lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
+    for picture in findings.pictures:
+        lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
     if findings.rows:
         head, *rows = table(findings.rows)
         sides = (":---", "---:", "---:", "---:", ":---")[:len(head)]
-        lines += ["", line(head), f"|{'|'.join(sides)}|", *map(line, rows)]
-    for picture in findings.pictures:
-        lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
+        numbers = [line(head), f"|{'|'.join(sides)}|", *map(line, rows)]
+        if summary := _summary(findings):
+            numbers = [f"<details><summary>{summary}</summary>", "", *numbers, "", "</details>"]
+        lines += ["", *numbers]
     return "\n".join([*lines, "", _made_with(about), ""])
 
 
@@ -155,10 +159,23 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
         f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(capital(findings.setting))}</p>",
         f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
         page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
-        page.table(table(findings.rows), words=True) if findings.rows else "",
+        _numbers(findings),
         f'<p class="note">{escape(_made_with(about))}</p>',
     ]
     return page.document(findings.title, body)
+
+
+def _numbers(findings: Findings) -> str:
+    """The table of all rows, if there are any."""
+    if not findings.rows:
+        return ""
+    numbers, summary = page.table(table(findings.rows), words=True), _summary(findings)
+    return f"<details><summary>{summary}</summary>{numbers}</details>" if summary else numbers
+
+
+def _summary(findings: Findings) -> str:
+    """What stands in place of a long table until it is opened."""
+    return f"All {len(findings.rows)} numbers" if len(findings.rows) > LONG else ""
 
 
 def _made_with(about: dict[str, Any]) -> str:
