@@ -81,7 +81,7 @@ def train(jobs: Sequence[Job], told: Plan) -> None:
         InputError: If the data have changed, or the disk is full.
         Interrupted: At a signal, when all is saved.
     """
-    for members in _programs([Member(job, _prepared(job, told)) for job in jobs]):
+    for members in _programs(_prepared(jobs, told)):
         names = "".join(sorted(member.run.record.digest for member in members))
         digest = hashlib.sha256(names.encode()).hexdigest()
         path = jobs[0].folder.parents[1] / ENSEMBLES / f"{digest[:12]}.pt"
@@ -94,10 +94,17 @@ def train(jobs: Sequence[Job], told: Plan) -> None:
             _train(own, path, saved, completed(told))
 
 
-def _prepared(job: Job, told: Plan) -> Prepared:
-    setting = job.setting
-    plan: Plan = {**setting.whole_plan, **told, "resume": True}
-    return prepare(setting.pair, job.split(), job.folder, options=setting.options, **plan)
+def _prepared(jobs: Sequence[Job], told: Plan) -> list[Member]:
+    """The runs, which have one data set on one device."""
+    members: list[Member] = []
+    for job in jobs:
+        setting = job.setting
+        plan: Plan = {**setting.whole_plan, **told, "resume": True}
+        run = prepare(setting.pair, job.split(), job.folder, options=setting.options, **plan)
+        if members:  # each would hold a copy of its own on a GPU
+            run.split = replace(run.split, dataset=members[0].run.split.dataset)
+        members.append(Member(job, run))
+    return members
 
 
 def _programs(members: Sequence[Member]) -> list[list[Member]]:
@@ -111,11 +118,7 @@ def _programs(members: Sequence[Member]) -> list[list[Member]]:
         if own not in kept:
             kept.append(own)
             result.append([])
-        same = result[kept.index(own)]
-        if same:  # the data are in memory once
-            dataset = same[0].run.split.dataset
-            member.run.split = replace(member.run.split, dataset=dataset)
-        same.append(member)
+        result[kept.index(own)].append(member)
     return result
 
 
