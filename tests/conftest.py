@@ -26,9 +26,11 @@ from pyro_ssvae.evaluation import evaluate  # noqa: E402
 
 # Files of which a worker has the most to do: what comes last keeps one worker, and not the others.
 LONG = (
-    "test_tutorials", "test_ensemble", "test_capture", "test_study", "test_runs", "test_cli",
-    "test_fuzz", "test_elbo", "test_distribution", "test_compare", "test_packaging", "test_search",
-    "test_selections", "test_training", "test_reproduce_tables", "test_readme",
+    "test_tutorials", "test_ensemble", "test_study", "test_capture", "test_distributed",
+    "test_shared", "test_own_network", "test_ensembles", "test_torchrun", "test_reading",
+    "test_site", "test_runs", "test_cli", "test_fuzz", "test_elbo", "test_distribution",
+    "test_compare", "test_packaging", "test_search", "test_selections", "test_training",
+    "test_reproduce_tables", "test_reproduce_thesis", "test_docs", "test_readme",
 )
 
 
