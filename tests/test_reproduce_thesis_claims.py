@@ -100,6 +100,17 @@ def test_the_better_reconstruction_is_by_the_error_and_not_by_sigma2() -> None:
     assert verdict_on(told, RELATED) is True and verdict_on(told, SMALLER) is False
 
 
+@pytest.mark.parametrize(("errors", "deviations", "verdict"), [
+    ((0.1, 0.2, 0.3, 0.4), CLOSE, True), ((0.2, 0.2, 0.3, 0.4), CLOSE, False),
+    ((0.1, 0.2, 0.3, 0.4), FEW, None),
+])
+def test_a_sigma2_that_is_tuned_models_the_circles_or_not(
+    errors: Sequence[float], deviations: Deviations, verdict: Verdict
+) -> None:
+    told = circles(99, (99, 95, 85, 80), deviations, errors=errors)  # 0.01 is chosen
+    assert verdict_on(told, "models the circles") is verdict
+
+
 def test_a_rank_correlation_is_of_the_order_alone_and_0_without_one() -> None:
     assert thesis_circles.rank_correlation([1, 2, 30], [0.9, 0.8, 0.1]) == pytest.approx(-1)
     assert thesis_circles.rank_correlation([1, 2, 30], [0.5, 0.5, 0.5]) == 0

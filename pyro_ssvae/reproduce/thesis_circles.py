@@ -121,8 +121,9 @@ def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
 def tuning(
     baseline: Sequence[float], common: Sequence[float], results: Sequence[Mapping[str, Any]]
 ) -> list[Claim]:
-    """What the thesis says of a sigma^2 that is tuned: that the boundary is as it should be."""
+    """What the thesis says of a sigma^2 that is tuned, and whether z is then of any use."""
     best = chosen(results)
+    errors, before = (_errors(results, i) for i in (best, SIGMA2.index(COMMON)))
     tuned = _accuracies(results, best)
     with_it = f"{fmean(tuned):.1f} % with sigma^2 = {SIGMA2[best]:g}"
     return [
@@ -138,6 +139,13 @@ def tuning(
             "section 3.1, figures 3d and 3f", greater(tuned, baseline, by=-BEHIND),
             f"{with_it}, against {fmean(baseline):.1f} %; points gained:"
             f" {difference(tuned, baseline)}",
+        ),
+        Claim(
+            "It is better because it models the circles: with the sigma^2 that validation data"
+            " choose the error of reconstructions is less than half of that with sigma^2 = 1.",
+            "ours, after section 3.1, figure 4", greater([own / 2 for own in before], errors),
+            f"E ||x - f||^2 is {fmean(errors):.3f} with sigma^2 = {SIGMA2[best]:g}, against"
+            f" {fmean(before):.3f} with 1",
         ),
     ]
 
@@ -274,6 +282,10 @@ def _baseline(results: Sequence[Mapping[str, Any]]) -> list[float]:
 
 def _accuracies(results: Sequence[Mapping[str, Any]], i: int) -> list[float]:
     return [100 * result["runs"][i]["accuracy"] for result in results]
+
+
+def _errors(results: Sequence[Mapping[str, Any]], i: int) -> list[float]:
+    return [result["runs"][i]["error"] for result in results]
 
 
 def _validated(results: Sequence[Mapping[str, Any]], i: int) -> list[float]:
