@@ -137,7 +137,6 @@ def carried_out(
     def take(job: Job, metrics: Metrics) -> None:
         found[job.folder] = metrics
         log(line(job.name, metrics))
-        done.advance()
 
     left, failures = set(), []
     for job in todo:
@@ -146,6 +145,7 @@ def carried_out(
             left.add(job.folder)
         else:
             take(job, metrics)
+            done.advance()
     here = jobs == 1 and backend == "loky"
     told: Plan = {"progress": done.show, "log": log} if here else {}
     units = [
@@ -162,6 +162,7 @@ def carried_out(
                 log(f"{job.name}: {outcome}")
             else:
                 take(job, outcome)
+        done.advance(len(units[place]))  # at once: the time left goes by all of them
     if failures:
         raise _all(failures, len(todo))
     return found
