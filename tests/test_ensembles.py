@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -218,6 +217,18 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: in
     monkeypatch.setattr(module, name, killing)
 
 
+def killed(
+    settings: list[Setting], out: Path, monkeypatch: pytest.MonkeyPatch, calls: int = 1
+) -> Path:
+    """The file of an ensemble whose study ends when it has been saved so many times."""
+    with monkeypatch.context() as patch:
+        interrupt(patch, ensembles, "_save", calls)
+        with pytest.raises(Killed):
+            carry_out(settings, out)
+    (path,) = (out / "ensembles").iterdir()
+    return path
+
+
 @pytest.mark.parametrize("module, name, calls", [
     (ensembles, "_save", 1), (ensembles, "_save", 2), (underway, "write", 2),
     (folders, "write_metrics", 2),
@@ -241,11 +252,7 @@ def test_an_ensemble_that_is_killed_goes_on_to_the_same_table_bit_for_bit(
 def test_what_was_saved_is_not_trained_again(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt(patch, ensembles, "_save", 2)
-        with pytest.raises(Killed):
-            carry_out(asked(dataset), tmp_path / "out")
-    (path,) = (tmp_path / "out" / "ensembles").iterdir()
+    path = killed(asked(dataset), tmp_path / "out", monkeypatch, calls=2)
     saved = checkpoint.loaded(path, torch.device("cpu"), ensembles.KEYS)
     assert [len(history) for history in saved["histories"]] == [2, 2, 2]
     numbers = []
@@ -261,11 +268,7 @@ def test_a_damaged_file_of_an_ensemble_is_told_and_its_runs_begin_anew(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carry_out(asked(dataset), tmp_path / "once")
-    with monkeypatch.context() as patch:
-        interrupt(patch, ensembles, "_save", 1)
-        with pytest.raises(Killed):
-            carry_out(asked(dataset), tmp_path / "out")
-    (path,) = (tmp_path / "out" / "ensembles").iterdir()
+    path = killed(asked(dataset), tmp_path / "out", monkeypatch)
     path.write_bytes(path.read_bytes()[:-100])
     _, lines = carry_out(asked(dataset), tmp_path / "out", resume=True)
     assert path.name in lines[0] and "got a broken file" in lines[0] and "begin anew" in lines[0]
@@ -282,10 +285,7 @@ def test_runs_that_have_begun_alone_end_alone(dataset: Dataset, tmp_path: Path) 
 def test_what_is_written_over_is_gone(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        interrupt(patch, ensembles, "_save", 1)
-        with pytest.raises(Killed):
-            carry_out(asked(dataset), tmp_path / "out")
+    killed(asked(dataset), tmp_path / "out", monkeypatch)
     study(asked(dataset, draws=1), tmp_path / "out", overwrite=True)
     assert not (tmp_path / "out" / "ensembles").exists()
 
@@ -314,4 +314,3 @@ def test_no_run_is_too_few(name: str, dataset: Dataset, tmp_path: Path) -> None:
             study(asked(dataset), tmp_path / "out", together=0)
     result = CliRunner().invoke(main, [*words, "--together", "0", "--out", str(tmp_path / "out")])
     assert result.exit_code != 0 and len(result.output.strip().splitlines()) == 1
-    shutil.rmtree(tmp_path / "out", ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from pyro_ssvae.training.epoch import Epoch
 from pyro_ssvae.training.fit import fit_ensemble
 from pyro_ssvae.training.loop import Training
 
+Ensemble = Training[list[Epoch | None]]
 KEYS = ("members", "histories", "objectives", "selections", "training")
 
 
@@ -81,17 +82,18 @@ def train(jobs: Sequence[Job], told: Plan) -> None:
         InputError: If the data have changed, or the disk is full.
         Interrupted: At a signal, when all is saved.
     """
+    whole = completed(told)
     for members in _programs(_prepared(jobs, told)):
         names = "".join(sorted(member.run.record.digest for member in members))
         digest = hashlib.sha256(names.encode()).hexdigest()
         path = jobs[0].folder.parents[1] / ENSEMBLES / f"{digest[:12]}.pt"
-        saved = _read(path, members, completed(told))
+        saved = _read(path, members, whole)
         which = [m.run.record.digest for m in members if m.run.state is None]
         if saved is not None:
             which = saved["members"]
         own = [member for member in members if member.run.record.digest in which]
         if len(own) > 1:
-            _train(own, path, saved, completed(told))
+            _train(own, path, saved, whole)
 
 
 def _prepared(jobs: Sequence[Job], told: Plan) -> list[Member]:
@@ -178,9 +180,7 @@ def _fitted(
             raise Interrupted(f"{where}; saved in {path.parent}", signals.came)
 
 
-def _begun(
-    members: Sequence[Member], pause: Any, told: Plan
-) -> Training[list[Epoch | None]]:
+def _begun(members: Sequence[Member], pause: Callable[[], bool], told: Plan) -> Ensemble:
     first, runs = members[0], [member.run for member in members]
     record, options = first.run.record, first.run.record.options
     stopping = [run.stopping for run in runs if run.stopping is not None]
@@ -196,8 +196,7 @@ def _begun(
 
 
 def _heed(
-    members: Sequence[Member], training: Training[list[Epoch | None]],
-    epochs: Sequence[Epoch | None],
+    members: Sequence[Member], training: Ensemble, epochs: Sequence[Epoch | None]
 ) -> None:
     """Take an epoch into account; a run of which it is the last is written to its folder."""
     number = sum(epoch is not None for epoch in epochs)
@@ -211,9 +210,7 @@ def _heed(
             underway.write(run, training.state_of(i), job.folder, first=True)
 
 
-def _save(
-    runs: Sequence[Prepared], training: Training[list[Epoch | None]], path: Path
-) -> None:
+def _save(runs: Sequence[Prepared], training: Ensemble, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write(path, {
         "members": [run.record.digest for run in runs],
@@ -227,8 +224,7 @@ def _save(
 
 
 def _load(
-    runs: Sequence[Prepared], training: Training[list[Epoch | None]], path: Path,
-    saved: dict[str, Any],
+    runs: Sequence[Prepared], training: Ensemble, path: Path, saved: dict[str, Any]
 ) -> None:
     with checkpoint.reading(path):
         parts = (saved[name] for name in ("histories", "objectives", "selections"))
