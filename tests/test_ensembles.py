@@ -13,7 +13,7 @@ import small
 import torch
 from click.testing import CliRunner
 
-from pyro_ssvae import InputError, NonFiniteLossError
+from pyro_ssvae import NonFiniteLossError
 from pyro_ssvae.cli import main
 from pyro_ssvae.data import Dataset, from_arrays
 from pyro_ssvae.experiments import checkpoint, ensembles, runs, underway
@@ -305,12 +305,17 @@ def test_the_command_trains_side_by_side(tmp_path: Path) -> None:
     assert {run["capture"] for run in json.loads(result.stdout)["runs"]} == {"ensemble"}
 
 
-@pytest.mark.parametrize("name", ["study", "compare"])
-def test_no_run_is_too_few(name: str, dataset: Dataset, tmp_path: Path) -> None:
-    words = {"study": ["study", "none.py"], "compare": ["compare", "m2", "--data", "digits"]}[name]
-    if name == "study":
-        (tmp_path / "none.py").write_text("study = []\n")
-        with pytest.raises(InputError, match="expected together > 0"):
-            study(asked(dataset), tmp_path / "out", together=0)
-    result = CliRunner().invoke(main, [*words, "--together", "0", "--out", str(tmp_path / "out")])
-    assert result.exit_code != 0 and len(result.output.strip().splitlines()) == 1
+@pytest.mark.parametrize("words", [
+    ["study", "mine.py"], ["compare", "m2", "--data", "digits"], ["reproduce", "dirichlet-alpha"],
+])
+def test_no_run_is_too_few(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "from pyro_ssvae.experiments.grid import grid\n"
+        "study = grid(['m2'], 'digits', labels=50, draws=2)\n"
+    )
+    result = CliRunner().invoke(main, [*words, "--together", "0", "--out", "out"])
+    assert result.exit_code == 2 and "expected together > 0, got 0" in result.output
+    assert len(result.output.strip().splitlines()) == 1 and not Path("out").exists()
