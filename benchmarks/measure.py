@@ -17,13 +17,12 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pyro_ssvae.experiments.machine import choose_device
 from pyro_ssvae.system.memory import keep_freed
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of its every start
-keep_freed()
+keep_freed()  # before Pyro is imported
 
-DEVICE = choose_device("auto")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 PAUSE = 0.02  # seconds before a way's turn
 UNCOUNTED = 2  # calls at its beginning
 

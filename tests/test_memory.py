@@ -1,6 +1,7 @@
 """Memory that is freed is kept by processes that say so, and by no others."""
 
 import ctypes
+import os
 import subprocess
 import sys
 
@@ -28,7 +29,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+ALIGNED = """
+from pyro_ssvae.system import memory
+
+memory.keep_freed()
+import torch
+
+print(*(torch.zeros(5_000_000, dtype=torch.uint8).data_ptr() % 4096 for _ in range(5)))
+"""
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="not glibc")
+
+
+@glibc
 def test_what_is_freed_is_not_asked_for_again() -> None:
     result = subprocess.run(
         [sys.executable, "-c", ASKED], check=True, capture_output=True, text=True
@@ -36,6 +48,16 @@ def test_what_is_freed_is_not_asked_for_again() -> None:
     assert int(result.stdout) < PAGES / 100
 
 
+@glibc
+def test_large_tensors_begin_at_a_page() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", ALIGNED], check=True, capture_output=True, text=True
+    )
+    assert result.stdout.split() == ["0"] * 5
+
+
 def test_another_c_library_is_left_alone(monkeypatch) -> None:
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     assert not memory.keep_freed()
+    assert "THP_MEM_ALLOC_ENABLE" not in os.environ

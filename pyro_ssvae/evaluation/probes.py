@@ -12,12 +12,12 @@ from torch.distributions import Categorical, Normal, TransformedDistribution
 from torch.nn import functional as F
 
 from pyro_ssvae.data import Part, Split
-from pyro_ssvae.data.view import pieces, taken
+from pyro_ssvae.data.view import taken
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import evaluation_mode
 
-CHUNK = 250  # examples looked at at a time
+CHUNK = 500  # examples looked at at a time
 EXAMPLES = 5_000  # at most, of each probe
 DENSITIES = 10**8  # at most, of z in an estimate of the mutual information
 AT_ONCE = 10**6  # of them
@@ -42,7 +42,7 @@ def mutual_information(guide: Callable[..., Any], x: Part) -> float | None:
             return None
         components = query.posterior(guide, x[:1]).log_weights.numel()
         x = _sample_of(x, min(EXAMPLES, math.isqrt(DENSITIES // components)))
-        mixtures = [_Mixture.of(guide, rows) for rows in pieces(x, CHUNK)]
+        mixtures = [_Mixture.of(guide, rows) for rows in x.split(CHUNK)]
         log_weights = torch.cat([mixture.log_weights for mixture in mixtures], 1)  # (C, n)
         z = torch.cat([mixture.sample() for mixture in mixtures])  # (n, J)
         own = torch.arange(len(x), device=x.device)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from pyro_ssvae.errors import InputError
@@ -62,6 +61,8 @@ def tempered(predicted: Tensor, sizes: Sequence[int], temperatures: Sequence[flo
 
 def _temperature(probs: Tensor, y: Tensor) -> float | None:
     """The temperature of one label's probabilities (N, K); None where no one is best."""
+    from scipy.optimize import brentq  # whose import takes a second
+
     known = ~y.isnan().any(-1)
     logits = probs[known].clamp_min(torch.finfo(torch.float32).tiny).log()
     given = (logits * y[known]).sum(-1)

@@ -17,6 +17,8 @@ from pyro_ssvae.inference.check import pointing_to_check
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 
+CHECKED = 1_000  # examples whose values are checked at a time
+
 
 def validate(objective: Objective, split: Split, part: str = "validation") -> dict[str, float]:
     """How well the guide predicts, such as accuracy and NLL, and the ELBO, on a part of the split.
@@ -49,8 +51,7 @@ def check_support(objective: Objective, split: Split) -> None:
     if not isinstance(values, Tensor):  # rows have pixels 0..255, divided by 255
         levels = torch.arange(256, device=x.device) / 255
         values = levels.to(x.dtype).view(-1, *[1] * (x.dim() - 1)).expand(-1, *x.shape[1:])
-    inside = torch.cat([fn.support.check(rows) for rows in values.split(10_000)])
-    if not inside.all():
+    if not all(bool(fn.support.check(rows).all()) for rows in values.split(CHECKED)):
         advice = "rescale x, or use likelihood=nn.Normal(0.1), as text normal:0.1"
         if getattr(fn.support, "is_discrete", False) and 0 <= values.min() <= values.max() <= 1:
             advice = "for x between 0 and 1 there is pyro_ssvae.nn.GreyBernoulli"

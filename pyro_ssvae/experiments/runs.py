@@ -26,8 +26,6 @@ from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.prepared import Prepared, Run, prepare
 from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.inference.objective import Objective
-from pyro_ssvae.report import plots
-from pyro_ssvae.report.saving import save
 from pyro_ssvae.system import processes
 from pyro_ssvae.system.files import locked
 
@@ -128,6 +126,10 @@ def write_figures(
     *, svg: bool = False,
 ) -> None:
     """Draw all figures of a trained pair into the folder of figures, as SVG too if so asked."""
+    # What draws is imported when there is something to draw: that takes seconds, and memory.
+    from pyro_ssvae.report import plots
+    from pyro_ssvae.report.saving import save
+
     (folder / folders.FIGURES).mkdir(exist_ok=True)
     for name, figure in plots.figures(objective, split, history).items():
         save(figure, folder / folders.FIGURES, name, svg=svg)
