@@ -30,7 +30,7 @@ INTRODUCTION = """# What the papers claim, and what came out
 {run} of {all} studies were run by `pyro-ssvae reproduce NAME`; those that were not are named at the
 end. Whether a claim holds is computed from the numbers of the run, which stand beside the published
 ones on the page of each study. A scale under 1 is the share of the epochs and of the draws that
-were run: such a claim is not settled.
+were run, of all data sets or of one: a claim about these is not settled.
 """
 
 
@@ -40,10 +40,7 @@ study goes on from there, on any machine: copy `underway/NAME` to a folder of yo
 others."""
 
 # Results that today's code would not give, and why; a study leaves this list when it is run again.
-BEFORE = {
-    "feng-labels": "three draws, on tables whose features were not yet standardised, and without"
-    " the recipe that `factored` has had for them since",
-}
+BEFORE: dict[str, str] = {}
 
 
 def copy(folder: Path) -> None:
@@ -83,16 +80,16 @@ def table(all_findings: list[dict[str, Any]]) -> list[str]:
         for content in about["claims"]:
             claim = Claim(**content)
             link = f"[{about['name']}]({about['name']}/README.md)"
-            said = verdict(claim, full=about["full"])
+            said = verdict(claim, about)
             lines.append(line([link, sentence(claim), said, claim.because]))
     return lines
 
 
 def commands(all_findings: list[dict[str, Any]]) -> list[str]:
     """How each was run."""
-    lines = ["| command | scale | time | on |", "|:---|---:|---:|:---|"]
+    lines = ["| command | time | on |", "|:---|---:|:---|"]
     return lines + [
-        f"| `pyro-ssvae reproduce {about['name']}` | {about['scale']:g} |"
+        f"| `{about['command']}` |"
         f" {'not kept' if about['seconds'] is None else duration(about['seconds'])} |"
         f" {about['hardware']} |"
         for about in all_findings

@@ -58,10 +58,15 @@ def example(work: Work) -> Findings:
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reproduction named ``of-squares``."""
-    module = SimpleNamespace(reproduce=example)
-    monkeypatch.setattr(studies, "NAMES", {"of-squares": "squares of numbers"})
-    monkeypatch.setattr(studies, "import_module", {"pyro_ssvae.reproduce.of_squares": module}.get)
+    """Reproductions named ``of-squares``, on two data sets, and ``of-cubes``."""
+    modules = {
+        "pyro_ssvae.reproduce.of_squares": SimpleNamespace(
+            reproduce=example, DATA_SETS=("digits", "mnist")
+        ),
+        "pyro_ssvae.reproduce.of_cubes": SimpleNamespace(reproduce=example),
+    }
+    monkeypatch.setattr(studies, "NAMES", {"of-squares": "squares of numbers", "of-cubes": "more"})
+    monkeypatch.setattr(studies, "import_module", modules.get)
 
 
 @pytest.fixture
@@ -126,12 +131,26 @@ def test_the_report_is_one_file_with_its_figures_inside(done: Path) -> None:
 def test_the_verdict_is_that_of_the_numbers_and_the_scale(
     holds: bool | None, full: bool, said: str
 ) -> None:
-    assert writing.verdict(Claim("", "", holds, ""), full=full) == said
+    assert writing.verdict(Claim("", "", holds, ""), {"full": full}) == said
+
+
+def test_a_claim_about_one_data_set_is_settled_by_the_scale_on_it(tmp_path: Path) -> None:
+    claims = [Claim(f"It holds on {data}.", "", True, "", data) for data in ("digits", "mnist")]
+    findings = Findings("Two data sets", "Of both.", claims=[*claims, Claim("All.", "", True, "")])
+    writing.write("of-squares", Work(tmp_path, scales={"mnist": 0.1}), findings, seconds=1.0)
+    about = writing.read(tmp_path)
+    assert about["command"].endswith(" --scale mnist=0.1") and not about["full"]
+    unsettled = "reproduced so far, not yet at full scale"
+    said = [writing.verdict(claim, about) for claim in findings.claims]
+    assert said == ["reproduced", unsettled, unsettled]
+    assert (tmp_path / "README.md").read_text().count(unsettled.capitalize()) == 2
 
 
 def test_a_number_of_draws_of_ones_own_is_not_the_full_scale(tmp_path: Path) -> None:
-    assert Work(tmp_path).full
+    assert Work(tmp_path).full and Work(tmp_path, scales={"mnist": 1.0}).full
     assert not Work(tmp_path, scale=0.5).full and not Work(tmp_path, number=3).full
+    assert not Work(tmp_path, scales={"mnist": 0.5}).full
+    assert not Work(tmp_path, numbers={"mnist": 3}).full
 
 
 @pytest.mark.parametrize("found, here", [
@@ -232,6 +251,15 @@ def test_epochs_and_draws_are_scaled_and_never_none() -> None:
     assert list(work.draws(30)) == [0, 1, 2] and list(work.draws(2)) == [0]
 
 
+def test_a_data_set_may_have_a_scale_and_a_number_of_draws_of_its_own(tmp_path: Path) -> None:
+    work = Work(tmp_path, scale=0.5, scales={"mnist": 0.1}, numbers={"mnist": 3})
+    mnist, digits = work.on("mnist"), work.on("digits")
+    assert (mnist.epochs(500), len(mnist.draws(10)), mnist.full) == (50, 3, False)
+    assert (digits.epochs(500), len(digits.draws(10)), digits.full) == (250, 5, False)
+    assert Work(tmp_path, scales={"mnist": 0.1}).on("digits").full
+    assert work.on("") is work and mnist.out == work.out
+
+
 # Bad input
 
 
@@ -250,8 +278,15 @@ def test_what_a_part_raises_is_raised_and_the_others_are_kept(tmp_path: Path) ->
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 1.5, math.nan])
 def test_a_scale_is_a_share(scale: float, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected scale in \(0, 1\], got"):
-        Work(tmp_path, scale=scale)
+    for given in ({"scale": scale}, {"scales": {"mnist": scale}}):
+        with pytest.raises(InputError, match=r"expected scale in \(0, 1\], got"):
+            Work(tmp_path, **given)
+
+
+def test_a_number_of_draws_is_positive(tmp_path: Path) -> None:
+    for given in ({"number": 0}, {"numbers": {"mnist": 0}}):
+        with pytest.raises(InputError, match="expected draws .*, got 0"):
+            Work(tmp_path, **given)
 
 
 def test_a_folder_is_not_written_over_unless_asked_to(done: Path) -> None:
@@ -264,7 +299,7 @@ def test_a_folder_is_not_written_over_unless_asked_to(done: Path) -> None:
 
 @pytest.mark.usefixtures("known")
 def test_the_command_lists_the_reproductions() -> None:
-    assert call().output == f"{'of-squares':22} squares of numbers\n"
+    assert call().output == f"{'of-squares':22} squares of numbers\n{'of-cubes':22} more\n"
 
 
 @pytest.mark.usefixtures("known")
@@ -276,10 +311,22 @@ def test_the_command_says_what_holds_and_where_the_report_is(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("known")
+def test_the_command_takes_a_scale_and_draws_for_one_data_set(tmp_path: Path) -> None:
+    asked = ("--scale", "0.5,mnist=0.1", "--draws", "mnist=2,digits=3")
+    result = call("of-squares", "--out", tmp_path / "out", *asked, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["command"].endswith(" ".join(asked))
+
+
+@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("words, message", [
     (("of-sqares", "--out", "x"), "unknown study 'of-sqares'.*did you mean 'of-squares'"),
     (("of-squares",), "expected a folder to write to, got none; give --out runs/of-squares"),
     (("of-squares", "--out", "x", "--scale", "2"), r"expected scale in \(0, 1\], got 2.0"),
+    (("of-squares", "--out", "x", "--scale", "half"), "expected --scale as a number.*got 'half'"),
+    (("of-squares", "--out", "x", "--draws", "mnist=few"), "expected --draws.*got 'mnist=few'"),
+    (("of-squares", "--out", "x", "--draws", "mnst=3"), "data set.*'mnst'.*did you mean 'mnist'"),
+    (("of-cubes", "--out", "x", "--scale", "mnist=1"), "one scale .* for all of of-cubes.*'mnist'"),
 ])
 def test_bad_input_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
     result = call(*words)

@@ -85,6 +85,7 @@ def test_rows_are_in_percent_and_in_nats_with_the_difference_draw_by_draw(tmp_pa
     assert points == pytest.approx([1.0] * 5)
     assert rows["mnist, 100 labels, with less without: bound on log p(x), nats"] == [400.0] * 5
     assert [claim.holds for claim in findings.claims] == [True, True, True, True, None]
+    assert [claim.data for claim in findings.claims] == 2 * ["digits"] + 3 * ["mnist"]
     assert findings.claims[3].because == "NLL with less without: -0.100 nats [-0.100, -0.100]"
 
 

@@ -441,6 +441,7 @@ def test_the_leaderboard_of_two_pairs_on_digits(
     assert rows["digits, LabelSpreading: test accuracy, %"].mean > 80
     assert "Left out: mnist (no files)." in findings.setting
     assert [picture.name for picture in findings.pictures] == ["digits"]
+    assert {claim.data for claim in findings.claims} == {"digits"}
 
 
 def test_the_best_pair_is_chosen_on_validation_data_and_beside_every_reference() -> None:

@@ -163,6 +163,9 @@ def test_grey_is_neither_black_nor_white() -> None:
 def test_digits_have_more_epochs_than_mnist_up_to_a_number() -> None:
     assert images.epochs(Work(Path(), scale=0.004)) == {"mnist": 2, "digits": 40}
     assert images.epochs(Work(Path())) == {"mnist": 500, "digits": 200}
+    on_one = Work(Path(), scales={"mnist": 0.004}, numbers={"mnist": 3})
+    assert images.epochs(on_one) == {"mnist": 2, "digits": 200}
+    assert images.draws(on_one, 5) == {"mnist": range(3), "digits": range(5)}
 
 
 class Judge(torch.nn.Module):

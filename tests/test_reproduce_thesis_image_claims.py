@@ -88,6 +88,7 @@ def pretraining(
         for factor, (arm, mean) in enumerate(told.items())
         for own in draws(mean, deviations, factor)
     ])
+    assert all(claim.data == "digits" for claim in claims)
     return [claim.holds for claim in claims]
 
 
@@ -161,6 +162,7 @@ def leakage(
         for alpha, mean in zip(thesis_leakage.ALPHAS, network)
         for own in draws(mean, deviations)
     ])
+    assert all(claim.data == "digits" for claim in claims)
     return [claim.holds for claim in claims]
 
 

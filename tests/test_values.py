@@ -36,6 +36,21 @@ def test_a_setting_is_read_as_the_type_of_its_option(kind: Any, text: str, value
     assert parsed == value and type(parsed) is type(value)
 
 
+@pytest.mark.parametrize("text, number, on_data", [
+    ("0.1", 0.1, {}), ("1", 1.0, {}), ("", None, {}), ("mnist=0.1", None, {"mnist": 0.1}),
+    ("1,mnist=0.1", 1.0, {"mnist": 0.1}), ("mnist=0.1,1,digits=0.5", 1.0,
+                                           {"mnist": 0.1, "digits": 0.5}),
+])
+def test_a_number_may_be_told_for_one_data_set(text: str, number: Any, on_data: Any) -> None:
+    assert values.by_data("--scale", text, float) == (number, on_data)
+
+
+@pytest.mark.parametrize("text", ["x", "1,2", "mnist=", "mnist=1,mnist=2", "=1", ",", "1,"])
+def test_a_number_for_one_data_set_is_told_once(text: str) -> None:
+    with pytest.raises(InputError, match=f"expected --scale as a number, or .*, got '{text}'"):
+        values.by_data("--scale", text, float)
+
+
 @pytest.mark.parametrize("kind, text, wanted", [
     (int, "x", "a whole number"),
     (int, "1.5", "a whole number"),

@@ -127,10 +127,10 @@ def study(
 @main.command()
 @click.argument("name", required=False)
 @click.option("--out", type=click.Path(), default=None, help="Folder to write to.")
-@click.option("--scale", default=1.0, show_default=True,
-              help="Share of the epochs and of the draws.")
-@click.option("--draws", type=int, default=None,
-              help="Number of draws or trials, whatever the scale.")
+@click.option("--scale", default="1", show_default=True, metavar="SHARE",
+              help="Share of the epochs and of the draws, 0.1; of a data set alone, 1,mnist=0.1.")
+@click.option("--draws", default=None, metavar="NUMBER",
+              help="Number of draws or trials, whatever the scale; of a data set alone, mnist=3.")
 @click.option("--jobs", default=1, show_default=True, help="Processes that compute.")
 @together_option
 @data_root_option
@@ -139,7 +139,7 @@ def study(
 @click.option("--overwrite", is_flag=True, help="Replace what is in the folder.")
 @output_options
 def reproduce(
-    name: str | None, out: str | None, scale: float, draws: int | None, jobs: int, together: int,
+    name: str | None, out: str | None, scale: str, draws: str | None, jobs: int, together: int,
     data_root: str | None, svg: bool, resume: bool, overwrite: bool, output: Output,
 ) -> None:
     """Run a paper's claim again: NAME, or list them all.
@@ -148,6 +148,7 @@ def reproduce(
     """
     from pathlib import Path
 
+    from pyro_ssvae.cli import values
     from pyro_ssvae.reproduce import studies, writing
     from pyro_ssvae.reproduce.work import Work
 
@@ -157,17 +158,19 @@ def reproduce(
         return
     if out is None:
         raise InputError(f"expected a folder to write to, got none; give --out runs/{name}")
+    share, scales = values.by_data("--scale", scale, float)
+    number, numbers = values.by_data("--draws", draws or "", int)
     work = Work(
-        Path(out), scale, jobs, draws, data_root, svg, together=together,
-        progress=output.progress, log=output.log,
+        Path(out), 1.0 if share is None else share, jobs, number, data_root, svg,
+        together=together, progress=output.progress, log=output.log, scales=scales, numbers=numbers,
     )
     findings = studies.reproduce(name, work, resume=resume, overwrite=overwrite)
     report = (work.out / writing.REPORT).resolve()
+    about = writing.read(work.out)
     claims = [
-        f"{writing.verdict(claim, full=work.full)}: {claim.text} {claim.because}"
+        f"{writing.verdict(claim, about)}: {claim.text} {claim.because}"
         for claim in findings.claims
     ]
     output.result(
-        "\n".join([*claims, f"The report is {report}"]),
-        writing.read(work.out) | {"report": str(report)},
+        "\n".join([*claims, f"The report is {report}"]), about | {"report": str(report)},
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.experiments.options import choices, readable
@@ -13,6 +13,8 @@ from pyro_ssvae.system import words
 if TYPE_CHECKING:
     from pyro_ssvae.experiments.options import Option
     from pyro_ssvae.experiments.pairs import Pair
+
+Value = TypeVar("Value", int, float)
 
 
 def of_pair(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, Any]:
@@ -73,6 +75,35 @@ def seeds(text: str) -> int | list[int]:
     if not numbers:
         raise InputError(f"expected a number of seeds, or seeds such as 0,3,5, got {text!r}")
     return numbers if "," in text else numbers[0]
+
+
+def by_data(
+    option: str, text: str, read: Callable[[str], Value]
+) -> tuple[Value | None, dict[str, Value]]:
+    """A number, and those of single data sets: ``0.1``, ``mnist=0.1`` or ``1,mnist=0.1``.
+
+    Args:
+        option: The option that it is the value of, as it is called in errors.
+        text: The text; ``""`` holds no number.
+        read: A function that reads a number, and raises a ``ValueError`` at anything else.
+
+    Returns:
+        The number, if there is one, and the numbers by the names of the data sets.
+
+    Raises:
+        InputError: If the text is none of these, or says a number twice.
+    """
+    parts = [part.rpartition("=") for part in text.split(",") if text]
+    try:
+        found = {name: read(number) for name, _, number in parts}
+    except ValueError:
+        found = {}
+    if len(found) != len(parts) or any(equals and not name for name, equals, _ in parts):
+        raise InputError(
+            f"expected {option} as a number, or as one for a data set such as mnist=1 after a"
+            f" comma, got {text!r}"
+        )
+    return found.pop("", None), found
 
 
 def several_labels(text: str | None) -> list[Any]:

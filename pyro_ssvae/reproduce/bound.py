@@ -25,7 +25,7 @@ from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.report.published_plots import Measured, dots
 from pyro_ssvae.reproduce.draws import above, counted, difference, greater, paired
-from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
+from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row, on_data
 from pyro_ssvae.reproduce.work import Work
 
 PAIR = "vade"
@@ -73,11 +73,11 @@ class Board:
 
     def seeds(self, work: Work) -> list[int]:
         """The label draws at the scale of the work."""
-        return [self.first + draw for draw in work.draws(self.draws)]
+        return [self.first + draw for draw in work.on(self.data).draws(self.draws)]
 
     def said(self, work: Work) -> str:
         """The data set, the epochs and the label draws at the scale of the work, in words."""
-        seeds, epochs = self.seeds(work), work.epochs(self.epochs)
+        seeds, epochs = self.seeds(work), work.on(self.data).epochs(self.epochs)
         text = f"{self.name}, {counted(epochs, 'epoch')} of {self.epochs}"
         return f"{text}, {counted(len(seeds), 'draw')} from draw {self.first} on"
 
@@ -95,6 +95,7 @@ MNIST = Board(
     {"batch_labelled": 64, "batch_unlabelled": 256, "capture": "off"}, first=3,
 )
 BOARDS = (DIGITS, MNIST)
+DATA_SETS = tuple(board.data for board in BOARDS)
 
 # The values of the draws, by the arm and the measure.
 Found = Mapping[str, Mapping[str, Sequence[float]]]
@@ -107,7 +108,8 @@ def reproduce(work: Work) -> Findings:
         for board in BOARDS for seed in board.seeds(work) for arm in ARMS
     ]
     metrics = work.train([
-        board.setting(arm, seed, work.epochs(board.epochs)) for board, arm, seed in jobs
+        board.setting(arm, seed, work.on(board.data).epochs(board.epochs))
+        for board, arm, seed in jobs
     ])
     found = {
         board: {
@@ -122,7 +124,10 @@ def reproduce(work: Work) -> Findings:
         title="What the bound adds to VaDE with few labels",
         setting="; ".join(board.said(work) for board in BOARDS) + ". Last epochs.",
         rows=[row for board, of in found.items() for row in rows(board, of)],
-        claims=[claim for board, of in found.items() for claim in claims(board, of)],
+        claims=[
+            claim for board, of in found.items()
+            for claim in on_data(board.data, claims(board, of))
+        ],
         pictures=[picture(found)],
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from matplotlib.figure import Figure
 
@@ -49,12 +49,20 @@ class Claim:
         holds: Whether the numbers of this run bear it out, computed from them. None where they do
             not tell.
         because: The numbers that decide, in a sentence.
+        data: The name of the data set that it is about, of a study on several whose scales may
+            differ; otherwise ``""``.
     """
 
     text: str
     source: str
     holds: bool | None
     because: str
+    data: str = ""
+
+
+def on_data(data: str, claims: Iterable[Claim]) -> list[Claim]:
+    """Claims that are about one of a study's data sets, and say so."""
+    return [replace(claim, data=data) for claim in claims]
 
 
 @dataclass(frozen=True)

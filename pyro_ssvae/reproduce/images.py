@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,8 @@ from pyro_ssvae.experiments.setting import loaded
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.reproduce.draws import counted
+from pyro_ssvae.reproduce.findings import Claim, on_data
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.targets.metrics import accuracy
 from pyro_ssvae.training.fit import fit
@@ -30,18 +32,32 @@ MOST = 200  # epochs of the digits
 
 def epochs(work: Work) -> dict[str, int]:
     """The number of epochs on each data set."""
-    full = work.epochs(EPOCHS)
-    return {"mnist": full, "digits": min(MOST, QUICK * full)}
+    quick = QUICK * work.on("digits").epochs(EPOCHS)
+    return {"mnist": work.on("mnist").epochs(EPOCHS), "digits": min(MOST, quick)}
 
 
-def said(work: Work, draws: int) -> str:
-    """The setting of a study on these data, in a sentence."""
-    on = "; ".join(f"{NAMES[name]}, {epochs(work)[name]} epochs" for name in DATA)
-    return f"Draws of labels and weights: {draws}. {on}."
+def draws(work: Work, full: int) -> dict[str, range]:
+    """The seeds of the draws on each data set, of which there are ``full`` at full scale."""
+    return {name: work.on(name).draws(full) for name in DATA}
+
+
+def said(work: Work, full: int) -> str:
+    """The setting of a study on these data, in a sentence.
+
+    Args:
+        work: The place to work in.
+        full: The number of draws at full scale.
+    """
+    on = "; ".join(
+        f"{NAMES[name]}, {counted(epochs(work)[name], 'epoch')},"
+        f" {counted(len(seeds), 'draw')} of labels and weights"
+        for name, seeds in draws(work, full).items()
+    )
+    return f"{on}."
 
 
 def results(
-    work: Work, function: Callable[..., dict[str, Any]], draws: Sequence[int],
+    work: Work, function: Callable[..., dict[str, Any]], full: int,
     further: Sequence[Mapping[str, Any]] = ({},),
 ) -> list[dict[str, Any]]:
     """What a function finds on both data sets, for every draw: its arguments and its result.
@@ -49,15 +65,20 @@ def results(
     Args:
         work: The place to work in.
         function: A function of ``data``, ``seed`` and ``epochs``, as :meth:`Work.each` takes it.
-        draws: The seeds of the draws.
+        full: The number of draws at full scale.
         further: The further arguments of each call.
     """
     on = epochs(work)
     items = [
         {"data": data, "seed": seed, "epochs": on[data], **each}
-        for data in DATA for seed in draws for each in further
+        for data, seeds in draws(work, full).items() for seed in seeds for each in further
     ]
     return [item | found for item, found in zip(items, work.each(function, items))]
+
+
+def on_each(claims_on: Callable[[str], Iterable[Claim]]) -> list[Claim]:
+    """The claims on both data sets, which a function makes of the name of one."""
+    return [claim for data in DATA for claim in on_data(data, claims_on(data))]
 
 
 def split_of(data: str, seed: int) -> Split:

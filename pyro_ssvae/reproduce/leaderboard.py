@@ -33,7 +33,7 @@ from pyro_ssvae.reproduce.draws import (
     difference,
     greater,
 )
-from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
+from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row, on_data
 from pyro_ssvae.reproduce.work import Work
 
 ALONE = "supervised"
@@ -58,10 +58,19 @@ class Board:
     epochs: int
     draws: int
 
+    def seeds(self, work: Work) -> range:
+        """The seeds of the label draws at the scale of the work."""
+        return work.on(self.data).draws(self.draws)
+
+    def trained(self, work: Work) -> int:
+        """The number of epochs at the scale of the work."""
+        return work.on(self.data).epochs(self.epochs)
+
 
 BOARDS = (
     Board("digits", 50, 100, 20), Board("fashion-mnist", 100, 50, 5), Board("mnist", 100, 50, 5),
 )
+DATA_SETS = tuple(board.data for board in BOARDS)
 
 # Test accuracy in % on MNIST with 100 labels: the mean, the deviation if any, and the source.
 PUBLISHED: Mapping[str, tuple[float, float | None, str]] = {
@@ -82,10 +91,10 @@ def reproduce(work: Work) -> Findings:
     boards, missing = available(work)
     jobs = [
         (board, name, seed)
-        for board in boards for seed in work.draws(board.draws) for name in entries(board)
+        for board in boards for seed in board.seeds(work) for name in entries(board)
     ]
     metrics = work.train([
-        setting(board, name, seed, work.epochs(board.epochs)) for board, name, seed in jobs
+        setting(board, name, seed, board.trained(work)) for board, name, seed in jobs
     ])
     rows: list[Row] = []
     claims: list[Claim] = []
@@ -99,7 +108,7 @@ def reproduce(work: Work) -> Findings:
         validated = {name: accuracies(of, "validation") for name, of in runs.items()}
         beside = of_references(work, board)
         rows += rows_of(board, pairs, beside)
-        claims += claims_of(board, pairs, validated, beside)
+        claims += on_data(board.data, claims_of(board, pairs, validated, beside))
         pictures.append(picture(board, {**pairs, **beside}))
     return Findings(
         title="Every pair beside scikit-learn's references",
@@ -145,7 +154,7 @@ def setting(board: Board, name: str, seed: int, epochs: int) -> Setting:
 
 def of_references(work: Work, board: Board) -> dict[str, list[float]]:
     """The test accuracies of scikit-learn's classifiers, in %, by their names."""
-    seeds = work.draws(board.draws)
+    seeds = board.seeds(work)
     root = None if work.root is None else str(work.root)
     return {
         name: [
@@ -169,8 +178,8 @@ def reference(
 
 def _said(work: Work, board: Board) -> str:
     return (
-        f"{board.data} with {board.labels} labels, {counted(work.epochs(board.epochs), 'epoch')} of"
-        f" {board.epochs}, {counted(len(work.draws(board.draws)), 'draw')}"
+        f"{board.data} with {board.labels} labels, {counted(board.trained(work), 'epoch')} of"
+        f" {board.epochs}, {counted(len(board.seeds(work)), 'draw')}"
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from pyro_ssvae.errors import named_folder, one_of
+from pyro_ssvae.errors import InputError, named_folder, one_of
 from pyro_ssvae.experiments.earlier import clear_runs
 from pyro_ssvae.experiments.folder import check_free
 from pyro_ssvae.reproduce import writing
@@ -15,6 +16,7 @@ from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.system.files import locked, write_text
 
 # What each is about. Its module, of a name with underscores, has a function ``reproduce(work)``.
+# One on several data sets whose scales may differ names them, as ``DATA_SETS``.
 NAMES = {
     "thesis-table-1": "M2 and latent classifiers by their weights, MNIST with 100 labels",
     "thesis-pretraining": "what is left of a classifier after pretraining without it",
@@ -54,6 +56,7 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
     """
     one_of("study", name, NAMES)
     module = import_module(f"pyro_ssvae.reproduce.{name.replace('-', '_')}")
+    _check_data(name, work, getattr(module, "DATA_SETS", ()))
     out = named_folder(work.out)
     with locked(out):
         check_free(out, writing.FINDINGS, "runs", "parts", resume=resume, overwrite=overwrite)
@@ -71,6 +74,17 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
                 write_text(out / SECONDS, f"{seconds:.1f}\n")
         writing.write(name, work, findings, seconds=seconds)
     return findings
+
+
+def _check_data(name: str, work: Work, known: Sequence[str]) -> None:
+    """Refuse a scale or a number of draws for a data set that a study has none for."""
+    for data in (*work.scales, *work.numbers):
+        if not known:
+            raise InputError(
+                f"expected one scale and one number of draws for all of {name}, got one for"
+                f" {data!r}"
+            )
+        one_of(f"data set of {name}", data, known)
 
 
 def spent(out: Path) -> float:

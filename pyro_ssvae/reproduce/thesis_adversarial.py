@@ -25,6 +25,7 @@ from pyro_ssvae.reproduce.draws import alike, all_of, any_of, difference, greate
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
+DATA_SETS = images.DATA
 DRAWS = 5
 ALPHA = 1.0
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -38,11 +39,10 @@ TAKEN = 10.0  # points of a probe's accuracy, more than which the adversary must
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    draws = work.draws(DRAWS)
-    results = images.results(work, outcome, draws, [{"arm": arm} for arm in ARMS])
+    results = images.results(work, outcome, DRAWS, [{"arm": arm} for arm in ARMS])
     return Findings(
         "M2 with an adversary on z'",
-        f"{images.said(work, len(draws))} alpha = {ALPHA:g}, and the adversary's weight 1.",
+        f"{images.said(work, DRAWS)} alpha = {ALPHA:g}, and the adversary's weight 1.",
         rows(results), claims(results), [picture(results)],
     )
 
@@ -68,7 +68,7 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the appendix says, and what it is for, on each data set."""
-    return [claim for data in images.DATA for claim in claims_on(results, data)]
+    return images.on_each(lambda data: claims_on(results, data))
 
 
 def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:

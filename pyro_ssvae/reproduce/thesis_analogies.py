@@ -28,6 +28,7 @@ from pyro_ssvae.reproduce.draws import above, beyond, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
+DATA_SETS = images.DATA
 DRAWS = 5
 ALPHA = 1.0
 IMAGES = 1_000  # test images that numbers are of
@@ -40,16 +41,16 @@ SELDOM = 10.0  # points of analogies of the label asked for, more than which a 1
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    epochs, draws = images.epochs(work), work.draws(DRAWS)
+    epochs = images.epochs(work)
     items = [
         {"data": data, "seed": seed, "epochs": epochs[data],
          "judged": min(JUDGED[data], epochs[data])}
-        for data in images.DATA for seed in draws
+        for data, seeds in images.draws(work, DRAWS).items() for seed in seeds
     ]
     results = [item | found for item, found in zip(items, work.each(look, items))]
     return Findings(
         "Analogies of M2: one z', every label",
-        f"{images.said(work, len(draws))} alpha = {ALPHA:g}.",
+        f"{images.said(work, DRAWS)} alpha = {ALPHA:g}.",
         rows(results), claims(results), pictures(results),
     )
 
@@ -128,7 +129,7 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the thesis says of figure 2, on each data set."""
-    return [claim for data in images.DATA for claim in claims_on(results, data)]
+    return images.on_each(lambda data: claims_on(results, data))
 
 
 def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:

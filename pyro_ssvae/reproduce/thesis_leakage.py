@@ -38,6 +38,7 @@ from pyro_ssvae.reproduce.draws import above, all_of, beyond
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
+DATA_SETS = images.DATA
 DRAWS = 5
 ALPHAS = (0.1, 1.0, 10.0, 100.0)
 IMAGES = 5_000  # at most, that a probe learns from; tested on 2,000 at most
@@ -49,11 +50,10 @@ PUBLISHED = 85.0  # % of the images, which the thesis's classifier exceeds
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    draws = work.draws(DRAWS)
-    results = images.results(work, leak, draws, [{"alpha": alpha} for alpha in ALPHAS])
+    results = images.results(work, leak, DRAWS, [{"alpha": alpha} for alpha in ALPHAS])
     return Findings(
         "The class in M2's z', by a classifier that reads it with every label in turn",
-        images.said(work, len(draws)) + " The published setting says no alphas.",
+        images.said(work, DRAWS) + " The published setting says no alphas.",
         rows(results), claims(results), pictures(results),
     )
 
@@ -119,7 +119,7 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the thesis says of z', on each data set."""
-    return [claim for data in images.DATA for claim in claims_on(results, data)]
+    return images.on_each(lambda data: claims_on(results, data))
 
 
 def claims_on(results: Sequence[Mapping[str, Any]], data: str) -> list[Claim]:

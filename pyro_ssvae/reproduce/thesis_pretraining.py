@@ -32,6 +32,7 @@ from pyro_ssvae.reproduce.draws import difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
+DATA_SETS = images.DATA
 DRAWS = 5
 SHOWN = 10  # images, one of every class
 # What is trained: the pair, whether it begins with the VAE, its options, published mean and spread.
@@ -55,11 +56,10 @@ WORSE = 1.0  # point of accuracy, from which on a classifier has deteriorated
 
 def reproduce(work: Work) -> Findings:
     """Run the study."""
-    draws = work.draws(DRAWS)
-    results = images.results(work, outcome, draws, [{"arm": arm} for arm in ARMS])
+    results = images.results(work, outcome, DRAWS, [{"arm": arm} for arm in ARMS])
     return Findings(
         "M2 and the thesis's models from the weights of a VAE",
-        images.said(work, len(draws)) + " The VAE has as many epochs.",
+        images.said(work, DRAWS) + " The VAE has as many epochs.",
         rows(results), claims(results), pictures(results),
     )
 
@@ -131,10 +131,9 @@ def rows(results: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def claims(results: Sequence[Mapping[str, Any]]) -> list[Claim]:
     """What the thesis says of pretraining, on each data set."""
-    return [
-        claim for data in images.DATA
-        for claim in claims_on(images.NAMES[data], {arm: of(results, data, arm) for arm in ARMS})
-    ]
+    return images.on_each(lambda data: claims_on(
+        images.NAMES[data], {arm: of(results, data, arm) for arm in ARMS}
+    ))
 
 
 def claims_on(name: str, found: Mapping[str, Sequence[float]]) -> list[Claim]:

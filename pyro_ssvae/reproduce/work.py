@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ class Work:
     Attributes:
         out: The folder.
         scale: The share of the epochs and of the draws, in (0, 1].
+        scales: The share on single data sets, by their names, for a study on several.
         jobs: The number of processes.
         number: The number of draws or trials. None takes the share of those at full scale.
+        numbers: The number of draws or trials on single data sets, by their names.
         root: The folder of data files, as for :func:`pyro_ssvae.data.load`.
         svg: Whether its pictures are kept as SVG too, beside the PNG that its page shows.
         together: The number of runs, at most, that are trained side by side, as for
@@ -49,18 +51,34 @@ class Work:
     together: int = 1
     progress: bool = False
     log: Callable[[str], None] = field(default=silent, repr=False)
+    scales: Mapping[str, float] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 < self.scale <= 1:
-            raise InputError(f"expected scale in (0, 1], got {self.scale}")
-        if self.number is not None:
-            positive(draws=self.number)
+        for scale in (self.scale, *self.scales.values()):
+            if not 0 < scale <= 1:
+                raise InputError(f"expected scale in (0, 1], got {scale}")
+        for number in (self.number, *self.numbers.values()):
+            if number is not None:
+                positive(draws=number)
         positive(together=self.together)
 
     @property
     def full(self) -> bool:
-        """Whether this is the full scale."""
-        return self.scale == 1 and self.number is None
+        """Whether this is the full scale, on every data set."""
+        of_all = self.scale == 1 and self.number is None
+        return of_all and not self.numbers and all(each == 1 for each in self.scales.values())
+
+    def on(self, data: str) -> Work:
+        """The same place, with the scale and the number of draws of one data set.
+
+        Args:
+            data: The name of the data set, or ``""``, which gives them all as they are.
+        """
+        return self if not data else replace(
+            self, scale=self.scales.get(data, self.scale), scales={},
+            number=self.numbers.get(data, self.number), numbers={},
+        )
 
     def epochs(self, full: int) -> int:
         """The number of epochs to train for, of ``full`` at full scale."""

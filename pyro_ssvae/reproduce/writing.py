@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -35,6 +35,7 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
     """
     about = {
         "name": name, "command": command(name, work), "scale": work.scale, "full": work.full,
+        "full on": {claim.data: work.on(claim.data).full for claim in findings.claims},
         "seconds": seconds,
         "hardware": machine.hardware(), "versions": machine.versions(),
     }
@@ -55,10 +56,13 @@ def read(folder: Path) -> dict[str, Any]:
 def command(name: str, work: Work) -> str:
     """The command that gives these findings, in whatever folder."""
     words = ["pyro-ssvae", "reproduce", name, "--out", f"runs/{name}"]
-    if work.scale != 1:
-        words += ["--scale", f"{work.scale:g}"]
-    if work.number is not None:
-        words += ["--draws", str(work.number)]
+    scale = [f"{work.scale:g}"] if work.scale != 1 else []
+    scale += [f"{data}={each:g}" for data, each in work.scales.items()]
+    draws = [str(work.number)] if work.number is not None else []
+    draws += [f"{data}={each}" for data, each in work.numbers.items()]
+    for option, texts in (("--scale", scale), ("--draws", draws)):
+        if texts:
+            words += [option, ",".join(texts)]
     return shlex.join(words)
 
 
@@ -80,16 +84,18 @@ def as_data(findings: Findings, about: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def verdict(claim: Claim, *, full: bool) -> str:
+def verdict(claim: Claim, about: Mapping[str, Any]) -> str:
     """What a run says of a claim, in a word or two.
 
     Args:
         claim: The claim.
-        full: Whether the run was at full scale.
+        about: What :func:`read` gives of the run: whether it was at full scale, ``"full"``, and
+            whether it was on each data set, ``"full on"``.
     """
     if claim.holds is None:
         return "not decided"
     said = "reproduced" if claim.holds else "refuted"
+    full = about.get("full on", {}).get(claim.data, about["full"])
     return said if full else f"{said} so far, not yet at full scale"
 
 
@@ -118,7 +124,7 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
         f"# {findings.title}", "", capital(findings.setting), "", f"    {about['command']}", "",
     ]
     for claim in findings.claims:
-        said = verdict(claim, full=about["full"]).capitalize()
+        said = verdict(claim, about).capitalize()
         lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
     for picture in findings.pictures:
         lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
@@ -150,7 +156,7 @@ def sentence(claim: Claim) -> str:
 def html(findings: Findings, about: dict[str, Any]) -> str:
     """All findings as one page with its figures inside."""
     claims = "\n".join(
-        f"<li><b>{verdict(claim, full=about['full']).capitalize()}</b>:"
+        f"<li><b>{verdict(claim, about).capitalize()}</b>:"
         f" {escape(sentence(claim))}<br>"
         f'<span class="note">{escape(capital(claim.because))}</span></li>'
         for claim in findings.claims
