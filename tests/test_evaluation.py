@@ -146,8 +146,28 @@ def test_generative_classifiers_classify_a_random_few_of_many(monkeypatch) -> No
     assert 0.4 < result["accuracy_reconstruction"] < 0.6
 
 
+@pytest.mark.parametrize("name", ["m2", "vae", "m1", "vade", "sdgm", "dirichletm2"])
+def test_few_measures_are_those_of_all_and_of_little_work(name, split) -> None:
+    objective = small.objective(name, split)
+    every, few = (
+        evaluate(objective.model, objective.guide, split, measures=measures)
+        for measures in ("all", "few")
+    )
+    left_out = {
+        "iwae", "iwae_samples", "accuracy_elbo", "accuracy_reconstruction", "class_samples",
+        "mutual_information", "leakage",
+    }
+    assert few == every | dict.fromkeys(left_out)
+
+
+def test_measures_are_all_or_few(pair, split) -> None:
+    with pytest.raises(InputError, match="unknown measures 'fwe'.*did you mean 'few'"):
+        evaluate(*pair, split, measures="fwe")
+
+
+@pytest.mark.parametrize("measures, steps", [("all", 3 + 3), ("few", 0)])
 @pytest.mark.parametrize("shown", [True, False])
-def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
+def test_progress_counts_to_its_end(pair, monkeypatch, shown, measures, steps) -> None:
     bars = []
 
     class Watched(Progress):
@@ -160,9 +180,9 @@ def test_progress_counts_to_its_end(pair, monkeypatch, shown) -> None:
     monkeypatch.setattr("pyro_ssvae.evaluation.evaluate.CLASSIFIED", 2500)
     model, guide = pair
     split = from_arrays(torch.rand(400, 4), torch.arange(400) % 3).split(9, validation=250)
-    evaluate(model, guide, split, "validation", progress=shown)
+    evaluate(model, guide, split, "validation", measures=measures, progress=shown)
     (bar,) = bars
-    assert bar.done == bar.total == 3 + 3 + 3 and bar.show is shown
+    assert bar.done == bar.total == steps + 3 and bar.show is shown
     assert bar.what == "evaluating on validation"
 
 

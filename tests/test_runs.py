@@ -153,6 +153,13 @@ def test_metrics_tell_what_was_run(finished: Path) -> None:
     assert metrics["versions"]["pyro_ssvae"] == metadata.version("pyro-ssvae")
 
 
+def test_a_run_may_have_few_measures(tmp_path: Path, digits_split: Split) -> None:
+    metrics = train(tmp_path, digits_split, measures="few", epochs=1)
+    assert metrics["measures"] == "few"
+    for part in (metrics["validation"], metrics["test"]):
+        assert part["iwae"] is None and part["accuracy"] is not None and part["elbo"] is not None
+
+
 def test_the_seconds_of_a_run_are_those_of_its_epochs(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     total = sum(float(row["seconds"]) for row in history(finished))
@@ -539,7 +546,7 @@ def test_a_run_is_not_replaced_unless_asked_to(run: Path, digits_split: Split) -
 
 @pytest.mark.parametrize("arguments", [
     {"epochs": 0}, {"batch_labelled": 0}, {"batch_unlabelled": 0}, {"patience": 0},
-    {"device": "nonsense"}, {"options": {"hidden": (16,), "z_dim": 0}},
+    {"device": "nonsense"}, {"measures": "some"}, {"options": {"hidden": (16,), "z_dim": 0}},
     {"options": {"nothing": 1}}, {"options": {"lr": 0.0}}, {"options": {"alpha": -1.0}},
 ], ids=str)
 def test_bad_input_leaves_the_run_to_be_overwritten_whole(

@@ -165,6 +165,21 @@ def test_what_is_done_is_not_done_again(folder: Path, stripes: Dataset) -> None:
     assert results(folder) == text
 
 
+def test_runs_with_few_measures_are_measured_again_where_all_are_asked_for(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    for measures in ("few", "few", "all", "few"):
+        told = settings(stripes, measures=measures, models=["m2"], draws=1)[:1]
+        (metrics,) = study(told, tmp_path, resume=True, log=lines.append)
+        assert (metrics["test"]["iwae"] is None) == (metrics["measures"] == "few")
+        lines.append(f"{metrics['measures']} in {metrics['seconds']} s")
+    measured = [line for line in lines if line.startswith(("few", "all"))]
+    # Few that are there are enough, all are measured without training again, and all are enough.
+    assert [line.split()[0] for line in measured] == ["few", "few", "all", "all"]
+    assert len({line.partition(" ")[2] for line in measured}) == 1
+
+
 def test_more_settings_join_a_study(folder: Path, stripes: Dataset) -> None:
     before = {path: path.stat().st_mtime_ns for path in ended(folder)}
     study(settings(stripes, draws=3), folder, resume=True)

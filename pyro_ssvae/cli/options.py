@@ -114,6 +114,8 @@ def training_options(command: Command) -> Command:
                      help="Stop after so many epochs without better validation; keep the best."),
         click.option("--selections", is_flag=True,
                      help="Test the weights of the best validation accuracy, NLL and ELBO too."),
+        click.option("--measures", default=DEFAULTS["measures"], show_default=True,
+                     help="Measures of what was trained: all, or few, which take little time."),
         click.option("--aggressive", is_flag=True,
                      help="Begin with aggressive training of the guide (He et al. 2019)."),
         click.option("--capture", default=DEFAULTS["capture"], show_default=True,

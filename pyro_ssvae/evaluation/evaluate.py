@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from pyro_ssvae.contract import fits_classifier, predictor
 from pyro_ssvae.data import Part, Split
 from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.data.view import taken
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
 from pyro_ssvae.inference import query
@@ -28,6 +28,8 @@ CHUNK = 250  # examples evaluated at a time
 STEP = 500  # examples between two signs of progress
 CLASSIFIED = 2_500  # examples at most that the generative classifiers classify
 
+Measures = Literal["all", "few"]
+
 
 def evaluate(
     model: nn.Module,
@@ -35,15 +37,19 @@ def evaluate(
     split: Split,
     part: str = "test",
     *,
+    measures: Measures = "all",
     progress: bool = False,
 ) -> dict[str, float | None]:
-    """Every measure of this module, on one part of a split.
+    """The measures of this module, on one part of a split.
 
     Args:
         model: The model.
         guide: Its guide.
         split: The data.
         part: The name of one of :data:`pyro_ssvae.data.PARTS`.
+        measures: ``"all"``, or ``"few"``, which a pass or two over the examples give: without
+            those of many samples or of a classifier that is trained, which are ``iwae``,
+            ``accuracy_elbo``, ``accuracy_reconstruction``, ``mutual_information`` and ``leakage``.
         progress: Whether to show on standard error how far it is.
 
     Returns:
@@ -57,13 +63,13 @@ def evaluate(
         example ``elbo`` of the images alone, which is ``reconstruction`` minus ``kl_z``, ``kl_y``
         and those of further latent sites, ``iwae`` with ``iwae_samples`` samples, and
         ``mutual_information`` of x and z; the number of ``active_units`` of z; and ``leakage``, an
-        accuracy (all three in :mod:`pyro_ssvae.evaluation.probes`). None stands for what the pair
-        or the data do not have: a classifier, a model of x, a reconstruction that depends on y, a
-        latent z, a y that the guide infers, one label an example and two classes of it, a bound on
-        log p(x) (see :func:`has_bound`).
+        accuracy (all three in :mod:`pyro_ssvae.evaluation.probes`). None stands for what was not
+        asked for, and for what the pair or the data do not have: a classifier, a model of x, a
+        reconstruction that depends on y, a latent z, a y that the guide infers, one label an
+        example and two classes of it, a bound on log p(x) (see :func:`has_bound`).
 
     Raises:
-        InputError: if the part is empty.
+        InputError: if the part is empty, or there are no such measures.
 
     Example:
         >>> from pyro_ssvae import data, evaluate, pair
@@ -74,6 +80,8 @@ def evaluate(
         ['accuracy', 'nll', 'brier', 'ece']
     """
     check_split(split)
+    one_of("measures", measures, get_args(Measures))
+    every = measures == "all"
     x, y = split.part(part)
     if len(x) == 0:
         raise InputError(f"expected a {part} part with examples to evaluate on, got none")
@@ -87,29 +95,30 @@ def evaluate(
         has = query.sites(model, x[:1], y[:1])
         target = split.target
         bound, classes = has_bound(model, guide, x), {"x", "y"} <= has and target.exclusive
-        steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED)) + 3
-        with Progress(f"evaluating on {part}", steps, "steps", show=progress) as bar:
+        steps = bound * _steps(len(x)) + classes * _steps(min(len(x), CLASSIFIED))
+        with Progress(f"evaluating on {part}", every * steps + 3, "steps", show=progress) as bar:
             if predictor(guide) is not None:
                 result |= target.scores(predictions(guide, target, x), y)
             if "x" in has:
                 result |= elbo_parts(model, guide, x)
             bar.advance()
-            if bound:
-                result |= {"iwae": _iwae(model, guide, x, bar), "iwae_samples": IWAE_SAMPLES}
-            else:
+            if not bound:
                 points = query.point_masses(guide, x[:1])
                 result |= dict.fromkeys(["elbo", *(f"kl_{name}" for name in points)])
-            if classes:
+            elif every:
+                result |= {"iwae": _iwae(model, guide, x, bar), "iwae_samples": IWAE_SAMPLES}
+            if classes and every:
                 chosen = query.some(len(x), CLASSIFIED).to(x.device)
                 result |= _generative_accuracies(
                     model, guide, taken(x, chosen), y[chosen], bar
                 )
                 result["class_samples"] = CLASS_SAMPLES
             if "z" in has:
-                result["mutual_information"] = mutual_information(guide, x)
                 result["active_units"] = active_units(guide, x)
+            if "z" in has and every:
+                result["mutual_information"] = mutual_information(guide, x)
             bar.advance()
-            if "z" in has and target.exclusive:
+            if "z" in has and target.exclusive and every:
                 result["leakage"] = leakage(guide, split, part)
             bar.advance()
     return result

@@ -16,7 +16,7 @@ from pyro_ssvae.statistics.table import higher_is_better
 
 JOURNAL = "search.log"
 # What scores do not depend on; of capture, but for rounding.
-NO_SETTING = ("device", "workers", "svg", "tensorboard", "capture")
+NO_SETTING = ("device", "workers", "svg", "tensorboard", "capture", "measures")
 
 
 @contextmanager

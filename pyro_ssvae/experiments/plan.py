@@ -10,6 +10,7 @@ from pyro_ssvae.system.numbers import in_python
 
 if TYPE_CHECKING:
     from pyro_ssvae.engine.precision import Precision
+    from pyro_ssvae.evaluation.evaluate import Measures
     from pyro_ssvae.training.capturing import Capture
 
 
@@ -27,6 +28,9 @@ class Plan(TypedDict, total=False):
         selections: Whether to keep the weights of the best epochs by validation accuracy (of real
             numbers: RMSE), NLL and ELBO too, and to measure the test part with each of them and
             with the last ones: ``selected`` in ``metrics.json``.
+        measures: The measures of what was trained, ``"all"`` or ``"few"``, as for
+            :func:`pyro_ssvae.evaluate`. It is no part of the run's record: a run that has few is
+            measured again where all are asked for.
         aggressive: Whether to begin with aggressive training of the guide, see
             :class:`pyro_ssvae.AggressiveInference`.
         capture: The way to compute updates: ``"on"``, ``"traced"``, ``"off"``, or ``"auto"`` as in
@@ -51,6 +55,7 @@ class Plan(TypedDict, total=False):
     seed: int | None
     patience: int | None
     selections: bool
+    measures: Measures
     aggressive: bool
     capture: Capture
     precision: Precision
@@ -70,9 +75,9 @@ def silent(line: str) -> None:
 
 DEFAULTS: Plan = {
     "epochs": 50, "batch_labelled": 100, "batch_unlabelled": 100, "seed": None, "patience": None,
-    "selections": False, "aggressive": False, "capture": "auto", "precision": "fp32",
-    "device": "auto", "workers": 2, "svg": False, "tensorboard": False, "resume": False,
-    "overwrite": False, "progress": False, "log": silent,
+    "selections": False, "measures": "all", "aggressive": False, "capture": "auto",
+    "precision": "fp32", "device": "auto", "workers": 2, "svg": False, "tensorboard": False,
+    "resume": False, "overwrite": False, "progress": False, "log": silent,
 }
 
 

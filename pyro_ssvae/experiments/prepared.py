@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 import torch
 
 from pyro_ssvae.data import Split, steps_per_epoch
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.errors import InputError, counted, named_folder
+from pyro_ssvae.errors import InputError, counted, named_folder, one_of
+from pyro_ssvae.evaluation.evaluate import Measures
 from pyro_ssvae.experiments import checkpoint, machine
 from pyro_ssvae.experiments import folder as folders
 from pyro_ssvae.experiments.folder import CHECKPOINT, FILES
@@ -138,6 +139,7 @@ def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:
     for name, flag in {"selections": plan["selections"], "aggressive": plan["aggressive"]}.items():
         if not isinstance(flag, bool):
             raise InputError(f"expected {name} as True or False, got {flag!r:.60}")
+    one_of("measures", plan["measures"], get_args(Measures))
     if plan["tensorboard"]:
         check_tensorboard()
     return machine.choose_device(plan["device"])

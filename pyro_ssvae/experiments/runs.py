@@ -170,7 +170,7 @@ def _trained(run: Prepared) -> bool:
 
 def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[str, Any]:
     """The metrics of what was trained, which are written with the figures."""
-    metrics = _metrics(run, plan["progress"])
+    metrics = _metrics(run, plan)
     if run.selections is not None:
         metrics["selected"] = selected.measured(run.objective, run.split, run.selections, out)
     if figures:
@@ -178,8 +178,15 @@ def _measured(run: Prepared, out: Path, plan: Plan, *, figures: bool) -> dict[st
     return folders.write_metrics(out, metrics)
 
 
-def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
-    model, guide, split = run.objective.model, run.objective.guide, run.split
+def _metrics(run: Prepared, plan: Plan) -> dict[str, Any]:
+    split = run.split
+
+    def measured(part: str) -> dict[str, float | None]:
+        return evaluate(
+            run.objective.model, run.objective.guide, split, part,
+            measures=plan["measures"], progress=plan["progress"],
+        )
+
     return run.record.as_dict() | {
         "digest": run.record.digest,
         "epochs_done": len(run.history),
@@ -188,7 +195,7 @@ def _metrics(run: Prepared, progress: bool) -> dict[str, Any]:
         "seconds": round(sum(row["seconds"] for row in run.history), 3),
         "device": machine.device_name(split.dataset.y.device),
         "versions": machine.versions(),
-        "validation": evaluate(model, guide, split, "validation", progress=progress),
-        # Data may have no test part.
-        "test": evaluate(model, guide, split, "test", progress=progress) if len(split.test) else {},
+        "measures": plan["measures"],
+        "validation": measured("validation"),
+        "test": measured("test") if len(split.test) else {},  # data may have no test part
     }

@@ -24,7 +24,7 @@ from pyro_ssvae.experiments.folder import (
 )
 from pyro_ssvae.experiments.job import Job, jobs_of, once
 from pyro_ssvae.experiments.parallel import Backend, Failure, check, unordered
-from pyro_ssvae.experiments.plan import Plan, silent
+from pyro_ssvae.experiments.plan import Plan, completed, silent
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.system.files import locked, write_text
 from pyro_ssvae.system.progress import Progress
@@ -199,14 +199,18 @@ def _train_one(job: Job, told: Plan) -> Metrics:
 
 
 def _ended(job: Job, log: Log) -> Metrics | None:
-    """The metrics of a run that has ended; one that is damaged is set aside."""
+    """The metrics of a run that has ended, if they are all that is asked for.
+
+    A run that is damaged is set aside.
+    """
     try:
         if (job.folder / METRICS).exists():
             record, metrics = folders.read_metrics(job.folder)
             folders.read_history(job.folder)
             if record.digest != job.record.digest:
                 raise InputError(f"{job.folder}: expected the run of its digest, got another")
-            return metrics
+            enough = "all", completed(job.setting.plan)["measures"]
+            return metrics if metrics.get("measures", "all") in enough else None
         if (job.folder / CHECKPOINT).exists():
             checkpoint.read(job.folder, torch.device("cpu"))
     except InputError as error:

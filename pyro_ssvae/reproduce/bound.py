@@ -85,7 +85,8 @@ class Board:
         """The run of an arm on a label draw."""
         return Setting(
             PAIR, self.data, labels=self.labels, split_seed=seed,
-            options={**self.options, **ARMS[arm]}, plan={**self.plan, "epochs": epochs},
+            options={**self.options, **ARMS[arm]},
+            plan={**self.plan, "epochs": epochs, "measures": "few"},
         )
 
 

@@ -81,7 +81,7 @@ class Job:
         return Setting(
             self.pair, DATA, labels=self.labels, split_seed=self.seed, options=options,
             plan={
-                "epochs": epochs, "batch_labelled": self.labels // UPDATES,
+                "epochs": epochs, "measures": "few", "batch_labelled": self.labels // UPDATES,
                 "batch_unlabelled": rest // UPDATES,
             },
         )

@@ -148,7 +148,7 @@ def setting(board: Board, name: str, seed: int, epochs: int) -> Setting:
     """The run of a row on a label draw."""
     return Setting(
         name.partition(",")[0], board.data, labels=board.labels, split_seed=seed,
-        options=OPTIONS.get(name, {}), plan={"epochs": epochs},
+        options=OPTIONS.get(name, {}), plan={"epochs": epochs, "measures": "few"},
     )
 
 

@@ -16,7 +16,7 @@ BY: Mapping[str, str] = {
 
 def plan(epochs: int, **further: Any) -> Plan:
     """The plan of a run whose best epochs, by each measure of :data:`BY`, are tested as well."""
-    return cast(Plan, {"epochs": epochs, "selections": True, **further})
+    return cast(Plan, {"epochs": epochs, "selections": True, "measures": "few", **further})
 
 
 def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
