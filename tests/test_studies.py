@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pyro_ssvae.data import Split
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.reproduce import studies
 from pyro_ssvae.reproduce.findings import Findings, Row
@@ -38,6 +39,28 @@ def test_the_study_of_sets_prints_an_accuracy_with_coarse_labels_and_without(
     assert draw == "0" and 10 < float(alone) <= 100 and 10 < float(coarse) <= 100
     assert coarse != alone
     assert last.startswith("| mean | ")
+
+
+def test_the_study_of_what_makes_m2_learn_sooner_looks_at_validation_images_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sooner = study("sooner")
+    arms = {name: sooner.ARMS[name] for name in (
+        "as in the thesis", "learning rate 0.003", "begun at the classifier of the labels",
+    )}
+    monkeypatch.setattr(sooner, "ARMS", arms)
+    tested: list[str] = []
+    part = Split.part
+    monkeypatch.setattr(Split, "part", lambda split, name: tested.append(name) or part(split, name))
+    for _ in range(2):  # the second time there is nothing left to compute
+        sooner.main(tmp_path, data_name="digits", epochs=1, draws=2, jobs=1)
+    assert tested and "test" not in tested
+    one, other = capsys.readouterr().out.split("M2 on digits")[1:]
+    assert one == other and len(list((tmp_path / "parts").iterdir())) == 6
+    cells = [line.strip("| ").split(" | ") for line in one.splitlines()[4:]]
+    assert [name for name, *_ in cells] == list(arms)
+    assert all(10 < float(accuracy) <= 100 for _, accuracy, *_ in cells)
+    assert "over 2 draws" in cells[1][2]
 
 
 # The summary
