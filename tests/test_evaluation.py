@@ -10,7 +10,9 @@ from pyro.nn import PyroModule
 
 from pyro_ssvae import InputError, Objective, guides, models, negative_elbo, nn
 from pyro_ssvae.data import Dataset, from_arrays
+from pyro_ssvae.evaluation import latents
 from pyro_ssvae.evaluation.evaluate import elbo, elbo_parts, evaluate, predictions
+from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.system.progress import Progress
@@ -53,6 +55,21 @@ def test_kl_of_y_is_that_of_the_classifier_and_the_uniform_prior(pair) -> None:
 
 def test_kl_of_a_given_y_is_minus_its_prior_log_probability(pair) -> None:
     assert elbo_parts(*pair, X, Y)["kl_y"] == pytest.approx(math.log(3), rel=1e-6)
+
+
+def test_posterior_means_take_some_examples_at_a_time(pair, monkeypatch) -> None:
+    _, guide = pair
+    sizes = []
+    encoder = guide.encoder.forward
+    monkeypatch.setattr(
+        guide.encoder, "forward", lambda *inputs: sizes.append(len(inputs[0])) or encoder(*inputs)
+    )
+    x, y = torch.rand(7, 4), torch.eye(3)[torch.arange(7) % 3]
+    with evaluating(guide):
+        whole = posterior_means(guide, x, y)
+        monkeypatch.setattr(latents, "CHUNK", 3)
+        torch.testing.assert_close(posterior_means(guide, x, y), whole)
+    assert sizes == [7, 3, 3, 1]
 
 
 def test_evaluating_leaves_random_state_and_mode_as_they_were(pair) -> None:

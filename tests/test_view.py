@@ -4,7 +4,7 @@ import made
 import torch
 
 from pyro_ssvae.data.reading import Reader
-from pyro_ssvae.data.view import View, pieces, taken
+from pyro_ssvae.data.view import View, taken
 
 INDEX = torch.tensor([5, 2, 11, 7, 0])
 
@@ -39,9 +39,3 @@ def test_what_is_taken_of_a_view_is_not_read() -> None:
     assert isinstance(some, View) and x.reader.rows.seen == []
     assert torch.equal(some[:], whole()[[3, 1]])
     assert torch.equal(taken(whole(), torch.tensor([3, 1])), whole()[[3, 1]])
-
-
-def test_a_tensor_is_in_one_piece_and_a_view_in_several() -> None:
-    (x,) = pieces(whole(), 2)
-    assert torch.equal(x, whole())
-    assert [len(rows) for rows in pieces(view(), 2)] == [2, 2, 1]

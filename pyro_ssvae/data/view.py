@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -57,8 +57,3 @@ Part = Tensor | View
 def taken(x: Part, index: Tensor) -> Part:
     """The examples at int64 indices (n,) into x; of a view another one."""
     return View(x.reader, x.index[index]) if isinstance(x, View) else x[index]
-
-
-def pieces(x: Part, size: int) -> Iterable[Tensor]:
-    """A tensor in one piece, for it is in memory; of a view so many examples at a time."""
-    return x.split(size) if isinstance(x, View) else (x,)

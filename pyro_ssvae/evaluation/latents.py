@@ -10,18 +10,14 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import Part
-from pyro_ssvae.data.view import pieces
 from pyro_ssvae.inference import query
 
-CHUNK = 250  # examples at a time that are not in memory
+CHUNK = 1_000  # examples at a time, whose hidden layers take the memory
 
 
 def posterior_means(guide: Callable[..., Any], x: Part, y: Tensor | None = None) -> Tensor:
-    """The posterior means of z, (N, J), of x (N, ...), given labels y (N, S) or none.
-
-    Examples in memory are taken all at once.
-    """
-    labels = repeat(None) if y is None else y.split(len(x) if isinstance(x, Tensor) else CHUNK)
+    """The posterior means of z, (N, J), of x (N, ...), given labels y (N, S) or none."""
+    labels = repeat(None) if y is None else y.split(CHUNK)
     return torch.cat([
-        query.posterior_mean(guide, rows, own) for rows, own in zip(pieces(x, CHUNK), labels)
+        query.posterior_mean(guide, rows, own) for rows, own in zip(x.split(CHUNK), labels)
     ])
