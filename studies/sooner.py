@@ -1,8 +1,8 @@
 """What makes M2 learn sooner on MNIST with 100 labels: `python studies/sooner.py FOLDER`.
 
 M2 as in table 1 of Jurasinski (2019), at alpha = 1, and with one thing or two changed at a time:
-the steps, the composition of batches, the weight of the labels, the likelihood, a warm-up, the
-beginning. Prints the accuracy on validation images after a few epochs, and what each change adds,
+the steps, the composition of batches, the weight of the labels, the likelihood, the classes that
+are summed over, a warm-up, the beginning. Prints the accuracy on validation images after a few epochs, and what each change adds,
 draw by draw: test images are left alone. What is done is kept in FOLDER, and is not done again.
 """
 
@@ -35,6 +35,7 @@ ARMS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, int], bool]] = {
     "alpha = 100": ({"alpha": 100.0}, {}, False),
     "Bernoulli likelihood": ({"likelihood": "bernoulli"}, {}, False),
     "warm-up of the KL divergence": ({"warmup": float(EPOCHS)}, {}, False),
+    "the three likeliest classes": ({"label_inference": "enumerated:3"}, {}, False),
     "averaged weights": ({"average": 0.99}, {}, False),
     "begun at the classifier of the labels": ({}, {}, True),
 }
