@@ -84,7 +84,7 @@ def whole(name: str, number: object) -> int:
         raise InputError(f"expected {name} as a whole number, got {number!r:.60}") from None
 
 
-def counted(**numbers: object) -> dict[str, int]:
+def positive_whole(**numbers: object) -> dict[str, int]:
     """The named numbers, all of them whole and greater than zero.
 
     Raises:

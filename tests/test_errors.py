@@ -10,10 +10,10 @@ import torch
 from pyro_ssvae.errors import (
     InputError,
     NonFiniteLossError,
-    counted,
     enough_memory,
     named_folder,
     positive,
+    positive_whole,
     unknown,
     whole,
 )
@@ -68,19 +68,19 @@ def test_a_whole_number_has_31_bits(number: int) -> None:
 
 @pytest.mark.parametrize("number", [3, np.int64(3), np.uint8(3), torch.tensor(3)])
 def test_a_whole_number_comes_back_as_one_of_python(number: object) -> None:
-    assert counted(size=number, other=2) == {"size": 3, "other": 2}
+    assert positive_whole(size=number, other=2) == {"size": 3, "other": 2}
     assert type(whole("size", number)) is int and whole("size", -1) == -1
 
 
 @pytest.mark.parametrize("number", [1.5, 3.0, "3", True, np.bool_(True), np.float64(3), None])
 def test_what_is_no_whole_number_is_refused(number: object) -> None:
     with pytest.raises(InputError, match="^expected size as a whole number, got "):
-        counted(size=number)
+        positive_whole(size=number)
 
 
 def test_a_count_is_greater_than_zero() -> None:
     with pytest.raises(InputError, match="^expected size > 0, got 0$"):
-        counted(size=0)
+        positive_whole(size=0)
 
 
 @pytest.mark.parametrize("allocate", [

@@ -10,7 +10,7 @@ import numpy as np
 from pyro_ssvae.errors import InputError, whole
 
 
-def counted(what: str, given: Any, total: int) -> Any:
+def number_asked(what: str, given: Any, total: int) -> Any:
     """A number of examples as one of Python, or that of each class by its name, which is a text.
 
     Args:

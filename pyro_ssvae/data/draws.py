@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_ssvae.data.counts import counted
+from pyro_ssvae.data.counts import number_asked
 from pyro_ssvae.errors import InputError, one_of, unknown
 from pyro_ssvae.targets import SeveralLabels, Target
 
@@ -112,9 +112,9 @@ def _in_numbers(wanted: Wanted, total: int) -> Wanted:
     labels, unlabelled = wanted.labels, wanted.unlabelled
     every = isinstance(labels, str) and labels == "all"
     return wanted._replace(
-        labels="all" if every else counted("labels", labels, total),
-        validation=counted("validation", wanted.validation, total),
-        unlabelled=None if unlabelled is None else counted("unlabelled", unlabelled, total),
+        labels="all" if every else number_asked("labels", labels, total),
+        validation=number_asked("validation", wanted.validation, total),
+        unlabelled=None if unlabelled is None else number_asked("unlabelled", unlabelled, total),
     )
 
 

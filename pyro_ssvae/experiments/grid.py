@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pyro_ssvae.data import Dataset
 from pyro_ssvae.data.draws import Labels
-from pyro_ssvae.errors import InputError, counted, unknown, whole
+from pyro_ssvae.errors import InputError, positive_whole, unknown, whole
 from pyro_ssvae.experiments.options import layered
 from pyro_ssvae.experiments.pairs import Pair, chosen, taken
 from pyro_ssvae.experiments.plan import Plan, check_of_runs
@@ -93,7 +93,7 @@ def seeds_of(what: str, seeds: int | Sequence[int] | None) -> Sequence[Any]:
     if seeds is None:
         return [None]
     if not isinstance(seeds, Iterable):
-        return range(counted(**{what: seeds})[what])
+        return range(positive_whole(**{what: seeds})[what])
     seeds = [whole(what, seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"expected different {what}, got {seeds}")

@@ -17,7 +17,7 @@ from pyro_ssvae.data import Dataset
 from pyro_ssvae.data.described import without_examples
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.data.further import decoded
-from pyro_ssvae.errors import InputError, counted, enough_memory, named_folder, unknown
+from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive_whole, unknown
 from pyro_ssvae.evaluation.evaluate import predictions
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
@@ -125,7 +125,7 @@ class Predictor:
 
     def sampled(self, label: Any = None, number: int = 16, *, seed: int = 0) -> Tensor:
         """What :meth:`sample` gives, (n, ...), as the pair has it."""
-        number = counted(number=number)["number"]
+        number = positive_whole(number=number)["number"]
         check_seed(seed)
         like = next(self.objective.parameters())
         x = like.new_zeros(1, *self.dataset.shape).expand(number, *self.dataset.shape)

@@ -11,7 +11,7 @@ import torch
 
 from pyro_ssvae.data import Split, steps_per_epoch
 from pyro_ssvae.data.draws import check_seed
-from pyro_ssvae.errors import InputError, counted, named_folder, one_of
+from pyro_ssvae.errors import InputError, named_folder, one_of, positive_whole
 from pyro_ssvae.evaluation.evaluate import Measures
 from pyro_ssvae.experiments import checkpoint, machine
 from pyro_ssvae.experiments import folder as folders
@@ -135,7 +135,7 @@ def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:
         "workers": plan["workers"], "average": values["average"],
     }, fit)
     if plan["patience"] is not None:
-        counted(patience=plan["patience"])
+        positive_whole(patience=plan["patience"])
     for name, flag in {"selections": plan["selections"], "aggressive": plan["aggressive"]}.items():
         if not isinstance(flag, bool):
             raise InputError(f"expected {name} as True or False, got {flag!r:.60}")

@@ -15,9 +15,9 @@ from pyro_ssvae.data.draws import Labels
 from pyro_ssvae.errors import (
     InputError,
     NonFiniteLossError,
-    counted,
     enough_memory,
     named_folder,
+    positive_whole,
     unknown,
 )
 from pyro_ssvae.experiments import runs, table
@@ -94,7 +94,7 @@ def search(
     out, whole = named_folder(out), completed(plan)
     pairs = [chosen(model) for model in models]
     choices = choices_of(pairs, space)
-    counted(trials=trials, draws=draws)
+    positive_whole(trials=trials, draws=draws)
     if whole["overwrite"]:
         raise InputError(
             f"{out}: expected a search that goes on with what is in its folder, got overwrite=True;"

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, cast, get_args
 
 from pyro_ssvae.data.reading import WORKERS
 from pyro_ssvae.engine.precision import Precision
-from pyro_ssvae.errors import InputError, counted, not_negative, one_of, whole
+from pyro_ssvae.errors import InputError, not_negative, one_of, positive_whole, whole
 from pyro_ssvae.system.numbers import in_python
 from pyro_ssvae.training.finite import OnNonFinite
 
@@ -76,7 +76,7 @@ def settled(how: How, function: Callable[..., Any]) -> How:
         one_of(f"argument of {function.__name__}", name, [*DEFAULTS, *own])
     given = {name: in_python(value) for name, value in how.items()}
     result = cast(How, {**DEFAULTS, **given})
-    result |= cast(How, counted(
+    result |= cast(How, positive_whole(
         epochs=result["epochs"], batch_labelled=result["batch_labelled"],
         batch_unlabelled=result["batch_unlabelled"],
     ))
