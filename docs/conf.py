@@ -43,7 +43,7 @@ napoleon_use_ivar = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|pyro|np|numpy|pd|pandas|matplotlib|optuna|collections|pathlib)\..*"),
     (r"py:class", r"Tensor|Module|nn\.Module|Size|ExpandedDistribution|Path|Array"),
-    (r"py:class", r"Capture|Given|Gradient|KL|Learner|Precision|augment\.Kind"),
+    (r"py:class", r"Capture|Given|Gradient|KL|Learner|Measures|Precision|augment\.Kind"),
     (r"py:(data|attr)", r".*"),
 ]
 linkcheck_timeout = 20
