@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from pyro_ssvae import Objective, data, fit, pair
-from pyro_ssvae.data import Split
+from pyro_ssvae import data, fit, pair
+from pyro_ssvae.reproduce import images
 from pyro_ssvae.reproduce.draws import counted, difference
 from pyro_ssvae.reproduce.thesis_table_1 import LABELS, LIKELIHOOD
 from pyro_ssvae.reproduce.work import Work
@@ -46,23 +46,16 @@ def followed(arm: str, seed: int, data_name: str, epochs: int) -> dict[str, Any]
     """The validation accuracy after each epoch, in %, and the seconds of all of them."""
     options, sizes, begun = ARMS[arm]
     split = data.load(data_name).split(LABELS, seed=seed)
-    objective, how = made("m2", split, {**THESIS, **options})
+    torch.manual_seed(seed)
+    objective, how = pair("m2").on(split, **{**THESIS, **options})
     if begun:
-        alone, how_alone = made("supervised", split, {})
-        for _ in fit(alone, split, epochs=ALONE, seed=seed, **how_alone):
-            pass
+        alone = images.trained("supervised", split, ALONE)
         objective.guide.classifier.load_state_dict(alone.guide.classifier.state_dict())
     found = list(fit(objective, split, epochs=epochs, seed=seed, **{**how, **sizes}))
     return {
         "accuracy": [100 * epoch.validation["accuracy"] for epoch in found],
         "seconds": sum(epoch.seconds for epoch in found),
     }
-
-
-def made(name: str, split: Split, options: Mapping[str, Any]) -> tuple[Objective, dict[str, Any]]:
-    """A pair on the data, with weights of the split's seed, and how it is trained."""
-    torch.manual_seed(split.seed)
-    return pair(name).on(split, **options)
 
 
 def main(folder: Path, *, data_name: str, epochs: int, draws: int, jobs: int) -> None:

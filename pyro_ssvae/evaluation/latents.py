@@ -12,7 +12,7 @@ from torch import Tensor
 from pyro_ssvae.data import Part
 from pyro_ssvae.inference import query
 
-CHUNK = 1_000  # examples at a time, whose hidden layers take the memory
+CHUNK = 250  # examples at a time: large images and their hidden layers take memory
 
 
 def posterior_means(guide: Callable[..., Any], x: Part, y: Tensor | None = None) -> Tensor:

@@ -75,9 +75,13 @@ class Board:
         """The label draws at the scale of the work."""
         return [self.first + draw for draw in work.on(self.data).draws(self.draws)]
 
+    def trained(self, work: Work) -> int:
+        """The number of epochs at the scale of the work."""
+        return work.on(self.data).epochs(self.epochs)
+
     def said(self, work: Work) -> str:
         """The data set, the epochs and the label draws at the scale of the work, in words."""
-        seeds, epochs = self.seeds(work), work.on(self.data).epochs(self.epochs)
+        seeds, epochs = self.seeds(work), self.trained(work)
         text = f"{self.name}, {counted(epochs, 'epoch')} of {self.epochs}"
         return f"{text}, {counted(len(seeds), 'draw')} from draw {self.first} on"
 
@@ -109,8 +113,7 @@ def reproduce(work: Work) -> Findings:
         for board in BOARDS for seed in board.seeds(work) for arm in ARMS
     ]
     metrics = work.train([
-        board.setting(arm, seed, work.on(board.data).epochs(board.epochs))
-        for board, arm, seed in jobs
+        board.setting(arm, seed, board.trained(work)) for board, arm, seed in jobs
     ])
     found = {
         board: {
