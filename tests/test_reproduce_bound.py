@@ -41,7 +41,7 @@ def of(nats: float, points: float) -> bound.Found:
 
 def test_the_arms_differ_in_the_weights_of_both_bounds_alone() -> None:
     for board in (DIGITS, MNIST):
-        one, other = (board.setting(arm, 3, 7) for arm in (WITH, WITHOUT))
+        one, other = (bound.setting(board, arm, 3, 7) for arm in (WITH, WITHOUT))
         options = {**one.options, "labelled": 0.0, "unlabelled": 0.0}
         assert other == replace(one, options=options)
         values = one.pair.resolve(other.split().dataset, other.options) if board is DIGITS else {}
@@ -90,10 +90,11 @@ def test_rows_are_in_percent_and_in_nats_with_the_difference_draw_by_draw(tmp_pa
 
 
 def test_both_arms_on_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bound, "BOARDS", (replace(DIGITS, epochs=1, draws=1),))
     small = {"hidden": (8,), "z_dim": 2, "classifier": "mlp"}
-    monkeypatch.setattr(bound, "BOARDS", (replace(DIGITS, epochs=1, draws=1, options=small),))
+    monkeypatch.setattr(bound, "OPTIONS", {"digits": small})
     findings = bound.reproduce(Work(tmp_path))
-    told = "digits, 50 labels, 1 epoch of 1, 1 draw from draw 0 on. Last epochs."
+    told = "digits, 50 labels, 1 epoch of 1, 1 draw. Last epochs."
     assert findings.setting == told
     assert len(findings.rows) == 12
     assert [claim.holds for claim in findings.claims] == [None, None]

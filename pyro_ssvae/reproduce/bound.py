@@ -18,13 +18,13 @@ epochs and 20 draws of digits, 40 epochs of 195 updates and 5 draws of MNIST.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.report.published_plots import Measured, dots
-from pyro_ssvae.reproduce.draws import above, counted, difference, greater, paired
+from pyro_ssvae.reproduce.board import Board
+from pyro_ssvae.reproduce.draws import above, difference, greater, paired
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row, on_data
 from pyro_ssvae.reproduce.work import Work
 
@@ -43,64 +43,16 @@ MEASURES: Mapping[str, tuple[str, str, float]] = {
     "ece": ("calibration error", "%", 100.0), "elbo": ("bound on log p(x)", "nats", 1.0),
 }
 
-
-@dataclass(frozen=True)
-class Board:
-    """A data set of the study.
-
-    Attributes:
-        data: The data set.
-        labels: The number of labels.
-        epochs: The number of epochs at full scale.
-        draws: The number of label draws at full scale.
-        options: The options that are not as the recipe has them.
-        plan: How to train, beside the number of epochs.
-        first: The first label draw. Those before it had a part in choosing the options.
-    """
-
-    data: str
-    labels: int
-    epochs: int
-    draws: int
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    plan: Plan = field(default_factory=lambda: Plan(), hash=False)
-    first: int = 0
-
-    @property
-    def name(self) -> str:
-        """What the data set is called."""
-        return f"{self.data}, {self.labels} labels"
-
-    def seeds(self, work: Work) -> list[int]:
-        """The label draws at the scale of the work."""
-        return [self.first + draw for draw in work.on(self.data).draws(self.draws)]
-
-    def trained(self, work: Work) -> int:
-        """The number of epochs at the scale of the work."""
-        return work.on(self.data).epochs(self.epochs)
-
-    def said(self, work: Work) -> str:
-        """The data set, the epochs and the label draws at the scale of the work, in words."""
-        seeds, epochs = self.seeds(work), self.trained(work)
-        text = f"{self.name}, {counted(epochs, 'epoch')} of {self.epochs}"
-        return f"{text}, {counted(len(seeds), 'draw')} from draw {self.first} on"
-
-    def setting(self, arm: str, seed: int, epochs: int) -> Setting:
-        """The run of an arm on a label draw."""
-        return Setting(
-            PAIR, self.data, labels=self.labels, split_seed=seed,
-            options={**self.options, **ARMS[arm]},
-            plan={**self.plan, "epochs": epochs, "measures": "few"},
-        )
-
-
 DIGITS = Board("digits", 50, 100, 20)
-MNIST = Board(
-    "mnist", 100, 40, 5, STRONG,
-    {"batch_labelled": 64, "batch_unlabelled": 256, "capture": "off"}, first=3,
-)
+MNIST = Board("mnist", 100, 40, 5, first=3)
 BOARDS = (DIGITS, MNIST)
 DATA_SETS = tuple(board.data for board in BOARDS)
+
+# What is not as the recipe has it: the options, and how to train.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"digits": {}, "mnist": STRONG}
+PLANS: Mapping[str, Plan] = {
+    "digits": {}, "mnist": {"batch_labelled": 64, "batch_unlabelled": 256, "capture": "off"},
+}
 
 # The values of the draws, by the arm and the measure.
 Found = Mapping[str, Mapping[str, Sequence[float]]]
@@ -113,7 +65,7 @@ def reproduce(work: Work) -> Findings:
         for board in BOARDS for seed in board.seeds(work) for arm in ARMS
     ]
     metrics = work.train([
-        board.setting(arm, seed, board.trained(work)) for board, arm, seed in jobs
+        setting(board, arm, seed, board.trained(work)) for board, arm, seed in jobs
     ])
     found = {
         board: {
@@ -133,6 +85,15 @@ def reproduce(work: Work) -> Findings:
             for claim in on_data(board.data, claims(board, of))
         ],
         pictures=[picture(found)],
+    )
+
+
+def setting(board: Board, arm: str, seed: int, epochs: int) -> Setting:
+    """The run of an arm on a label draw."""
+    return Setting(
+        PAIR, board.data, labels=board.labels, split_seed=seed,
+        options={**OPTIONS[board.data], **ARMS[arm]},
+        plan={**PLANS[board.data], "epochs": epochs, "measures": "few"},
     )
 
 

@@ -17,7 +17,6 @@ pseudo-labels or averaged weights too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyro_ssvae.contract import classifies
@@ -26,13 +25,8 @@ from pyro_ssvae.evaluation.references import evaluate_reference, references
 from pyro_ssvae.experiments.pairs import names, pair
 from pyro_ssvae.experiments.setting import Setting, loaded
 from pyro_ssvae.report.published_plots import Measured, dots
-from pyro_ssvae.reproduce.draws import (
-    accuracies,
-    all_of,
-    counted,
-    difference,
-    greater,
-)
+from pyro_ssvae.reproduce.board import Board
+from pyro_ssvae.reproduce.draws import accuracies, all_of, difference, greater
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row, on_data
 from pyro_ssvae.reproduce.work import Work
 
@@ -40,32 +34,6 @@ ALONE = "supervised"
 FIRST = (ALONE, "vade", "m2", "m1")  # those that tell most, before the other pairs
 STACKED = "m1m2, stacked"
 OPTIONS: Mapping[str, Mapping[str, Any]] = {STACKED: {"stacked": True, "warmup": 0.0}}
-
-
-@dataclass(frozen=True)
-class Board:
-    """A data set of the comparison.
-
-    Attributes:
-        data: The data set.
-        labels: The number of labels.
-        epochs: The number of epochs at full scale.
-        draws: The number of label draws at full scale.
-    """
-
-    data: str
-    labels: int
-    epochs: int
-    draws: int
-
-    def seeds(self, work: Work) -> range:
-        """The seeds of the label draws at the scale of the work."""
-        return work.on(self.data).draws(self.draws)
-
-    def trained(self, work: Work) -> int:
-        """The number of epochs at the scale of the work."""
-        return work.on(self.data).epochs(self.epochs)
-
 
 BOARDS = (
     Board("digits", 50, 100, 20), Board("fashion-mnist", 100, 50, 5), Board("mnist", 100, 50, 5),
@@ -112,7 +80,7 @@ def reproduce(work: Work) -> Findings:
         pictures.append(picture(board, {**pairs, **beside}))
     return Findings(
         title="Every pair beside scikit-learn's references",
-        setting="; ".join(_said(work, board) for board in boards) + ". Last epochs."
+        setting="; ".join(board.said(work) for board in boards) + ". Last epochs."
         + "".join(f" Left out: {text}." for text in missing),
         rows=rows, claims=claims, pictures=pictures,
     )
@@ -174,13 +142,6 @@ def reference(
 ) -> dict[str, Any]:
     """The scores of one of scikit-learn's classifiers on one label draw."""
     return evaluate_reference(name, loaded(data, root).split(labels, seed=seed))
-
-
-def _said(work: Work, board: Board) -> str:
-    return (
-        f"{board.data} with {board.labels} labels, {counted(board.trained(work), 'epoch')} of"
-        f" {board.epochs}, {counted(len(board.seeds(work)), 'draw')}"
-    )
 
 
 def rows_of(board: Board, pairs: Found, beside: Found) -> list[Row]:
