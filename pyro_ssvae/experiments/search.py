@@ -100,11 +100,9 @@ def search(
             f"{out}: expected a search that goes on with what is in its folder, got overwrite=True;"
             " delete the folder, or give another one"
         )
-    splits = [dataset.split(labels, seed=each, **(drawing or {})) for each in range(draws)]
-    untested = replace(dataset, test=dataset.test[:0])  # behind the draw: no split has them
-    splits = [replace(split, dataset=untested) for split in splits]
+    splits = _splits(dataset, labels, draws, drawing or {})
     for pair in pairs:
-        _check(pair, untested, choices[pair.name])
+        _check(pair, splits[0].dataset, choices[pair.name])
     how: Any = {key: value for key, value in whole.items() if key not in OF_THE_SEARCH}
     setting = {
         "metric": metric, "sampler_seed": sampler_seed, "data": dataset.fingerprint,
@@ -125,17 +123,20 @@ def search(
                 options = {name: suggested(trial, name, choice) for name, choice in own.items()}
                 folder = out / "runs" / f"{safe(pair.name)}-{index}"
                 scores = _scores(pair, splits, folder, metric, options=options, **how)
-                trial.set_user_attr("scores", scores)
-                if scores is None:
-                    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                else:
-                    study.tell(trial, statistics.fmean(scores))
+                _tell(optuna, study, trial, scores)
                 whole["log"](_line(pair.name, index, trials, metric, scores))
             tried = ended(optuna, study)[:trials]
             rows += [_row(pair.name, i, metric, own, trial) for i, trial in enumerate(tried)]
             best |= _best(pair.name, own, tried, higher_is_better(metric))
         write_text(out / TRIALS, table.csv(rows))
     return Searched(rows, best)
+
+
+def _splits(dataset: Dataset, labels: Labels, draws: int, drawing: Drawing) -> list[Split]:
+    """The label draws, without test examples: these are taken away behind the draw."""
+    splits = [dataset.split(labels, seed=each, **drawing) for each in range(draws)]
+    untested = replace(dataset, test=dataset.test[:0])
+    return [replace(split, dataset=untested) for split in splits]
 
 
 def _check(pair: Pair, dataset: Dataset, choices: Mapping[str, Choice]) -> None:
@@ -164,6 +165,15 @@ def _scores(
             raise unknown(f"validation metric of {pair.name}", metric, found)
         scores.append(float(found[metric]))
     return scores
+
+
+def _tell(optuna: Any, study: Any, trial: Any, scores: Sequence[float] | None) -> None:
+    """Tell Optuna how a trial has ended: it keeps the scores, and goes by their mean."""
+    trial.set_user_attr("scores", scores)
+    if scores is None:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        study.tell(trial, statistics.fmean(scores))
 
 
 def _row(name: str, index: int, metric: str, choices: Mapping[str, Choice], trial: Any) -> Row:
