@@ -138,7 +138,7 @@ def test_table_1_gives_alpha_to_m2_and_lambda_to_the_labelled_bound_of_the_other
     assert [one.options["labelled"] for one in settings[1:]] == [10, 10]
     assert [one.options["simplified"] for one in settings[1:]] == [False, True]
     assert all(one.split_seed == 3 and one.plan["epochs"] == 7 for one in settings)
-    assert {one.options["likelihood"] for one in settings} == {"normal:1.0"}
+    assert {one.options["likelihood"] for one in settings} == {"normal:0.5"}
 
 
 def test_accuracies_as_published_bear_out_what_is_said_of_table_1(tmp_path: Path) -> None:
