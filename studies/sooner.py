@@ -2,9 +2,9 @@
 
 M2 as in table 1 of Jurasinski (2019), at alpha = 1 and with a sigma^2 of 1, and with one thing or
 two changed at a time: the steps, the composition of batches, the weight of the labels, the
-likelihood, the classes that are summed over, a warm-up, the beginning. Prints the accuracy on validation images after a few
-epochs, and what each change adds, draw by draw: test images are left alone. What is done is kept in
-FOLDER, and is not done again.
+likelihood, the classes that are summed over, a warm-up, the beginning. Prints the accuracy on
+validation images after a few epochs, and what each change adds, draw by draw: test images are left
+alone. What is done is kept in FOLDER, and is not done again.
 """
 
 from __future__ import annotations
