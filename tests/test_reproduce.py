@@ -8,6 +8,7 @@ import math
 import os
 import pkgutil
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -242,6 +243,21 @@ def test_a_part_is_the_same_wherever_its_data_lie(tmp_path: Path) -> None:
     (part,) = work.each(rooted, [{"number": 1, "root": "here"}])
     assert work.each(rooted, [{"number": 1, "root": "there"}, {"number": 1}]) == [part, part]
     assert work.each(rooted, [{"number": 2, "root": "here"}]) != [part]
+
+
+def named(folder: str | Path) -> dict[str, Any]:
+    return {"name": Path(folder).name}
+
+
+def test_a_part_of_a_run_is_the_same_wherever_the_place_is_brought(tmp_path: Path) -> None:
+    first, second = Work(tmp_path / "first"), Work(tmp_path / "second")
+    for name in ("one", "another"):
+        assert first.each(named, [{"folder": first.out / "runs" / name}]) == [{"name": name}]
+    shutil.copytree(first.out, second.out)
+    kept = set(second.out.rglob("*.json"))
+    assert len(kept) == 2
+    assert second.each(named, [{"folder": second.out / "runs" / "one"}]) == [{"name": "one"}]
+    assert set(second.out.rglob("*.json")) == kept
 
 
 def test_epochs_and_draws_are_scaled_and_never_none() -> None:

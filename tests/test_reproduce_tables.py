@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -390,7 +391,12 @@ def test_kingma_on_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in small_study.items():
         monkeypatch.setattr(kingma_mnist, name, value)
     with short_runs():
-        findings = kingma_mnist.reproduce(Work(tmp_path, scale=TINY / 3))
+        findings = kingma_mnist.reproduce(Work(tmp_path / "here", scale=TINY / 3))
+        shutil.copytree(
+            tmp_path / "here", tmp_path / "there", ignore=shutil.ignore_patterns("*.pt")
+        )
+        there = kingma_mnist.reproduce(Work(tmp_path / "there", scale=TINY / 3))
+    assert (there.rows, there.claims) == (findings.rows, findings.claims)
     assert len(findings.rows) == 4 and all(5 < row.mean <= 100 for row in findings.rows)
     assert "1 epoch of 3,000" in findings.setting
     sources = {row.what: row.source for row in findings.rows}

@@ -98,7 +98,7 @@ def reproduce(work: Work) -> Findings:
     metrics = dict(zip(jobs, work.train(list(settings.values()))))
     features = [job for job in jobs if job.pair == "m1"]
     svms = dict(zip(features, work.each(self_trained, [
-        {"folder": str(work.folder(settings[job])), "unlabelled": UNLABELLED,
+        {"folder": work.folder(settings[job]), "unlabelled": UNLABELLED,
          "root": None if work.root is None else str(work.root)}
         for job in features
     ])))

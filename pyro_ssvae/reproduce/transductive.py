@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ PENALTIES = (1.0, 10.0)  # of which validation data choose
 ROUNDS = 10  # in each of which one in ten unlabelled examples gets its label
 
 
-def self_trained(folder: str, unlabelled: int, root: str | None = None) -> dict[str, Any]:
+def self_trained(folder: str | Path, unlabelled: int, root: str | None = None) -> dict[str, Any]:
     """Self-training around an SVM, on the posterior means of the VAE of a run.
 
     Args:

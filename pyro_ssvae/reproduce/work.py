@@ -116,8 +116,9 @@ class Work:
         Args:
             function: A function at the top of a module. It takes the item's values as keyword
                 arguments, which are all that its result depends on, and returns plain data.
-            items: The arguments of each call, as plain data. Where data files lie, ``root``, makes
-                no other item of it: what is kept goes along to another machine.
+            items: The arguments of each call, as plain data, or as paths in this place. What is
+                kept goes along to another machine: neither where this place lies nor where data
+                files lie, ``root``, makes another item of it.
 
         Returns:
             The results, in the order of the items.
@@ -140,7 +141,10 @@ class Work:
         return [_read(path) for path in paths]
 
     def _path(self, function: Callable[..., Any], item: Mapping[str, Any]) -> Path:
-        what = {name: value for name, value in item.items() if name != "root"}
+        what = {
+            name: value.relative_to(self.out).as_posix() if isinstance(value, Path) else value
+            for name, value in item.items() if name != "root"
+        }
         text = json.dumps([function.__name__, what], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self.out / "parts" / f"{function.__name__}-{digest}.json"
