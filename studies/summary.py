@@ -30,7 +30,9 @@ INTRODUCTION = """# What the papers claim, and what came out
 {run} of {all} studies were run by `pyro-ssvae reproduce NAME`; those that were not are named at the
 end. Whether a claim holds is computed from the numbers of the run, which stand beside the published
 ones on the page of each study. A scale under 1 is the share of the epochs and of the draws that
-were run, of all data sets or of one: a claim about these is not settled.
+were run, of all data sets or of one: a claim about these is not settled. An interval in brackets
+is to cover the true mean in 95 of 100 studies; of five draws it does so less often, most of all
+where a draw in many goes badly.
 """
 
 
@@ -64,10 +66,12 @@ def keep(folder: Path) -> None:
     """Keep what a reproduction has computed, unless it has ended at full scale."""
     one_of("study", folder.name, NAMES)
     place = HERE / UNDERWAY / folder.name
-    shutil.rmtree(place, ignore_errors=True)
-    if (folder / FINDINGS).exists() and json.loads((folder / FINDINGS).read_text())["full"]:
+    full = (folder / FINDINGS).exists() and json.loads((folder / FINDINGS).read_text())["full"]
+    files = [] if full else ended(folder)
+    if not full and not files:
         return
-    for path in ended(folder):
+    shutil.rmtree(place, ignore_errors=True)
+    for path in files:
         to = place / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, to)

@@ -147,6 +147,23 @@ def test_a_claim_about_one_data_set_is_settled_by_the_scale_on_it(tmp_path: Path
     assert (tmp_path / "README.md").read_text().count(unsettled.capitalize()) == 2
 
 
+def test_a_study_without_all_of_its_data_is_not_at_full_scale(tmp_path: Path) -> None:
+    claims = [Claim("It holds on digits.", "", True, "", "digits"), Claim("All.", "", True, "")]
+    findings = Findings("Two data sets", "One was left out.", claims=claims, whole=False)
+    writing.write("of-squares", Work(tmp_path), findings, seconds=1.0)
+    about = writing.read(tmp_path)
+    said = [writing.verdict(claim, about) for claim in findings.claims]
+    assert not about["full"] and said == ["reproduced", "reproduced so far, not yet at full scale"]
+
+
+@pytest.mark.parametrize(("draws", "said"), [(1, False), (2, True), (7, True), (8, False)])
+def test_few_draws_are_cautioned_of(tmp_path: Path, draws: int, said: bool) -> None:
+    findings = Findings("Few", "Of few.", [Row("n", [float(draw) for draw in range(draws)])])
+    writing.write("of-squares", Work(tmp_path), findings, seconds=1.0)
+    for name in ("README.md", "report.html"):
+        assert ("in 95 of 100 studies" in (tmp_path / name).read_text()) is said
+
+
 def test_a_number_of_draws_of_ones_own_is_not_the_full_scale(tmp_path: Path) -> None:
     assert Work(tmp_path).full and Work(tmp_path, scales={"mnist": 1.0}).full
     assert not Work(tmp_path, scale=0.5).full and not Work(tmp_path, number=3).full

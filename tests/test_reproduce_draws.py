@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 
-from pyro_ssvae.reproduce.draws import above, alike, all_of, any_of, difference, greater
+from pyro_ssvae.reproduce.draws import (
+    above,
+    alike,
+    all_of,
+    any_of,
+    chosen,
+    deviation,
+    difference,
+    greater,
+    others,
+)
 
 ABOUT_ZERO = [1.0, -1.0, 2.0, -2.0, 0.5]
 ABOUT_FOUR = [3.0, 4.0, 5.0, 4.0, 3.5]
@@ -67,3 +80,28 @@ def test_any_one_of_several_verdicts_may_hold(
     verdicts: tuple[bool | None, ...], any_one: bool | None
 ) -> None:
     assert any_of(verdicts) is any_one
+
+
+def test_what_is_chosen_on_half_of_the_draws_is_compared_on_the_others() -> None:
+    scores = {"lucky": [1.0, 9.0, 1.0, 9.0, 1.0], "steady": [2.0, 2.0, 2.0, 2.0, 2.0]}
+    assert chosen(scores) == "steady"
+    assert others(scores["lucky"]) == [9.0, 9.0]
+    assert chosen({name: values[:1] for name, values in scores.items()}) == "steady"
+    assert others([3.0]) == [3.0]
+
+
+def test_a_choice_among_equals_is_seldom_found_better() -> None:
+    """Of ten that are 0 on average: where the draws that chose compare, it is so far more often."""
+    random = np.random.default_rng(0)
+    own, rest = 0, 0
+    for _ in range(100):
+        scores = {name: list(random.normal(size=10)) for name in range(10)}
+        best = scores[chosen(scores)]
+        own += above(best[::2], 0.0) is True
+        rest += above(others(best), 0.0) is True
+    assert own >= 20 and own > 2 * rest
+
+
+def test_a_deviation_takes_two_draws() -> None:
+    assert deviation([1.0, 3.0]) == pytest.approx(2 ** 0.5)
+    assert math.isnan(deviation([1.0]))

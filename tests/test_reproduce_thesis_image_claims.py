@@ -100,7 +100,8 @@ def pretraining(
     ({"M2, alpha = 100, pretrained": 74.0}, [True, True, None, True, True]),
     ({"ours, lambda = 0.5, pretrained": 90.0}, [True, True, True, False, True]),
     ({"simplified, lambda = 0.001, pretrained": 70.0}, [True, True, True, True, False]),
-    (dict.fromkeys(ACCURACIES, 75.0), [None, None, True, None, None]),
+    ({"ours, lambda = 0.5, pretrained": 76.0}, [True, True, True, None, True]),
+    (dict.fromkeys(ACCURACIES, 75.0), [None, None, True, True, None]),
 ])
 def test_pretraining(accuracies: Mapping[str, float], verdicts: list[Verdict]) -> None:
     assert pretraining(accuracies) == verdicts

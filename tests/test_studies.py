@@ -113,6 +113,17 @@ def test_a_study_under_way_goes_on_elsewhere_from_what_the_summary_keeps(
     assert [row.found for row in went_on.rows] == [[0, 1, 2], began.rows[1].found]  # its seconds
 
 
+def test_a_folder_with_nothing_in_it_leaves_what_was_kept(
+    summary: ModuleType, tmp_path: Path
+) -> None:
+    studies.reproduce("of-numbers", Work(tmp_path / "of-numbers", scale=0.2))
+    summary.main([tmp_path / "of-numbers"])
+    kept = set((tmp_path / "studies" / "underway").rglob("*.json"))
+    (tmp_path / "empty" / "of-numbers").mkdir(parents=True)
+    summary.main([tmp_path / "empty" / "of-numbers"])
+    assert kept and set((tmp_path / "studies" / "underway").rglob("*.json")) == kept
+
+
 def test_nothing_but_findings_is_kept_of_a_study_at_full_scale(
     summary: ModuleType, tmp_path: Path
 ) -> None:

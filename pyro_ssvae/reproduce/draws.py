@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pyro_ssvae.statistics.paired import FEWEST, Difference
 from pyro_ssvae.statistics.paired import difference as of_values
 from pyro_ssvae.statistics.table import Seeds
 
 Metrics = Mapping[str, Any]
+Name = TypeVar("Name")
 
 
 def accuracies(runs: Iterable[Metrics], part: str = "test") -> list[float]:
@@ -84,6 +86,28 @@ def _interval(one: Sequence[float], other: Sequence[float]) -> tuple[float, floa
     if found.draws < FEWEST or found.low is None or found.high is None:
         return None
     return found.low, found.high
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The sample standard deviation over the draws; NaN of a single one."""
+    return statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def chosen(scores: Mapping[Name, Sequence[float]]) -> Name:
+    """What has the best mean over half of the draws, 0, 2, 4 and so on.
+
+    What is best owes some of that to the luck of the draws that it was chosen on, of test images
+    too, for one draw's labels are behind both. So it is compared on :func:`others`.
+
+    Args:
+        scores: The values of all draws, by the names of what there is to choose from.
+    """
+    return max(scores, key=lambda name: statistics.fmean(scores[name][::2]))
+
+
+def others(values: Sequence[float]) -> Sequence[float]:
+    """The values of the draws that :func:`chosen` does not see; of a single draw that one."""
+    return values[1::2] or values
 
 
 def all_of(verdicts: Iterable[bool | None]) -> bool | None:

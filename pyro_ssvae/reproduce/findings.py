@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from matplotlib.figure import Figure
+
+from pyro_ssvae.reproduce.draws import deviation
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Row:
     @property
     def deviation(self) -> float:
         """The sample standard deviation over the draws; NaN of a single one."""
-        return statistics.stdev(self.found) if len(self.found) > 1 else math.nan
+        return deviation(self.found)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Findings:
         rows: The numbers.
         claims: The claims.
         pictures: The figures.
+        whole: Whether nothing was left out for want of data. Without it this is no full scale.
     """
 
     title: str
@@ -97,3 +99,4 @@ class Findings:
     rows: Sequence[Row] = field(default_factory=tuple)
     claims: Sequence[Claim] = field(default_factory=tuple)
     pictures: Sequence[Picture] = field(default_factory=tuple)
+    whole: bool = True

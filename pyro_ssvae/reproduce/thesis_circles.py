@@ -3,9 +3,10 @@
 For each sigma^2 of p(x | y, z) M2 is trained on 50 labelled and 9,950 unlabelled points, with
 alpha = 0.1 as in figure 4, and its classifier's network alone on the 50 labels. What the classifier
 says in the plane, where points are reconstructed, the accuracy and the reconstruction error. The
-thesis tunes sigma^2; here the validation accuracy chooses among all that are tried.
+thesis tunes sigma^2; here the validation accuracy of half of the draws chooses among all that are
+tried, and the other half compares.
 
-Full scale is 100 epochs of 100 updates, of 50 labelled and 100 unlabelled points each, and five
+Full scale is 100 epochs of 100 updates, of 50 labelled and 100 unlabelled points each, and ten
 draws of points and weights. The thesis says neither these, nor the noise of the circles, nor the
 ends of figure 4; here the noise is 0.05, the inner circle half as large, and sigma^2 0.003 to 3.
 """
@@ -22,11 +23,20 @@ from scipy.stats import spearmanr
 from pyro_ssvae.report import plane_plots
 from pyro_ssvae.report.drawing import PLAIN, color
 from pyro_ssvae.reproduce import plane
-from pyro_ssvae.reproduce.draws import above, counted, difference, greater, in_words, paired
+from pyro_ssvae.reproduce import draws as of_draws
+from pyro_ssvae.reproduce.draws import (
+    above,
+    counted,
+    difference,
+    greater,
+    in_words,
+    others,
+    paired,
+)
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
 from pyro_ssvae.reproduce.work import Work
 
-EPOCHS, DRAWS = 100, 5
+EPOCHS, DRAWS = 100, 10
 SIGMA2 = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 ALPHA = 0.1
 COMMON = 1.0  # "a common choice"
@@ -123,26 +133,31 @@ def tuning(
 ) -> list[Claim]:
     """What the thesis says of a sigma^2 that is tuned, and whether z is then of any use."""
     best = chosen(results)
-    errors, before = (_errors(results, i) for i in (best, SIGMA2.index(COMMON)))
-    tuned = _accuracies(results, best)
+    errors, before = (others(_errors(results, i)) for i in (best, SIGMA2.index(COMMON)))
+    tuned, common, baseline = (
+        others(values) for values in (_accuracies(results, best), common, baseline)
+    )
     with_it = f"{fmean(tuned):.1f} % with sigma^2 = {SIGMA2[best]:g}"
     return [
         Claim(
-            "Tuning sigma^2 makes M2 better: with the one of all that validation data choose it is"
-            " better than with sigma^2 = 1.", "section 3.1, figure 3f", greater(tuned, common),
+            "Tuning sigma^2 makes M2 better: with the one of all that validation data of half of"
+            " the draws choose it is better than with sigma^2 = 1, on the other half.",
+            "section 3.1, figure 3f", greater(tuned, common),
             f"{with_it}, against {fmean(common):.1f} % with 1; points gained:"
             f" {difference(tuned, common)}",
         ),
         Claim(
-            "Tuning sigma^2 fixes M2: with the one that validation data choose it is less than"
-            f" {counted(BEHIND, 'point')} behind the network trained alone, if at all.",
+            "Tuning sigma^2 fixes M2: with the one that validation data of half of the draws choose"
+            f" it is, on the other half, less than {counted(BEHIND, 'point')} behind the network"
+            " trained alone, if at all.",
             "section 3.1, figures 3d and 3f", greater(tuned, baseline, by=-BEHIND),
             f"{with_it}, against {fmean(baseline):.1f} %; points gained:"
             f" {difference(tuned, baseline)}",
         ),
         Claim(
             "It is better because it models the circles: with the sigma^2 that validation data"
-            " choose the error of reconstructions is less than half of that with sigma^2 = 1.",
+            " of half of the draws choose the error of reconstructions is, on the other half, less"
+            " than half of that with sigma^2 = 1.",
             "ours, after section 3.1, figure 4", greater([own / 2 for own in before], errors),
             f"E ||x - f||^2 is {fmean(errors):.3f} with sigma^2 = {SIGMA2[best]:g}, against"
             f" {fmean(before):.3f} with 1",
@@ -190,8 +205,8 @@ def correlation(found: Sequence[float]) -> str:
 
 
 def chosen(results: Sequence[Mapping[str, Any]]) -> int:
-    """Which sigma^2 has the best validation accuracy at the end, in the mean over draws."""
-    return max(range(len(SIGMA2)), key=lambda i: fmean(_validated(results, i)))
+    """Which sigma^2 has the best validation accuracy at the end, by half of the draws."""
+    return of_draws.chosen({i: _validated(results, i) for i in range(len(SIGMA2))})
 
 
 def pictures(results: Sequence[Mapping[str, Any]]) -> list[Picture]:

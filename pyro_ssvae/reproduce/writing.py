@@ -16,6 +16,7 @@ from pyro_ssvae.report import page
 from pyro_ssvae.report.saving import save
 from pyro_ssvae.reproduce.findings import Claim, Findings, Row
 from pyro_ssvae.reproduce.work import Work
+from pyro_ssvae.statistics.paired import FEW
 from pyro_ssvae.system.files import write_text
 from pyro_ssvae.system.progress import duration
 
@@ -33,9 +34,13 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
         findings: What it has found.
         seconds: The time that this took, from its beginning on.
     """
+    full = work.full and findings.whole
     about = {
-        "name": name, "command": command(name, work), "scale": work.scale, "full": work.full,
-        "full on": {claim.data: work.on(claim.data).full for claim in findings.claims},
+        "name": name, "command": command(name, work), "scale": work.scale, "full": full,
+        "full on": {
+            claim.data: work.on(claim.data).full if claim.data else full
+            for claim in findings.claims
+        },
         "seconds": seconds,
         "hardware": machine.hardware(), "versions": machine.versions(),
     }
@@ -126,6 +131,7 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     for claim in findings.claims:
         said = verdict(claim, about).capitalize()
         lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
+    lines += ["", caution(findings)] if caution(findings) else []
     for picture in findings.pictures:
         lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
     if findings.rows:
@@ -136,6 +142,16 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
             numbers = [f"<details><summary>{summary}</summary>", "", *numbers, "", "</details>"]
         lines += ["", *numbers]
     return "\n".join([*lines, "", _made_with(about), ""])
+
+
+def caution(findings: Findings) -> str:
+    """What is to be known of the intervals of few draws; nothing where there are enough, or one."""
+    if not any(2 <= len(row.found) < FEW for row in findings.rows):
+        return ""
+    return (
+        "An interval in brackets is to cover the true mean in 95 of 100 studies. Of fewer than"
+        f" {FEW} draws it does so less often, most of all where a draw in many goes badly."
+    )
 
 
 def line(cells: Sequence[str]) -> str:
@@ -164,6 +180,7 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
     body = [
         f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(capital(findings.setting))}</p>",
         f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
+        f'<p class="note">{escape(caution(findings))}</p>' if caution(findings) else "",
         page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
         _numbers(findings),
         f'<p class="note">{escape(_made_with(about))}</p>',
