@@ -13,7 +13,7 @@ from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.examples import as_examples
 from pyro_ssvae.data.images import Channels
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.targets import FOREIGN, Kind, Target, read, read_as
+from pyro_ssvae.targets import FOREIGN, Classes, Kind, Target, read, read_as
 
 
 def from_arrays(
@@ -79,12 +79,12 @@ def from_arrays(
     try:
         if given is not None and len(given) != 2:
             raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
-        examples = as_examples(x, *given[:1] if given else (), channels=channels)
         what, labels = read(y, target, classes, class_names)
         _same_length(x, y)
         number = len(labels)
         if given is not None:
-            labels = torch.cat([labels, _test_labels(given, what)])
+            values = classes if classes is not None else _values(y, what, class_names)
+            labels = torch.cat([labels, _test_labels(given, what, values)])
         foreign = _foreign(labels)
         labels = labels.clamp_min(-1) if foreign is not None else labels
         known = what.known(labels[:number]).numpy()
@@ -92,6 +92,9 @@ def from_arrays(
             index = np.arange(number, len(labels))
         else:
             index = test_part(test, known, what.classes(labels[:number]))
+        examples = as_examples(
+            x, *given[:1] if given else (), channels=channels, aside=None if given else index,
+        )
         return Dataset(
             name=name,
             x=examples.x,
@@ -125,11 +128,21 @@ def _foreign(labels: Tensor) -> Tensor | None:
     return foreign if len(foreign) else None
 
 
-def _test_labels(given: tuple[Any, Any], target: Target) -> Tensor:
+def _values(y: Any, target: Target, names: Sequence[str] | None) -> Sequence[Any] | None:
+    """What labels have in place of the names of classes: 0, 1, ...; None if they have names."""
+    if names is None or not isinstance(target, Classes):
+        return None
+    named = any(isinstance(value, str) for value in np.asarray(y, dtype=object).ravel())
+    return None if named else range(len(names))
+
+
+def _test_labels(
+    given: tuple[Any, Any], target: Target, values: Sequence[Any] | None
+) -> Tensor:
     """The labels of a test set of one's own, in the terms of the training labels."""
     x, y = given
     _same_length(x, y, " of the test set")
-    return read_as(y, target)
+    return read_as(y, target, values)
 
 
 def test_part(share: Any, known: Any, classes: Tensor | None) -> Any:

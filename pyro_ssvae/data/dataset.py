@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import draws, indices
-from pyro_ssvae.data.examples import Examples, further
+from pyro_ssvae.data.examples import Examples, check_finite, further
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.images import Channels
 from pyro_ssvae.data.reading import WORKERS, Reader
@@ -189,6 +189,8 @@ class Dataset:
             place[self.target.names.index(name)] = index
         y = place.to(self.y.device)[self.y]
         gone = y == FOREIGN
+        if self.foreign is not None:  # of an earlier choice, and still of other classes
+            gone[self.foreign] = True
         return replace(
             self, y=y.clamp_min(-1), target=Classes(classes), test=self.test[~gone[self.test]],
             foreign=gone.nonzero().squeeze(1).cpu(),
@@ -220,7 +222,8 @@ class Dataset:
                 default.
             seed: The seed of the draw. The test part is the same for every seed.
             draw: How a number of labels is divided among the classes: ``"balanced"``, as evenly as
-                it goes, or ``"stratified"``, by their shares of the data.
+                it goes, or ``"stratified"``, by their shares of the data, at least one of each
+                class where there are so many labels.
             unlabelled: The number of examples in the unlabelled part; or a number for each class by
                 its name, 0 for those that are not named, beside the examples whose class is
                 unknown to everybody. None takes all that are left.
@@ -281,13 +284,4 @@ def long_tail(names: Sequence[str], most: int, ratio: float) -> dict[str, int]:
 def _check_numbers(x: Tensor) -> None:
     if not x.is_floating_point():
         raise InputError(f"expected floating point x, got {x.dtype}")
-    if not x.numel() or torch.stack(x.aminmax()).isfinite().all():  # NaN would be either
-        return
-    # In parts: the temporaries would take twice the memory of x.
-    finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(1_000)])
-    if not finite.all():
-        row = int((~finite).nonzero()[0])
-        raise InputError(
-            f"expected finite x, got NaN or infinity in {int((~finite).sum())} of {len(x)}"
-            f" examples, the first at index {row}"
-        )
+    check_finite(x)

@@ -190,12 +190,23 @@ def _numbers(
         return np.array([labels.get(name, 0) for name in names])
     assert isinstance(labels, int)
     if wanted.draw == "stratified":
-        shares = labels * np.bincount(of_class, minlength=classes) / max(1, len(of_class))
-        numbers = np.floor(shares).astype(int)
-        numbers[np.argsort(numbers - shares, kind="stable")[:labels - numbers.sum()]] += 1
-        return numbers
+        return _by_shares(labels, np.bincount(of_class, minlength=classes))
     numbers = np.full(classes, labels // classes)
     numbers[rng.permutation(classes)[: labels % classes]] += 1
+    return numbers
+
+
+def _by_shares(labels: int, sizes: Array) -> Array:
+    """Numbers of labels by the sizes of the classes, one each at least where there are so many."""
+    least = np.minimum(sizes, labels >= (sizes > 0).sum())
+    shares = labels * sizes / max(1, sizes.sum())
+    few = np.zeros(len(sizes), dtype=bool)
+    while (shares < least).any():  # what those get that have too few is missing from the others
+        few |= shares < least
+        others = np.where(few, 0, sizes)
+        shares = np.where(few, least, (labels - few.sum()) * others / max(1, others.sum()))
+    numbers = np.floor(shares).astype(int)
+    numbers[np.argsort(numbers - shares, kind="stable")[:labels - numbers.sum()]] += 1
     return numbers
 
 

@@ -34,13 +34,15 @@ class Examples(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
+def as_examples(
+    *parts: Any, channels: Channels | None = None, aside: np.ndarray[Any, Any] | None = None
+) -> Examples:
     """The examples of one or two arrays or frames, one below the other.
 
     Args:
         parts: The training examples and, where there is a test set of one's own, its examples.
-
         channels: The place of the channels in images. None has their shape say it.
+        aside: The rows of the first that are for testing, by which a frame is not standardised.
 
     Raises:
         InputError: If they are no arrays of real numbers of two to four dimensions, or differ in
@@ -49,7 +51,7 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     if hasattr(parts[0], "columns"):
         from pyro_ssvae.data.frames import read_frames
 
-        x, columns, notes = read_frames(*parts)
+        x, columns, notes = read_frames(*parts, aside=aside)
         return Examples(x, columns, notes=tuple(notes))
     arrays = [_array(part) for part in parts]
     place = images.place(arrays[0].shape, channels)
@@ -58,6 +60,12 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
         raise InputError(
             f"expected a test set of {_form(arrays[0])} as the training data, got"
             f" {_form(arrays[1])}"
+        )
+    filled = [array for array in arrays if array.size]
+    if any(_divisor(array) > 1 for array in filled) and not all(map(_whole, filled)):
+        raise InputError(
+            "expected training data and a test set in the same units, got whole numbers, which are"
+            " divided by the largest, in one of them alone"
         )
     values = np.concatenate(arrays)
     notes = images.notes(values.shape, place)
@@ -74,8 +82,12 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
 def further(x: Any, like: Examples) -> Tensor:
     """Further examples, a row each, in the terms of those that a data set was made of.
 
+    Whole numbers are divided as those were, and so are numbers in floating point of which one is
+    above 1: others have been already.
+
     Raises:
-        InputError: If they are no such arrays or frames, or of another shape.
+        InputError: If they are no such arrays or frames, of another shape, or not finite, or it
+            cannot be told whether they are divided already.
     """
     if like.columns is not None:
         from pyro_ssvae.data.frames import encode
@@ -89,11 +101,47 @@ def further(x: Any, like: Examples) -> Tensor:
         raise InputError(
             f"expected examples of {_form(like.x)} as the training data, got {_form(tried[0])}"
         )
-    whole = _whole(array) and (array.dtype.kind != "f" or array.max() > 1)  # or scaled already
-    return torch.from_numpy((array / (like.divisor if whole else 1)).astype(np.float32))
+    divisor = like.divisor if _undivided(array, like.divisor) else 1
+    result = torch.from_numpy((array / divisor).astype(np.float32))
+    check_finite(result)
+    return result
+
+
+def check_finite(x: Tensor) -> None:
+    """Raise :class:`InputError` if x, a row for each example, has NaN or infinity."""
+    if not x.numel() or torch.stack(x.aminmax()).isfinite().all():  # NaN would be either
+        return
+    # In parts: the temporaries would take twice the memory of x.
+    finite = torch.cat([rows.flatten(1).isfinite().all(dim=1) for rows in x.split(1_000)])
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise InputError(
+            f"expected finite x, got NaN or infinity in {int((~finite).sum())} of {len(x)}"
+            f" examples, the first at index {row}"
+        )
+
+
+def _undivided(values: np.ndarray[Any, Any], divisor: int) -> bool:
+    """Whether numbers are yet to be divided, where those of the training data were."""
+    if divisor == 1 or not values.size or values.dtype.kind == "b":
+        return False
+    if values.dtype.kind in "iu" or values.max() > 1:
+        return True
+    if values.ndim == 2 and (values == 1).any() and _whole(values):  # pixels may be black and white
+        raise InputError(
+            f"expected whole numbers up to {divisor:,} as in the training data, or such numbers"
+            f" divided by {divisor:,}, got 0 and 1 in floating point, which may be either: give"
+            " them as integers, or with further rows"
+        )
+    return False
 
 
 def _array(x: Any) -> np.ndarray[Any, Any]:
+    if isinstance(x, np.ma.MaskedArray) and x.mask.any():
+        raise InputError(
+            f"expected x without gaps, got {int(x.mask.sum()):,} masked numbers; a data frame may"
+            " have gaps"
+        )
     try:
         array = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
         numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool

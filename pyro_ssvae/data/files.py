@@ -17,7 +17,7 @@ import numpy as np
 from pyro_ssvae.data.arrays import from_arrays
 from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.errors import InputError, few, one_of, unknown
-from pyro_ssvae.targets.reading import is_missing
+from pyro_ssvae.targets.marks import is_missing
 
 LabelsAre = Literal["classes", "number"]
 
@@ -25,6 +25,8 @@ SUFFIXES = (".npz", ".csv")
 FORMS = "FILE.npz with arrays x and y, FILE.csv with a column of labels, or a folder of images"
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column that has no name
 TEST = 0.2  # the share that is set aside for testing
+MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")  # of a gap
+LED_BY_ZERO = re.compile(r"[+-]?0\d+")  # as codes are, and whole numbers are not
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -52,8 +54,9 @@ def load(
     Args:
         path: ``FILE.npz`` with arrays ``x`` and ``y``, and ``x_test`` and ``y_test`` where there is
             a test set, as :func:`pyro_ssvae.data.from_arrays` takes them; or ``FILE.csv``, a table
-            with the names of its columns in the first line. Its empty fields are gaps. A column
-            that has no name and numbers the rows, as pandas writes a frame's index, is left out.
+            with the names of its columns in the first line. Its empty fields are gaps, and so are
+            ``NA`` and the like among numbers; among texts they are texts. A column that has no name
+            and numbers the rows, as pandas writes a frame's index, is left out.
         target: The name of the table's column of labels, in which an empty field is an unknown one.
         ignore: The names of columns of the table that are left out.
         labels_are: What labels are that may be either, such as whole numbers: ``"classes"`` or a
@@ -99,26 +102,44 @@ def arrays_in(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def table_in(path: Path) -> Any:
+def table_in(path: Path, texts: Sequence[str] = ()) -> Any:
     """The data frame of a file ``.csv``.
+
+    Args:
+        path: The file.
+        texts: The names of columns whose entries are texts, also where all could be numbers.
 
     Raises:
         InputError: If it is broken, or its columns have no names that differ.
     """
-    header(path)
-    return _parsed(path)
-
-
-def _parsed(path: Path) -> Any:
     import pandas
 
+    several = len(header(path)) > 1  # the only entry of a line may be a gap
     try:
-        return pandas.read_csv(path, skipinitialspace=True)
+        table = pandas.read_csv(
+            path, skipinitialspace=True, keep_default_na=False, na_values=[""], low_memory=False,
+            skip_blank_lines=several, dtype=dict.fromkeys(texts, "str"),
+        )
+        return table.assign(**{
+            name: _numbers(table[name]) for name in table.columns.difference(list(texts))
+            if table[name].dtype.kind not in "biuf"
+        })
     except (OSError, ValueError, OverflowError, MemoryError) as error:
         raise InputError(
             f"{path}: expected a table of comma-separated values, got"
             f" {' '.join(str(error).split())}"
         ) from None
+
+
+def _numbers(column: Any) -> Any:
+    """A column of texts; as numbers, where all are but for marks of a gap."""
+    import pandas
+
+    if not column.dropna().map(type).eq(str).all():
+        return column
+    gaps = column.isna() | column.isin(MARKS)
+    numbers = pandas.to_numeric(column.mask(gaps), errors="coerce")
+    return column if gaps.all() or not (numbers.notna() | gaps).all() else numbers
 
 
 def _arrays(path: Path, labels_are: LabelsAre | None, share: float | None) -> Dataset:
@@ -146,10 +167,13 @@ def _arrays(path: Path, labels_are: LabelsAre | None, share: float | None) -> Da
 def _table(
     path: Path, target: str, ignore: Sequence[str], labels_are: LabelsAre | None, test: float
 ) -> Dataset:
-    header(path)
-    frame = _parsed(path)
+    frame = table_in(path)
     _check_columns(path, list(frame.columns), target, ignore)
     labels = _labels(frame[target], labels_are)
+    if labels_are != "number" and frame[target].dtype.kind in "iuf":
+        texts = table_in(path, [target])[target]
+        if texts.str.fullmatch(LED_BY_ZERO).eq(True).any():
+            labels = texts.to_numpy()  # 007 is no 7
     _check_decided(path, labels, labels_are)
     _check_classes(path, list(labels), labels_are)
     index = [name for name, column in frame.items() if _is_index(name, column)]

@@ -15,6 +15,7 @@ from pyro_ssvae.data.dataset import Dataset
 from pyro_ssvae.data.folder import is_folder
 from pyro_ssvae.data.images import LARGEST_BYTE, channels_last
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.nn import Columns
 
 
 class Further(NamedTuple):
@@ -49,8 +50,7 @@ def read(path: str | Path, like: Dataset) -> Further:
             f" {'a file of another name' if path.exists() else 'none there'}"
         )
     if path.suffix.lower() == ".csv":
-        frame = files.table_in(path)
-        return Further(frame if like.columns is not None else frame.to_numpy())
+        return Further(_frame(path, like.columns) if like.columns else _rows(path))
     if like.columns is not None:
         raise InputError(f"{path}: expected a table FILE.csv, for the pair was trained on the"
                          f" columns of one, got arrays")
@@ -58,6 +58,36 @@ def read(path: str | Path, like: Dataset) -> Further:
     if "x" not in arrays:
         raise InputError(f"{path}: expected an array x, got {', '.join(sorted(arrays)) or 'none'}")
     return Further(arrays["x"])
+
+
+def _frame(path: Path, columns: Columns) -> Any:
+    """A table, whose categories are texts as they stand there, where they are levels."""
+    categories = {c.name: set(c.levels) for c in columns.columns if c.kind == "category"}
+    there = [name for name in files.header(path) if name in categories]
+    frame, parsed = files.table_in(path, there), files.table_in(path)
+    return frame.assign(**{
+        name: frame[name].where(frame[name].isin(categories[name]), parsed[name])
+        for name in there
+    })
+
+
+def _rows(path: Path) -> Any:
+    """A table of numbers without its first line, which names the columns."""
+    names = files.header(path)
+    if all(map(_is_number, names)) and names != [str(place) for place in range(len(names))]:
+        raise InputError(
+            f"{path}: expected the names of the columns in the first line, got the numbers"
+            f" {', '.join(names):.60}; write a line above it, such as"
+            f" {','.join(str(place) for place in range(len(names))):.40}"
+        )
+    return files.table_in(path).to_numpy()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not isinstance(float(text), complex)
+    except ValueError:
+        return False
 
 
 def decoded(x: Tensor, like: Dataset) -> Any:

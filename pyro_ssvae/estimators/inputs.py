@@ -19,7 +19,7 @@ from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.estimators import images
 from pyro_ssvae.estimators.images import Images
 from pyro_ssvae.nn import Columns
-from pyro_ssvae.targets.reading import is_missing
+from pyro_ssvae.targets.marks import is_missing
 
 Scaling = Literal["standard", "unit"]
 Array = np.ndarray[Any, Any]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.targets import SeveralLabels, Target, read
-from pyro_ssvae.targets.reading import is_mark
+from pyro_ssvae.targets.marks import is_mark
 
 Array = np.ndarray[Any, Any]
 

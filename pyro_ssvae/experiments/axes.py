@@ -34,7 +34,8 @@ def label_counts(dataset: Dataset, a_class: Sequence[int] = A_CLASS) -> list[int
     left = torch.ones(len(dataset.y), dtype=torch.bool)
     left[dataset.test] = False
     known = dataset.target.known(dataset.y) & left
-    rarest = int(dataset.y[known].flatten().bincount(minlength=dataset.target.width).min())
+    classes = dataset.target.classes(dataset.y[known])
+    rarest = int(classes.bincount(minlength=dataset.target.width).min())
     return [dataset.target.width * number for number in a_class if 2 * number <= rarest]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError, few, one_of
 from pyro_ssvae.targets.classes import Classes
+from pyro_ssvae.targets.marks import is_missing, unknown
 from pyro_ssvae.targets.number import Number
 from pyro_ssvae.targets.sets import ClassSets
 from pyro_ssvae.targets.several import SeveralLabels
@@ -61,51 +63,81 @@ def read(
         raise InputError(f"expected y of shape (N,) or (N, L), got {values.shape}")
     if kind == "labels":
         raise InputError(f"expected y of shape (N, L) for several labels, got {values.shape}")
-    unknown = _unknown(values, as_classes=kind == "classes" or classes is not None)
-    if unknown.all():
+    gone = unknown(values, as_classes=kind == "classes" or classes is not None)
+    if gone.all():
         raise InputError(f"expected a label that is known, got {len(values)} that are unknown")
-    if kind == "number" or kind is None and _is_number(values[~unknown], classes):
+    if kind == "number" or kind is None and _is_number(values[~gone], classes):
         return _number(values)
-    return _classes(values, unknown, classes, names)
+    return _classes(values, gone, classes, names)
 
 
-def read_as(y: Any, target: Target) -> Tensor:
+def read_as(y: Any, target: Target, values: Sequence[Any] | None = None) -> Tensor:
     """Further labels of a target, those of a test set, as the target keeps them.
+
+    Args:
+        y: The labels. A frame of several labels may have them in another order.
+        target: The target.
+        values: The values that stand for the classes, in their order, where they are not called by
+            them.
 
     Raises:
         InputError: If there is a class or a label that the target does not have.
     """
-    values = _array(y)
+    if isinstance(target, SeveralLabels) and hasattr(y, "columns"):
+        y = _in_order(y, target.names)
+    given = _array(y)
     if isinstance(target, Number):
-        return _number(values)[1]
+        return _number(given)[1]
     if isinstance(target, SeveralLabels):
-        if values.ndim != 2:
-            raise InputError(f"expected labels (N, {len(target.names)}), got {values.shape}")
-        return _several(values, target.names)[1]
-    sets = [_members(value) for value in values]
+        if given.ndim != 2:
+            raise InputError(f"expected labels (N, {len(target.names)}), got {given.shape}")
+        return _several(given, target.names)[1]
+    sets = [_members(value) for value in given]
+    called = target.names if values is None else [str(_plain(value)) for value in values]
     for row, members in enumerate(sets):
         for value in members or ():
-            if str(value) not in target.names:
+            if str(value) not in called:
                 raise InputError(
                     f"expected test labels among the classes of the training labels, got {value!r}"
                     f" at index {row}; leave the example out, or name all classes by classes="
                 )
     possible = torch.tensor([
-        [members is None or name in map(str, members) for name in target.names] for members in sets
+        [members is None or name in map(str, members) for name in called] for members in sets
     ])
     if isinstance(target, ClassSets):
         return possible
     return possible.long().argmax(1).masked_fill(possible.sum(1) > 1, -1)
 
 
+def _in_order(y: Any, names: Sequence[str]) -> Any:
+    """The columns of a frame in the order of the labels that they are named by."""
+    columns = {str(name): name for name in y.columns}
+    if columns.keys() != set(names) or len(columns) != len(y.columns):
+        raise InputError(
+            f"expected the labels {few(names)} as in the training data, got the columns"
+            f" {few(map(str, y.columns))}"
+        )
+    return y[[columns[name] for name in names]]
+
+
 def _array(y: Any) -> Array:
-    y = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    if isinstance(y, Tensor):
+        y = (y.float() if y.dtype == torch.bfloat16 else y).detach().cpu().numpy()
+    if isinstance(y, np.ma.MaskedArray):
+        gaps, y = np.ma.getmaskarray(y), y.data.astype(object)
+        y[gaps] = None
     if not isinstance(getattr(y, "dtype", np.dtype(object)), np.dtype):
         return np.asarray(y, dtype=object)  # of pandas: whole numbers stay whole beside gaps
     if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) > 1:
         array = np.array(y, dtype=object)  # numbers are to stay what they are beside texts
     else:
-        array = np.asarray(y)
+        try:
+            array = np.asarray(y)
+        except ValueError:  # NumPy's of lists that differ in length
+            raise InputError(
+                "expected a label for each example, or equally many labels for each, got lists of"
+                " several lengths"
+            ) from None
     if array.ndim == 0:
         raise InputError(f"expected a label for each example, got {y!r:.60}")
     if array.dtype.kind in "MmVc":
@@ -113,40 +145,12 @@ def _array(y: Any) -> Array:
     return array
 
 
-def is_missing(value: Any) -> bool:
-    """Whether a value is None or NaN, or what pandas has for a missing one."""
-    # pandas' NA comes first: of it and itself, != is neither true nor false.
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
-
-
-def _unknown(values: Array, *, as_classes: bool = False) -> Array:
-    """Which labels (N,) are unknown: None, NaN, an empty text, or -1.
-
-    A floating-point -1 is one where labels are said to be classes. The texts "nan" and "-1" are
-    what NumPy makes of these marks beside texts.
-    """
-    if values.dtype.kind == "f":
-        return np.isnan(values) | (as_classes & (values == -1))
-    if values.dtype.kind in "iu":
-        return values == -1
-    if values.dtype.kind == "b":
-        return np.zeros(len(values), dtype=bool)
-    return np.array([is_mark(value) for value in values], dtype=bool)
-
-
-def is_mark(value: Any) -> bool:
-    """Whether a value, beside others that are no numbers, marks an unknown label."""
-    if isinstance(value, str):
-        return value in ("", "-1", "nan")
-    return is_missing(value) or (isinstance(value, (int, np.integer)) and value == -1)
-
-
 def _is_number(known: Array, classes: Sequence[Any] | None) -> bool:
     """Whether known labels are real numbers and no classes."""
-    floats = known.dtype.kind == "f" or known.dtype.kind == "O" and all(
-        isinstance(value, (float, np.floating)) for value in known
-    )
-    if not floats or classes is not None:
+    types = {type(value) for value in known} if known.dtype.kind == "O" else {known.dtype.type}
+    numbers_alone = all(issubclass(each, Real) and each is not bool for each in types)
+    floats = any(issubclass(each, (float, np.floating)) for each in types)
+    if not (numbers_alone and floats) or classes is not None:
         return False
     numbers = known.astype(float)
     if np.isfinite(numbers).all() and (numbers == numbers.round()).all():
@@ -163,8 +167,9 @@ def _number(values: Array) -> tuple[Target, Tensor]:
     try:
         numbers = np.array([np.nan if is_missing(v) else v for v in values], dtype=np.float64)
     except (TypeError, ValueError):
+        row, value = next((i, v) for i, v in enumerate(values) if not _is_real(v))
         raise InputError(
-            f"expected real numbers as labels, got {_plain(values[0])!r:.60}"
+            f"expected real numbers as labels, got {_plain(value)!r:.60} at index {row}"
         ) from None
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
@@ -172,10 +177,18 @@ def _number(values: Array) -> tuple[Target, Tensor]:
     return Number(), torch.from_numpy(numbers.astype(np.float32))
 
 
+def _is_real(value: Any) -> bool:
+    """Whether a label is a number, or unknown."""
+    try:
+        return is_missing(value) or not isinstance(float(value), complex)
+    except (TypeError, ValueError):
+        return False
+
+
 def _classes(
-    values: Array, unknown: Array, classes: Sequence[Any] | None, names: Sequence[str] | None
+    values: Array, gone: Array, classes: Sequence[Any] | None, names: Sequence[str] | None
 ) -> tuple[Target, Tensor]:
-    found = _ordered({_plain(value) for value in values[~unknown]})
+    found = _ordered({_plain(value) for value in values[~gone]})
     known = found if classes is None else [_plain(value) for value in classes]
     if names is not None:
         known = _numbered(found, names) if classes is None else known
@@ -185,14 +198,14 @@ def _classes(
         hint = "; if -1 is a class and not the mark of an unknown label, name it otherwise"
         raise InputError(
             f"expected labels of two classes or more, got only {known[0] if known else 'none'!r}"
-            f"{hint if (values[unknown] == -1).any() else ''}"
+            f"{hint if (values[gone] == -1).any() else ''}"
         )
     place = {value: index for index, value in enumerate(known)}
     if not any(value in place for value in found):
         raise InputError(f"expected labels among {known}, got {found[:5]}")
     index = np.array([
         -1 if missing else place.get(_plain(value), FOREIGN)
-        for value, missing in zip(values, unknown)
+        for value, missing in zip(values, gone)
     ], dtype=np.int64)
     texts = tuple(map(str, known if names is None else names))
     return Classes(texts), torch.from_numpy(index)
@@ -214,6 +227,7 @@ def _numbered(found: list[Any], names: Sequence[str]) -> list[Any]:
 
 
 def _several(values: Array, names: Sequence[str] | None) -> tuple[Target, Tensor]:
+    values = values.astype(object) if values.dtype.kind == "U" else values
     if values.dtype.kind == "O":
         missing: Array = np.array([is_missing(v) for v in values.ravel()]).reshape(values.shape)
     else:
@@ -258,8 +272,10 @@ def _sets(values: Array, classes: Sequence[Any] | None) -> tuple[Target, Tensor]
 def _members(value: Any) -> set[Any] | None:
     """The classes in a set, one for a class alone; None for an unknown label."""
     if isinstance(value, (set, frozenset)):
+        if any(map(is_missing, value)):
+            raise InputError(f"expected sets of classes, got {value} with an unknown one in it")
         return {_plain(member) for member in value}
-    if _unknown(np.array([value], dtype=object))[0]:
+    if unknown(np.array([value], dtype=object), as_classes=True)[0]:
         return None
     return {_plain(value)}
 
