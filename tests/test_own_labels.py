@@ -142,17 +142,6 @@ def test_a_test_set_in_other_units_is_refused() -> None:
     assert from_arrays(BYTES, HALVES, test=((BYTES > 127).astype(int), HALVES)).divisor == 255
 
 
-def test_numbers_are_standardised_without_the_rows_for_testing() -> None:
-    frame = pandas.DataFrame({"a": X[:, 0], "b": X[:, 1]})
-    mine = from_arrays(frame, HALVES)
-    frame.loc[mine.test.numpy(), "a"] += 1000
-    moved = from_arrays(frame, HALVES)
-    assert torch.equal(mine.test, moved.test) and mine.columns == moved.columns
-    assert mine.columns is not None
-    rest = np.delete(X[:, 0], mine.test.numpy())
-    assert mine.columns.columns[0].loc == pytest.approx(rest.mean())
-
-
 # Tables in files
 
 

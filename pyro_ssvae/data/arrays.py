@@ -79,6 +79,7 @@ def from_arrays(
     try:
         if given is not None and len(given) != 2:
             raise InputError(f"expected test as a share or as (x, y), got {len(given)} values")
+        examples = as_examples(x, *given[:1] if given else (), channels=channels)
         what, labels = read(y, target, classes, class_names)
         _same_length(x, y)
         number = len(labels)
@@ -92,9 +93,6 @@ def from_arrays(
             index = np.arange(number, len(labels))
         else:
             index = test_part(test, known, what.classes(labels[:number]))
-        examples = as_examples(
-            x, *given[:1] if given else (), channels=channels, aside=None if given else index,
-        )
         return Dataset(
             name=name,
             x=examples.x,

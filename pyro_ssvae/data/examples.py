@@ -34,15 +34,12 @@ class Examples(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def as_examples(
-    *parts: Any, channels: Channels | None = None, aside: np.ndarray[Any, Any] | None = None
-) -> Examples:
+def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     """The examples of one or two arrays or frames, one below the other.
 
     Args:
         parts: The training examples and, where there is a test set of one's own, its examples.
         channels: The place of the channels in images. None has their shape say it.
-        aside: The rows of the first that are for testing, by which a frame is not standardised.
 
     Raises:
         InputError: If they are no arrays of real numbers of two to four dimensions, or differ in
@@ -51,7 +48,7 @@ def as_examples(
     if hasattr(parts[0], "columns"):
         from pyro_ssvae.data.frames import read_frames
 
-        x, columns, notes = read_frames(*parts, aside=aside)
+        x, columns, notes = read_frames(*parts)
         return Examples(x, columns, notes=tuple(notes))
     arrays = [_array(part) for part in parts]
     place = images.place(arrays[0].shape, channels)

@@ -8,7 +8,7 @@ frame of pandas, which is not imported for it, or of another library. A column i
   that there are, in alphabetical order, or those of a categorical column of pandas, in its own.
 
 Numbers are standardised by the mean and the standard deviation of those that are observed in the
-training frame, without the rows of it that are set aside for testing. See
+training frame, those of rows that are set aside of it for testing too. See
 :class:`pyro_ssvae.nn.Columns` for what x has where.
 """
 
@@ -35,16 +35,12 @@ MAX_LEVELS = 1_000
 Array = np.ndarray[Any, Any]
 
 
-def read_frames(
-    *frames: Any, aside: Array | None = None
-) -> tuple[Tensor, Columns, list[str]]:
+def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
     """What one or two frames hold, the second below the first.
 
     Args:
         frames: The training frame, which says what the columns are; and a test frame, which must
             have them too.
-        aside: The rows of the training frame that are for testing, by which no number is
-            standardised.
 
     Returns:
         x (N, D) float32; what its columns are; and lines that say what was left out.
@@ -55,7 +51,7 @@ def read_frames(
             is of use, or the test frame does not go with the other.
     """
     entries = [_entries(frames[0], name) for name in _names(frames[0])]
-    read = [_column(each, aside) for each in entries]
+    read = [_column(each) for each in entries]
     kept = tuple(column for column in read if column is not None)
     constant = [each.name for each, column in zip(entries, read) if column is None]
     notes = [f"constant, left out: {', '.join(constant)}"] if constant else []
@@ -210,7 +206,7 @@ def _vectors(columns: Columns, entries: Mapping[str, _Entries]) -> Tensor:
     return torch.from_numpy(np.concatenate([*values, *marks], axis=1, dtype=np.float32))
 
 
-def _column(entries: _Entries, aside: Array | None) -> Column | None:
+def _column(entries: _Entries) -> Column | None:
     """What a column of the training frame is; None where all of its entries are the same."""
     if not entries.observed.any():
         raise entries.error("an entry that is no gap", f"none in {len(entries):,} rows; leave the"
@@ -222,10 +218,7 @@ def _column(entries: _Entries, aside: Array | None) -> Column | None:
             return None
         if np.isin(numbers, (0, 1)).all():
             return Column(entries.name, "binary")
-        own = np.delete(entries.numbers, [] if aside is None else aside)
-        own = own[~np.isnan(own)]
-        varied = len(own) > 0 and own.min() < own.max()  # as they should, and all of them do
-        return Column(entries.name, "number", (), *_moments(entries, own if varied else numbers))
+        return Column(entries.name, "number", (), *_moments(entries, numbers))
     found = {text for text in entries.texts if text is not None}
     if len(found) < 2:
         return None
