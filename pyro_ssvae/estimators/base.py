@@ -100,7 +100,9 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         """A lower bound on log p(x) of each row, (N,), in nats: the lower, the more novel.
 
         It is the importance-weighted bound of :func:`pyro_ssvae.evaluation.each.bounds`, in the
-        units of X. Gaps have no part in it.
+        units of X. Gaps have no part in it. With ``scaling="unit"`` a number beyond those of the
+        training data counts as the nearest of these: where that is what is novel, take
+        ``scaling="standard"``.
 
         Raises:
             InputError: If the pair has no bound on log p(x).

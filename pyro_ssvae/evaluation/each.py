@@ -28,8 +28,9 @@ def bounds(
 ) -> Tensor:
     """The importance-weighted bounds on log p(x), (N,) in nats, of x (N, ...).
 
-    They are those of :func:`pyro_ssvae.evaluation.importance.iwae`, whose mean they have in
-    expectation. The noise is the same for all examples, so that two differ by what x does.
+    They are those of :func:`pyro_ssvae.evaluation.importance.iwae`, tighter where y is sampled, for
+    its samples are stratified here. The noise is the same for all examples, so that two differ by
+    what x does.
     """
     with torch.no_grad(), SharedNoise():
         joint = log_weights(model, guide, x, samples=samples).joint

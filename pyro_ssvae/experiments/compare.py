@@ -165,11 +165,24 @@ def _references(
     dataset: Dataset, splits: Sequence[Split]
 ) -> Iterator[tuple[str, Split, Metrics]]:
     """The metrics of every reference on every split, each as soon as it has ended."""
-    several = len({len(split.labelled) for split in splits}) > 1
+    titles = _by_labels(splits)
     for name in references(dataset):
-        for split in splits:
-            title = f"{name}, labels={len(split.labelled)}" if several else name
+        for split, labels in zip(splits, titles):
+            title = f"{name}, labels={labels}" if len(set(titles)) > 1 else name
             yield title, split, evaluate_reference(name, split) | {"split_seed": split.seed}
+
+
+def _by_labels(splits: Sequence[Split]) -> list[str]:
+    """The number of labels of each split; of each class, where there are equally many in all."""
+    numbers = [str(len(split.labelled)) for split in splits]
+    by_class = []
+    for split in splits:
+        classes = split.dataset.target.classes(split.dataset.y[split.labelled])
+        counts = [] if classes is None else classes.bincount().tolist()
+        by_class.append("+".join(map(str, counts)))
+    seeds = [split.seed for split in splits]
+    twice = len(set(zip(seeds, numbers))) < len(set(zip(seeds, by_class)))
+    return by_class if twice else numbers
 
 
 def _written(out: Path, results: Results, sections: Sequence[page.Section]) -> Comparison:

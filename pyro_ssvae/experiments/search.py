@@ -26,7 +26,7 @@ from pyro_ssvae.experiments.journal import ended, opened, quietly, seed_of
 from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.space import Choice, Choices, as_data, choices_of, ends, suggested
-from pyro_ssvae.statistics.table import higher_is_better
+from pyro_ssvae.statistics.table import NEITHER, higher_is_better
 from pyro_ssvae.system.files import locked, write_text
 
 TRIALS = "trials.csv"
@@ -95,6 +95,10 @@ def search(
     pairs = [chosen(model) for model in models]
     choices = choices_of(pairs, space)
     positive_whole(trials=trials, draws=draws)
+    if metric in NEITHER:
+        raise InputError(
+            f"expected a metric to go by that is the better the higher, or the lower, got {metric}"
+        )
     if whole["overwrite"]:
         raise InputError(
             f"{out}: expected a search that goes on with what is in its folder, got overwrite=True;"

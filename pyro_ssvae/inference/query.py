@@ -86,7 +86,9 @@ class Posterior(NamedTuple):
     components: Distribution
 
 
-def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Posterior:
+def posterior(
+    guide: Callable[..., Any], x: Tensor, y: Tensor | None = None, *, seed: int = SEED
+) -> Posterior:
     """q(z | x), or q(z | x, y): all else that the guide draws before z is integrated out.
 
     A discrete variable of up to :data:`VALUES` values, such as a y that is not given, is summed
@@ -99,9 +101,10 @@ def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> 
             dimensions to the left of those of x.
         x: The examples, (N, ...).
         y: Their one-hot labels, (N, K), or None.
+        seed: The seed of that noise.
     """
     summed = EnumMessenger(first_available_dim=-3)(poutine.infer_config(guide, _enumeration))
-    nodes = _trace(_SharedNoise()(summed), x, y).nodes
+    nodes = _trace(_SharedNoise(seed)(summed), x, y).nodes
     components = nodes["z"]["fn"]
     log_weights = x.new_zeros(1, len(x))
     for name in itertools.takewhile(lambda name: name != "z", nodes):
@@ -116,7 +119,9 @@ def posterior(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> 
     return Posterior(log_weights, components.expand(log_weights.shape))
 
 
-def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None) -> Tensor:
+def posterior_mean(
+    guide: Callable[..., Any], x: Tensor, y: Tensor | None = None, *, seed: int = SEED
+) -> Tensor:
     """The mean of :func:`posterior`, (N, J), of x (N, ...) and one-hot y (N, K), without gradients.
 
     A distribution that cannot say its mean, such as a flow, is averaged over at least
@@ -131,7 +136,7 @@ def posterior_mean(guide: Callable[..., Any], x: Tensor, y: Tensor | None = None
         torch.Size([5, 2])
     """
     with torch.no_grad():
-        log_weights, components = posterior(guide, x, y)
+        log_weights, components = posterior(guide, x, y, seed=seed)
         try:
             means = components.mean
         except NotImplementedError:
@@ -193,8 +198,12 @@ def _few_values(fn: Distribution) -> bool:
 class _SharedNoise(Messenger):
     """Draws variables other than z in dimension -2; the noise of normal ones in opposite pairs."""
 
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
     def __enter__(self) -> Any:
-        self.generator = torch.Generator().manual_seed(SEED)
+        self.generator = torch.Generator().manual_seed(self.seed)
         return super().__enter__()
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from pyro_ssvae.errors import InputError, unknown
 
 LOWER = frozenset({
-    "brier", "ece", "hamming_loss", "kl_y", "kl_z", "nll", "ranking_loss", "rmse", "seconds",
-})  # the metrics that are the better the lower; of the others, higher counts as better
+    "brier", "ece", "hamming_loss", "nll", "ranking_loss", "rmse", "seconds",
+})  # beside the KL divergences, the better the lower; of the others, higher counts as better
+NEITHER = ("coverage", "leakage")  # too much of it is no better
 MODEL = "model"  # the column that a configuration is called by first
 
 
@@ -82,7 +83,8 @@ def draw_means(values: Values) -> dict[int, float]:
 
 def higher_is_better(metric: str) -> bool:
     """Whether the higher values of a metric are the better ones, by its name: ``"test.nll"``."""
-    return metric.rpartition(".")[2] not in LOWER
+    name = metric.rpartition(".")[2]
+    return name not in LOWER and not name.startswith("kl_")
 
 
 def names(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:

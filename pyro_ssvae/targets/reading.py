@@ -174,7 +174,7 @@ def _number(values: Array) -> tuple[Target, Tensor]:
     if np.isinf(numbers).any():
         row = int(np.isinf(numbers).argmax())
         raise InputError(f"expected finite labels, got {numbers[row]} at index {row}")
-    return Number(), torch.from_numpy(numbers.astype(np.float32))
+    return Number(), torch.from_numpy(numbers)
 
 
 def _is_real(value: Any) -> bool:
