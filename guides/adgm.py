@@ -60,6 +60,7 @@ class ADGM(PyroModule):
         )
         self.labels = LabelInference(label_inference)
         self.samples = samples
+        self.register_buffer("noise", nn.noise(samples, 1, a_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
@@ -72,5 +73,5 @@ class ADGM(PyroModule):
 
     def classify(self, x: Tensor) -> OneHots:
         """E_q(a | x) q(y | a, x) over one-hot (N, K), from x: (N, *x_shape)."""
-        a = self.auxiliary(x).rsample((self.samples,))
+        a = nn.drawn(self.auxiliary(x), self.noise, own=self.training)
         return OneHots(self.classifier(a, x).logits.logsumexp(0))

@@ -50,6 +50,7 @@ class LatentClassifier(PyroModule):
             encoder or network, [model.x_shape], model.z_dim, hidden, flows
         )
         self.bound, self.samples = bound, samples
+        self.register_buffer("noise", nn.noise(samples, 1, model.z_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
@@ -60,5 +61,5 @@ class LatentClassifier(PyroModule):
 
     def classify(self, x: Tensor) -> OneHots:
         """E_q(z | x) p(y | z) over one-hot (N, K), from x: (N, *x_shape)."""
-        z = self.encoder(x).rsample((self.samples,))
+        z = nn.drawn(self.encoder(x), self.noise, own=self.training)
         return OneHots(self.classifier(z).logits.logsumexp(0))

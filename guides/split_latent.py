@@ -45,6 +45,7 @@ class SplitLatent(PyroModule):
         )
         self.encoder = nn.posterior(encoder or network, [a_dim, x_shape], z_dim, hidden, flows)
         self.samples = samples
+        self.register_buffer("noise", nn.noise(samples, 1, a_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:
         """x: (N, *x_shape); y: one-hot (N, K), or None where the labels are unknown."""
@@ -54,5 +55,5 @@ class SplitLatent(PyroModule):
 
     def classify(self, x: Tensor) -> OneHots:
         """E_q(a | x) p(y | a) over one-hot (N, K), from x: (N, *x_shape)."""
-        a = self.label_encoder(x).rsample((self.samples,))
+        a = nn.drawn(self.label_encoder(x), self.noise, own=self.training)
         return OneHots(self.classifier(a).logits.logsumexp(0))

@@ -496,6 +496,16 @@ def test_every_value_has_a_row(stripes: Dataset, tmp_path: Path) -> None:
     assert "m2, labels=6, alpha=1</h2>" in (out / "report.html").read_text()
 
 
+def test_references_of_equally_many_labels_are_told_apart_by_their_classes(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    names = stripes.target.names
+    labels = [dict(zip(names, numbers)) for numbers in ((3, 3, 3), (1, 4, 4))]
+    result = run(stripes, tmp_path / "out", "supervised", labels=labels, seeds=[0])
+    for name in REFERENCES:
+        assert {f"{name}, labels=3+3+3", f"{name}, labels=1+4+4"} <= set(result.results)
+
+
 def test_another_value_joins_those_that_are_there(folder: Path, stripes: Dataset) -> None:
     run(stripes, folder, "vae", options={"hidden": (4,), "z_dim": 3}, resume=True)
     assert list(table(folder)) == ["vae, z_dim=3", "supervised", "vae, z_dim=2", *REFERENCES]

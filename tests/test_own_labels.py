@@ -192,3 +192,14 @@ def test_a_first_line_of_numbers_is_no_names(tmp_path: Path) -> None:
 def test_an_empty_line_of_one_column_is_a_gap(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("a\n1\n\n3\n")
     assert len(files.table_in(tmp_path / "one.csv")) == 3
+
+
+def test_real_numbers_far_from_zero_keep_their_digits() -> None:
+    y = 1.7e9 + np.linspace(-100, 100, 40)
+    mine = from_arrays(X, y)
+    assert np.array_equal(mine.y.numpy(), y)
+    target = Number().standardised(mine.y)
+    encoded = target.encode(mine.y, torch.float32)
+    assert encoded.dtype == torch.float32
+    expected = (y - y.mean()) / y.std()
+    assert encoded[:, 0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)

@@ -330,3 +330,38 @@ def test_the_probe_learns_from_unlabelled_examples_of_known_classes_alone(labels
 
 def test_a_single_class_leaks_nothing() -> None:
     assert leakage(Encoder("x"), sorted_data(1).split(9)) is None
+
+
+def test_the_probe_is_not_judged_by_classes_that_nobody_knows() -> None:
+    data = sorted_data(3)
+    y = data.y.clone()
+    y[[i for i in range(600) if i % 10 == 5]] = -1
+    split = Dataset("some unknown", data.x, y, data.target, data.test, validation=10).split(9)
+    assert (split.part("unlabelled")[1].isnan().any(-1)).any()
+    with evaluating():
+        assert leakage(Encoder("x"), split, "unlabelled") == 1
+
+
+def test_no_chunk_of_examples_has_one_row(monkeypatch) -> None:
+    """Of which it cannot be told whether a map of z depends on the example."""
+    monkeypatch.setattr(probes, "CHUNK", 10)
+    rows: list[int] = []
+    of = probes._Mixture.of
+    monkeypatch.setattr(
+        probes._Mixture, "of", lambda guide, x: rows.append(len(x)) or of(guide, x)
+    )
+    x = torch.arange(21, dtype=torch.float64)[:, None]
+    assert mutual_information(normal(1.0, 0.01), x) == pytest.approx(math.log(21))
+    assert sum(rows) == 21 and min(rows) > 1
+
+
+def test_active_units_are_told_by_two_samples_of_what_z_depends_on() -> None:
+    """The mean of z is 0 for every x, and an estimate of it is a sample's, times x."""
+    def draw(x: Tensor) -> dist.Distribution:
+        a = pyro.sample("a", dist.Normal(torch.zeros_like(x), 1.0).to_event(1))
+        return dist.Normal(x * (a**2 - 1), 0.1).to_event(1)
+
+    x = 3 * torch.randn(500, 6, dtype=torch.float64)
+    first, second = (query.posterior_mean(Guide(draw), x, seed=seed) for seed in (0, 1))
+    assert not torch.equal(first, second)
+    assert active_units(Guide(draw), x) < 6

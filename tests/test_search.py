@@ -202,6 +202,15 @@ def test_a_metric_that_a_pair_does_not_have_is_refused(
         found(digits, tmp_path / "out", metric="elbo")
 
 
+@pytest.mark.parametrize("metric", ["coverage", "leakage"])
+def test_a_metric_of_which_more_is_no_better_is_refused(
+    metric: str, tmp_path: Path, digits: Dataset, scripted: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(InputError, match=f"better the higher, or the lower, got {metric}"):
+        found(digits, tmp_path / "out", metric=metric)
+    assert not scripted
+
+
 # Going on
 
 

@@ -105,7 +105,7 @@ def test_a_metric_that_no_run_has_is_named_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("metric, higher", [
     ("test.accuracy", True), ("validation.elbo", True), ("selected.nll.test.nll", False),
-    ("seconds", False),
+    ("seconds", False), ("test.kl_a", False), ("validation.kl_pi", False),
 ])
 def test_the_direction_of_a_metric_is_known_by_its_name(metric: str, higher: bool) -> None:
     assert higher_is_better(metric) is higher

@@ -28,6 +28,7 @@ from pyro_ssvae.experiments import calibration, predictor, runs
 from pyro_ssvae.experiments.calibrate import calibrate
 from pyro_ssvae.experiments.export import export
 from pyro_ssvae.experiments.predictor import encoded_label
+from pyro_ssvae.labels import OneHots
 from pyro_ssvae.targets import Number
 
 RNG = np.random.default_rng(0)
@@ -418,9 +419,27 @@ def test_an_exported_classifier_runs_without_this_library_and_without_pyro(
         np.testing.assert_allclose(out[kind], expected[kind], rtol=1e-5, atol=1e-6)
 
 
+def test_a_classifier_that_averages_over_samples_is_exported(tmp_path: Path) -> None:
+    stripes = small.stripes()
+    with small.few_figures():
+        runs.train("latentclassifier", stripes.split(20), tmp_path / "run", options=small.SIZES,
+                   epochs=1, device="cpu")
+    export(tmp_path / "run", tmp_path / "c.pt2")
+    program = torch.export.load(tmp_path / "c.pt2").module()
+    x = stripes.x[:9]
+    expected = predictor.load(tmp_path / "run", device="cpu").probabilities(x.numpy())
+    torch.testing.assert_close(program(x), expected.float(), rtol=0, atol=1e-6)
+
+
+def drawn(guide: Any, x: torch.Tensor) -> OneHots:
+    """A classifier that draws: what it says of x is another thing each time."""
+    return OneHots(guide.classifier(guide.encoder(x).rsample((4,))).logits.logsumexp(0))
+
+
 def test_what_cannot_be_exported_is_refused_in_a_line(
-    folders: dict[str, Path], tmp_path: Path
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(guides.LatentClassifier, "classify", drawn)
     with small.few_figures():
         for name in ("latentclassifier", "vae"):
             runs.train(name, small.stripes().split(20), tmp_path / name, options=small.SIZES,

@@ -19,6 +19,7 @@ from torch.distributions import Normal
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.nn import moved, noise
 
 MEAN_SAMPLES = 64  # of a z whose distribution cannot say its mean
 PAIRS = 8  # of opposite values of a continuous variable before z that are averaged over
@@ -141,8 +142,17 @@ def posterior_mean(
             means = components.mean
         except NotImplementedError:
             samples = -(-MEAN_SAMPLES // log_weights.shape[-2])
-            means = components.sample((samples,)).mean(0)
+            shape = (samples, *[1] * len(components.batch_shape), *components.event_shape)
+            means = _by_noise(components, noise(*shape, seed=seed).to(log_weights)).mean(0)
         return (log_weights.exp().unsqueeze(-1) * means).flatten(0, -3).sum(0)
+
+
+def _by_noise(fn: Distribution, noise: Tensor) -> Tensor:
+    """Samples by noise that all examples share, where the distribution is one of normal noise."""
+    try:
+        return moved(fn, noise)
+    except NotImplementedError:
+        return fn.sample(noise.shape[:1])
 
 
 def some(rows: int, number: int) -> Tensor:
