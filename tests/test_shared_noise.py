@@ -13,6 +13,7 @@ from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.experiments.pairs import names
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.nn.samples import moved
 
 
 @pytest.mark.parametrize("flows", [0, 2])
@@ -48,4 +49,4 @@ def test_in_training_each_row_has_noise_of_its_own() -> None:
 
 def test_noise_moves_normal_distributions_alone() -> None:
     with pytest.raises(NotImplementedError, match="expected a normal distribution"):
-        nn.moved(Gamma(torch.ones(2), torch.ones(2)), nn.noise(3, 1))
+        moved(Gamma(torch.ones(2), torch.ones(2)), nn.noise(3, 1))

@@ -19,7 +19,8 @@ from torch.distributions import Normal
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.divergences import base
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.nn import moved, noise
+from pyro_ssvae.nn import noise
+from pyro_ssvae.nn.samples import moved
 
 MEAN_SAMPLES = 64  # of a z whose distribution cannot say its mean
 PAIRS = 8  # of opposite values of a continuous variable before z that are averaged over

@@ -21,7 +21,7 @@ from pyro_ssvae.nn.logistics import Logistics, MixedLogistics
 from pyro_ssvae.nn.mixed import Mixed, MixedColumns
 from pyro_ssvae.nn.mlp import MLP, BatchNorm, Layers
 from pyro_ssvae.nn.network import Body, Network, network
-from pyro_ssvae.nn.samples import drawn, moved, noise
+from pyro_ssvae.nn.samples import drawn, noise
 from pyro_ssvae.nn.shapes import Shape, as_shape, is_image, number
 from pyro_ssvae.nn.wide_resnet import WideResNet
 
@@ -30,6 +30,6 @@ __all__ = [
     "Column", "Columns", "Conv", "Crop", "Erase", "Flip", "Flow", "GreyBernoulli", "Head", "Layers",
     "Likelihood", "Logistics", "Mixed", "MixedColumns", "MixedLogistics", "Network", "Normal",
     "OneHots", "Point", "Shape", "Tokens", "Views", "WideResNet", "as_shape", "drawn", "is_image",
-    "moved", "network", "noise", "number", "posterior", "reverse_gradient", "standard_normal",
+    "network", "noise", "number", "posterior", "reverse_gradient", "standard_normal",
     "uniform_classes", "views",
 ]
