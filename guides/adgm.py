@@ -59,7 +59,6 @@ class ADGM(PyroModule):
             batch_norm=batch_norm,
         )
         self.labels = LabelInference(label_inference)
-        self.samples = samples
         self.register_buffer("noise", nn.noise(samples, 1, a_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -49,7 +49,7 @@ class LatentClassifier(PyroModule):
         self.encoder = nn.posterior(
             encoder or network, [model.x_shape], model.z_dim, hidden, flows
         )
-        self.bound, self.samples = bound, samples
+        self.bound = bound
         self.register_buffer("noise", nn.noise(samples, 1, model.z_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

@@ -44,7 +44,6 @@ class SplitLatent(PyroModule):
             label_encoder or network, nn.Normal(), [x_shape], a_dim, hidden
         )
         self.encoder = nn.posterior(encoder or network, [a_dim, x_shape], z_dim, hidden, flows)
-        self.samples = samples
         self.register_buffer("noise", nn.noise(samples, 1, a_dim), persistent=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> None:

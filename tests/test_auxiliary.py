@@ -18,7 +18,7 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import guides, models
+from pyro_ssvae import guides, models, nn
 
 N, D, K, J, A = 5, 6, 3, 2, 4
 X = torch.bernoulli(torch.full((N, D), 0.5, dtype=torch.double))
@@ -74,7 +74,7 @@ def test_unlabelled_bound_is_equation_7(pair) -> None:
 
 def test_classify_averages_over_the_auxiliary(pair) -> None:
     _, guide = pair
-    guide.samples = 100_000
+    guide.noise = nn.noise(100_000, 1, A, seed=1).double()
     loc, scale = normal_parameters(guide.auxiliary, X[:1])
     a = loc + scale * torch.randn(100_000, A).double()
     expected = log_softmax(dense(guide.classifier, a, X[:1])).exp().mean(0)

@@ -16,7 +16,7 @@ from by_hand import (
 )
 from torch import Tensor
 
-from pyro_ssvae import guides, models, negative_elbo
+from pyro_ssvae import guides, models, negative_elbo, nn
 
 N, D, K, J, A = 5, 6, 3, 2, 4
 torch.manual_seed(0)
@@ -86,7 +86,7 @@ def test_model_and_guide_share_the_classifier(pair) -> None:
 
 def test_classify_averages_over_the_latent_of_the_label(pair) -> None:
     model, guide = pair
-    guide.samples = 100_000
+    guide.noise = nn.noise(100_000, 1, A, seed=1).double()
     loc, scale = normal_parameters(guide.label_encoder, X[:1])
     a = loc + scale * torch.randn(100_000, A).double()
     expected = log_softmax(dense(model.classifier, a)).exp().mean(0)
