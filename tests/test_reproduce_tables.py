@@ -427,9 +427,11 @@ def test_what_cannot_be_loaded_is_left_out_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leaderboard, "loaded", only_digits(leaderboard.loaded))
-    found, missing = leaderboard.available(Work(tmp_path))
+    lines: list[str] = []
+    found, missing = leaderboard.available(Work(tmp_path, log=lines.append))
+    assert lines[0] == "fashion-mnist is left out: no files"
     assert [board.data for board in found] == ["digits"]
-    assert missing == ["fashion-mnist (no files)", "mnist (no files)"]
+    assert missing == ["fashion-mnist", "mnist"]
 
 
 def only_digits(loaded: Callable[..., Any]) -> Callable[..., Any]:
@@ -455,7 +457,7 @@ def test_the_leaderboard_of_two_pairs_on_digits(
         [a - b for a, b in zip(one.found, other.found)]
     )
     assert rows["digits, LabelSpreading: test accuracy, %"].mean > 80
-    assert "Left out: mnist (no files)." in findings.setting and not findings.whole
+    assert "Left out, for want of their files: mnist." in findings.setting and not findings.whole
     assert [picture.name for picture in findings.pictures] == ["digits"]
     assert {claim.data for claim in findings.claims} == {"digits"}
 

@@ -83,19 +83,20 @@ def reproduce(work: Work) -> Findings:
     return Findings(
         title="Every pair beside scikit-learn's references",
         setting="; ".join(board.said(work) for board in boards) + ". Last epochs."
-        + "".join(f" Left out: {text}." for text in missing),
+        + (f" Left out, for want of their files: {', '.join(missing)}." if missing else ""),
         rows=rows, claims=claims, pictures=pictures, whole=not missing,
     )
 
 
 def available(work: Work) -> tuple[list[Board], list[str]]:
-    """The data sets that can be loaded, and what is said of the others."""
+    """The data sets that can be loaded, and the names of the others."""
     found, missing = [], []
     for board in BOARDS:
         try:
             loaded(board.data, work.root)
         except InputError as error:
-            missing.append(f"{board.data} ({error})")
+            work.log(f"{board.data} is left out: {error}")
+            missing.append(board.data)
         else:
             found.append(board)
     if not found:
