@@ -64,7 +64,10 @@ def _frame(path: Path, columns: Columns) -> Any:
     """A table, whose categories are texts as they stand there, where they are levels."""
     categories = {c.name: set(c.levels) for c in columns.columns if c.kind == "category"}
     there = [name for name in files.header(path) if name in categories]
-    frame, parsed = files.table_in(path, there), files.table_in(path)
+    parsed = files.table_in(path)
+    if not there:
+        return parsed
+    frame = files.table_in(path, there)
     return frame.assign(**{
         name: frame[name].where(frame[name].isin(categories[name]), parsed[name])
         for name in there
@@ -85,9 +88,10 @@ def _rows(path: Path) -> Any:
 
 def _is_number(text: str) -> bool:
     try:
-        return not isinstance(float(text), complex)
+        float(text)
     except ValueError:
         return False
+    return True
 
 
 def decoded(x: Tensor, like: Dataset) -> Any:

@@ -131,7 +131,8 @@ def markdown(findings: Findings, about: dict[str, Any]) -> str:
     for claim in findings.claims:
         said = verdict(claim, about).capitalize()
         lines += [f"- **{said}**: {sentence(claim)}", f"  {capital(claim.because)}"]
-    lines += ["", caution(findings)] if caution(findings) else []
+    if warned := caution(findings):
+        lines += ["", warned]
     for picture in findings.pictures:
         lines += ["", f"![{picture.caption}]({picture.name}.png)", "", picture.caption]
     if findings.rows:
@@ -177,10 +178,11 @@ def html(findings: Findings, about: dict[str, Any]) -> str:
         f'<span class="note">{escape(capital(claim.because))}</span></li>'
         for claim in findings.claims
     )
+    warned = escape(caution(findings))
     body = [
         f"<h1>{escape(findings.title)}</h1>", f"<p>{escape(capital(findings.setting))}</p>",
         f"<p><code>{escape(about['command'])}</code></p>", f"<ul>\n{claims}\n</ul>",
-        f'<p class="note">{escape(caution(findings))}</p>' if caution(findings) else "",
+        f'<p class="note">{warned}</p>' if warned else "",
         page.figures([page.drawn(p.figure, p.caption) for p in findings.pictures]),
         _numbers(findings),
         f'<p class="note">{escape(_made_with(about))}</p>',

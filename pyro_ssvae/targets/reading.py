@@ -179,10 +179,13 @@ def _number(values: Array) -> tuple[Target, Tensor]:
 
 def _is_real(value: Any) -> bool:
     """Whether a label is a number, or unknown."""
+    if is_missing(value):
+        return True
     try:
-        return is_missing(value) or not isinstance(float(value), complex)
+        float(value)
     except (TypeError, ValueError):
         return False
+    return True
 
 
 def _classes(
