@@ -6,13 +6,13 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import pretended
 import pyro
 import pytest
 import small
 import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -125,21 +125,13 @@ class FromTheCPU(TorchDispatchMode):
     ("dirichletm2", {"bound": "exact"}),
 ])
 def test_nothing_is_made_on_the_cpu_for_data_on_a_gpu(name, options) -> None:
-    # A CUDA graph can record no such copy. The GPU is a fake one: it has shapes, and no values.
+    # A CUDA graph can record no such copy.
     split = small.split_for(name)
     objective = small.objective(name, split, **options)
     batch = next(batches(split, 10, 20))
-    with FakeTensorMode(), pyro.validation_enabled(False):
-        for part in objective.modules():
-            for tensors in (part._parameters, part._buffers):
-                tensors.update({key: on_gpu(value) for key, value in tensors.items()})
-        with FromTheCPU() as mode:
-            objective(Batch(*map(on_gpu, batch)), 1.0)
+    with pretended.gpu(objective), FromTheCPU() as mode:
+        objective(Batch(*map(pretended.on_gpu, batch)), 1.0)
     assert not mode.found
-
-
-def on_gpu(x: Tensor | None) -> Tensor | None:
-    return x if x is None else torch.empty(x.shape, dtype=x.dtype, device="cuda")
 
 
 def test_compiled_code_is_kept_for_the_next_run() -> None:
