@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ def keep(folder: Path) -> None:
         shutil.copyfile(path, to)
 
 
+def counts(all_findings: list[dict[str, Any]]) -> list[str]:
+    """How many claims there are of each verdict."""
+    verdicts = Counter(
+        verdict(Claim(**content), about) for about in all_findings for content in about["claims"]
+    )
+    lines = ["| of all claims | number |", "|:---|---:|"]
+    return lines + [line([said, str(number)]) for said, number in verdicts.most_common()]
+
+
 def table(all_findings: list[dict[str, Any]]) -> list[str]:
     """A row for each claim."""
     lines = ["| study | claim | here | numbers |", "|:---|:---|:---|:---|"]
@@ -110,8 +120,8 @@ def main(folders: list[Path]) -> None:
     all_findings = [json.loads(path.read_text()) for path in found if path.exists()]
     missing = [path.parent.name for path in found if not path.exists()]
     introduction = INTRODUCTION.format(run=len(all_findings), all=len(found))
-    lines = [introduction, *table(all_findings), "", "## How they were run", ""]
-    lines += [*commands(all_findings), ""]
+    lines = [introduction, *counts(all_findings), "", *table(all_findings), ""]
+    lines += ["## How they were run", "", *commands(all_findings), ""]
     for name, why in BEFORE.items():
         lines += [f"`{name}` is from before: {why}.", ""]
     if missing:

@@ -14,7 +14,7 @@ import pytest
 from pyro_ssvae.data import Split
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.reproduce import studies
-from pyro_ssvae.reproduce.findings import Findings, Row
+from pyro_ssvae.reproduce.findings import Claim, Findings, Row
 from pyro_ssvae.reproduce.work import Work
 
 STUDIES = Path(__file__).resolve().parents[1] / "studies"
@@ -79,7 +79,10 @@ def example(work: Work) -> Findings:
     """A reproduction of parts and a run."""
     numbers = [part["number"] for part in work.each(number, [{"of": n} for n in work.draws(10)])]
     (run,) = work.train([SHORT])
-    return Findings("Numbers", "All.", [Row("n", numbers), Row("s", [run["seconds"]])], [], [])
+    claims = [
+        Claim(f"There is a number {n}", "this test", n in numbers, "it is so") for n in range(10)
+    ]
+    return Findings("Numbers", "All.", [Row("n", numbers), Row("s", [run["seconds"]])], claims, [])
 
 
 @pytest.fixture
@@ -137,3 +140,14 @@ def test_nothing_but_findings_is_kept_of_a_study_at_full_scale(
     findings = json.loads((there / "of-numbers" / "findings.json").read_text())
     assert findings["rows"][0]["found"] == list(range(10))
     assert "`underway/`" not in (there / "README.md").read_text()
+
+
+def test_the_verdicts_are_counted(summary: ModuleType, tmp_path: Path) -> None:
+    studies.reproduce("of-numbers", Work(tmp_path / "of-numbers", scale=0.2))
+    summary.main([tmp_path / "of-numbers"])
+    text = (tmp_path / "studies" / "README.md").read_text()
+    assert "| refuted so far, not yet at full scale | 8 |\n| reproduced so far, not yet" in text
+    studies.reproduce("of-numbers", Work(tmp_path / "of-numbers"), resume=True)
+    summary.main([tmp_path / "of-numbers"])
+    text = (tmp_path / "studies" / "README.md").read_text()
+    assert "| of all claims | number |\n|:---|---:|\n| reproduced | 10 |\n\n" in text
