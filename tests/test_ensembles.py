@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +262,34 @@ def test_what_was_saved_is_not_trained_again(
     ))
     carry_out(asked(dataset), tmp_path / "out", resume=True)
     assert numbers == [3]
+
+
+@pytest.mark.parametrize("changed, together", [
+    (lambda settings: settings[::-1], 8), (lambda settings: settings, 1),
+    (lambda settings: [settings[1], settings[0], settings[2]], 2),
+])
+def test_an_ensemble_goes_on_whatever_the_order_of_the_settings_and_the_number_of_runs(
+    changed: Callable[[list[Setting]], list[Setting]], together: int, dataset: Dataset,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = asked(dataset, options={"lr": [0.01, 0.02]}, draws=2)[:3]
+    carry_out(settings, tmp_path / "once")
+    killed(settings, tmp_path / "out", monkeypatch, calls=2)
+    carry_out(changed(settings), tmp_path / "out", resume=True, together=together)
+    one, other = (sorted(rows(tmp_path / name), key=str) for name in ("once", "out"))
+    assert one == other and len(one) == 3
+    assert not (tmp_path / "out" / "ensembles").exists()
+
+
+def test_what_joins_a_study_does_not_begin_an_ensemble_anew(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carry_out(asked(dataset, draws=2), tmp_path / "once")
+    killed(asked(dataset, draws=2), tmp_path / "out", monkeypatch, calls=2)
+    carry_out(asked(dataset), tmp_path / "out", resume=True)
+    assert rows(tmp_path / "out")[:2] == rows(tmp_path / "once")
+    assert len(rows(tmp_path / "out")) == 3
+    assert not (tmp_path / "out" / "ensembles").exists()
 
 
 def test_a_damaged_file_of_an_ensemble_is_told_and_its_runs_begin_anew(

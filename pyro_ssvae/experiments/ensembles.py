@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from pyro_ssvae.engine.program import CaptureError, constants
 from pyro_ssvae.errors import InputError, NonFiniteLossError
 from pyro_ssvae.experiments import checkpoint, underway
@@ -39,8 +41,7 @@ def units(jobs: Sequence[Job], together: int) -> list[list[Job]]:
     """The runs of a study, those that may be trained side by side in one list.
 
     These are runs of one program on the same data, for as many epochs: they differ in seeds, splits
-    and numbers. Which they are follows from the settings of the study alone, so that one that goes
-    on has the same.
+    and numbers.
 
     Args:
         jobs: All runs of the study.
@@ -55,6 +56,42 @@ def units(jobs: Sequence[Job], together: int) -> list[list[Job]]:
             result.append(lists[-1])
         lists[-1].append(job)
     return result
+
+
+def begun(jobs: Sequence[Job], log: Callable[[str], None]) -> list[list[Job]]:
+    """The runs of a study whose training side by side was interrupted, those of each in one list.
+
+    They go on together, in the order in which they began, whatever has joined the study since. What
+    is damaged is deleted, and so are its runs' common weights: they begin anew.
+
+    Args:
+        jobs: The runs that have not ended.
+        log: A function that takes a line on what is damaged.
+    """
+    by_digest = {job.record.digest: job for job in jobs}
+    result: list[list[Job]] = []
+    for path in sorted(_folder(jobs[0]).glob("*.pt")) if jobs else []:
+        try:
+            members = checkpoint.loaded(path, torch.device("cpu"), KEYS)["members"]
+        except InputError as error:
+            log(f"{error}; its runs begin anew")
+            path.unlink()
+            continue
+        if by_digest.keys() >= set(members):
+            result.append([by_digest.pop(digest) for digest in members])
+    return result
+
+
+def _folder(job: Job) -> Path:
+    """The folder of what is saved of ensembles, of the study that a run is of."""
+    return job.folder.parents[1] / ENSEMBLES
+
+
+def _path(members: Sequence[Member]) -> Path:
+    """The file of an ensemble of these runs."""
+    names = "".join(sorted(member.run.record.digest for member in members))
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    return _folder(members[0].job) / f"{digest[:12]}.pt"
 
 
 def _kind(job: Job) -> Any:
@@ -75,7 +112,7 @@ def train(jobs: Sequence[Job], told: Plan) -> None:
     is to be trained alone, and what is trained to be evaluated.
 
     Args:
-        jobs: The runs, one of the lists of :func:`units`.
+        jobs: The runs, one of the lists of :func:`begun` or :func:`units`.
         told: Whether to show the progress, and the function for lines on what goes on.
 
     Raises:
@@ -84,16 +121,10 @@ def train(jobs: Sequence[Job], told: Plan) -> None:
     """
     whole = completed(told)
     for members in _programs(_prepared(jobs, told)):
-        names = "".join(sorted(member.run.record.digest for member in members))
-        digest = hashlib.sha256(names.encode()).hexdigest()
-        path = jobs[0].folder.parents[1] / ENSEMBLES / f"{digest[:12]}.pt"
-        saved = _read(path, members, whole)
-        which = [m.run.record.digest for m in members if m.run.state is None]
-        if saved is not None:
-            which = saved["members"]
-        own = [member for member in members if member.run.record.digest in which]
+        saved = _read(members)
+        own = members if saved else [m for m in members if m.run.state is None]
         if len(own) > 1:
-            _train(own, path, saved, whole)
+            _train(own, saved, whole)
 
 
 def _prepared(jobs: Sequence[Job], told: Plan) -> list[Member]:
@@ -124,27 +155,17 @@ def _programs(members: Sequence[Member]) -> list[list[Member]]:
     return result
 
 
-def _read(path: Path, members: Sequence[Member], told: Plan) -> dict[str, Any] | None:
-    """What is saved of an ensemble of these runs, if anything; what is damaged is deleted."""
-    if not path.exists():
+def _read(members: Sequence[Member]) -> dict[str, Any] | None:
+    """What is saved of an ensemble of these runs, in this order, if anything."""
+    if not (path := _path(members)).exists():
         return None
-    device = members[0].run.split.dataset.y.device
-    known = {member.run.record.digest for member in members}
-    try:
-        saved = checkpoint.loaded(path, device, KEYS)
-        if not known.issuperset(saved["members"]):
-            raise InputError(f"{path}: expected runs of this study, got others")
-        return saved
-    except InputError as error:
-        told["log"](f"{error}; its runs begin anew")
-        path.unlink()
-        return None
+    saved = checkpoint.loaded(path, members[0].run.split.dataset.y.device, KEYS)
+    in_order = saved["members"] == [member.run.record.digest for member in members]
+    return saved if in_order else None
 
 
-def _train(
-    members: Sequence[Member], path: Path, saved: dict[str, Any] | None, told: Plan
-) -> None:
-    log = told["log"]
+def _train(members: Sequence[Member], saved: dict[str, Any] | None, told: Plan) -> None:
+    log, path = told["log"], _path(members)
     try:
         with ExitStack() as stack:
             for member in members:

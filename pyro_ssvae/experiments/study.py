@@ -148,7 +148,9 @@ def carried_out(
             done.advance()
     here = jobs == 1 and backend == "loky"
     told: Plan = {"progress": done.show, "log": log} if here else {}
-    units = [
+    units = ensembles.begun([job for job in todo if job.folder in left], log)
+    left -= {job.folder for unit in units for job in unit}
+    units += [
         own for unit in ensembles.units(todo, together)
         if (own := [job for job in unit if job.folder in left])
     ]
