@@ -21,7 +21,7 @@ from typing import Any
 from pyro_ssvae.errors import one_of
 from pyro_ssvae.experiments.folder import HISTORY, METRICS, RUNS
 from pyro_ssvae.reproduce.findings import Claim
-from pyro_ssvae.reproduce.studies import NAMES, SECONDS
+from pyro_ssvae.reproduce.studies import BEGUN, NAMES, SECONDS
 from pyro_ssvae.reproduce.writing import FINDINGS, README, duration, line, sentence, verdict
 
 HERE = Path(__file__).resolve().parent
@@ -60,7 +60,7 @@ def ended(folder: Path) -> list[Path]:
     """The files that spare a reproduction what it has computed in a folder."""
     runs = [path.parent for path in folder.glob(f"{RUNS}/*/{METRICS}")]
     files = [*folder.glob("parts/*.json"), *(run / name for run in runs for name in FILES)]
-    return [*folder.glob(SECONDS), *files] if files else []
+    return [*folder.glob(SECONDS), *folder.glob(BEGUN), *files] if files else []
 
 
 def keep(folder: Path) -> None:

@@ -173,6 +173,7 @@ def test_list_shows_m2_as_its_paper_has_it_and_its_values_on_mnist() -> None:
     (["m3"], "unknown model 'm3': .* did you mean 'm2'"),
     (["m2", "--data", "minst"], "unknown data set 'minst': .* did you mean 'mnist'"),
     (["m2", "vae"], "unexpected extra argument"),
+    (["--data", "moons"], "expected a MODEL with --data, got none"),
 ], ids=" ".join)
 def test_list_refuses_what_it_does_not_know(arguments: list[str], wanted: str) -> None:
     assert re.search(wanted, refusal(call("list", *arguments)))
@@ -537,7 +538,8 @@ def test_a_run_is_kept_as_it_is_unless_the_input_is_good(
     changed: tuple[Any, ...], wanted: str, run: Path
 ) -> None:
     before = contents(run)
-    result = call("train", "m2", "--epochs", 2, *SMALL, "--set", "alpha=5", *changed, "--out", run)
+    alpha = () if "--set" in changed else ("--set", "alpha=5")
+    result = call("train", "m2", "--epochs", 2, *SMALL, *alpha, *changed, "--out", run)
     assert re.search(wanted, refusal(result))
     assert contents(run) == before
 

@@ -264,6 +264,14 @@ def test_a_split_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert torch.equal(came.dataset.y, data.y)
 
 
+@pytest.mark.parametrize("seed", [0, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_split_of_every_seed_is_loaded(seed: int, tmp_path: Path) -> None:
+    data = dataset()
+    split = data.split(53, seed=seed)
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json", data).fingerprint == split.fingerprint
+
+
 def test_a_saved_split_is_json_with_the_indices_by_name(tmp_path: Path) -> None:
     split = dataset().split(50, seed=3)
     split.save(tmp_path / "split.json")

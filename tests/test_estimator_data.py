@@ -72,6 +72,11 @@ def test_a_reconstruction_is_a_frame_without_gaps(of_frame: SemiSupervisedVAECla
     assert set(made["always"]) == {"the same"}
 
 
+def test_no_row_is_refused(of_frame: SemiSupervisedVAEClassifier) -> None:
+    with pytest.raises(InputError, match="expected 1 row.s. or more, got 0 sample"):
+        of_frame.predict(FRAME[:0])
+
+
 def test_samples_of_a_class_are_like_it(of_frame: SemiSupervisedVAEClassifier) -> None:
     made = of_frame.sample(["low"] * 40 + ["high"] * 40)
     assert (made["city"][:40] == "lima").mean() > 0.5 < (made["city"][40:] == "rome").mean()
@@ -163,6 +168,9 @@ def test_several_labels_of_which_some_are_unknown() -> None:
     unsure = model.set_params(abstain_below=1.1).predict(X)
     assert (unsure == -1).all()
     assert model.sample([[1, 0], [0, 1]]).shape == (2, 4)
+    for wrong in ([1, 0], [[1, 0, 1]], [[2, 5]], [[1, -1]]):
+        with pytest.raises(InputError, match=r"expected labels \(N, 2\) that are 0 or 1, got"):
+            model.sample(wrong)
     with pytest.raises(InputError, match="m2 has one label an example, .*; use factored"):
         classifier().fit(X, holes)
 

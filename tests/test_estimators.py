@@ -139,6 +139,35 @@ def test_folds_are_of_labelled_rows_and_train_on_all_others(y: np.ndarray) -> No
         assert sorted([*train, *test]) == list(range(150))
 
 
+@pytest.mark.parametrize(("y", "stratify"), [
+    (np.where(SEEN < 0, np.nan, np.arange(150.0)), False), (np.arange(150) % 4 - 1, False),
+    (np.array([None if SEEN[i] < 0 else i + 0.5 for i in range(150)], dtype=object), None),
+], ids=["whole-numbers-with-gaps", "with-minus-one", "objects"])
+def test_folds_of_real_numbers_have_each_that_is_known_once(
+    y: np.ndarray, stratify: bool | None
+) -> None:
+    tested = [row for _, test in LabelledKFold(5, stratify=stratify).split(X, y) for row in test]
+    known = [i for i in range(150) if y[i] is not None and y[i] == y[i]]
+    assert sorted(tested) == known
+    small_ones = clone(REGRESSOR).set_params(epochs=1)
+    cv = LabelledKFold(2, stratify=stratify)
+    assert np.isfinite(cross_val_score(small_ones, X, y, cv=cv)).all()
+
+
+def test_folds_of_numbers_that_are_none_are_refused() -> None:
+    y = np.array(["a", "b"] * 75)
+    with pytest.raises(InputError, match="number"):
+        list(LabelledKFold(5, stratify=False).split(X, y))
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIER, REGRESSOR])
+def test_a_score_of_other_numbers_of_rows_is_refused(estimator: Any) -> None:
+    model = clone(estimator).set_params(epochs=1).fit(X, SEEN)
+    for rows, weights in ((4, None), (5, np.ones(4))):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            model.score(X[:5], Y[:rows], sample_weight=weights)
+
+
 def test_training_depends_on_the_seed_alone(fitted: SemiSupervisedVAEClassifier) -> None:
     states = torch.get_rng_state(), np.random.get_state()[1].copy()
     torch.rand(3)

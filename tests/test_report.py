@@ -262,6 +262,13 @@ def test_a_report_tells_the_data_the_labels_the_epochs_the_seeds_and_the_version
         assert f"{name} {version}" in text
 
 
+def test_a_report_on_several_numbers_of_labels_tells_them_all(comparison: Path) -> None:
+    told = results(comparison, *PAIRS)
+    for run in told["vae"]:
+        run["labels"] = 20
+    assert "digits, 20 and 50 labels, 2 epochs, 2 seeds, cpu" in html(comparison, told)
+
+
 @pytest.mark.parametrize("names", [("vae",), ("supervised",), ("supervised", "vae")])
 def test_a_report_can_be_made_of_any_pairs(names: tuple[str, ...], comparison: Path) -> None:
     page = Page(html(comparison, results(comparison, *names)))

@@ -21,6 +21,7 @@ import pyro_ssvae.reproduce
 from pyro_ssvae import InputError
 from pyro_ssvae.cli import main
 from pyro_ssvae.data.root import data_root
+from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.reproduce import studies, writing
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
@@ -225,8 +226,39 @@ def test_what_is_written_over_is_computed_anew(done: Path) -> None:
     assert not any(after[path] == before[path] for path in after)
 
 
+def test_findings_that_are_written_over_are_gone_whatever_happens_then(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(work: Work) -> Findings:
+        raise InputError("no such data")
+
+    module = SimpleNamespace(reproduce=failing)
+    monkeypatch.setattr(studies, "import_module", lambda name: module)
+    with pytest.raises(InputError, match="no such data"):
+        studies.reproduce("of-squares", Work(done, scale=0.1), overwrite=True)
+    left = {path.name for path in done.iterdir()}
+    assert left.isdisjoint({"findings.json", "README.md", "report.html"})
+
+
+def test_another_study_or_version_is_not_gone_on_with(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = "got the name 'of-squares', not 'of-cubes'; .* --overwrite to start anew"
+    with pytest.raises(InputError, match=message):
+        studies.reproduce("of-cubes", Work(done), resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(pyro_ssvae, "__version__", "99.0")
+        with pytest.raises(InputError, match="got the version '.*', not '99.0'"):
+            studies.reproduce("of-squares", Work(done), resume=True)
+    (done / "begun.json").write_text("[1")
+    with pytest.raises(InputError, match="expected the file of a study, got: "):
+        studies.reproduce("of-squares", Work(done), resume=True)
+    studies.reproduce("of-cubes", Work(done), overwrite=True)
+    assert json.loads((done / "findings.json").read_text())["name"] == "of-cubes"
+
+
 def test_a_trained_run_is_had_again(done: Path) -> None:
-    run = Work(done).run(SETTING)
+    run = runs.load(Work(done).folder(SETTING))
     assert run.record.model == "supervised" and run.split.dataset.name == "moons"
 
 
@@ -353,6 +385,8 @@ def test_the_command_takes_a_scale_and_draws_for_one_data_set(tmp_path: Path) ->
 
 @pytest.mark.usefixtures("known")
 @pytest.mark.parametrize("words, message", [
+    (("--scale", "0.5"), "expected the NAME of a study with --scale, got none"),
+    (("of-squares", "--out", "x", "--jobs", "0"), "expected jobs > 0, got 0"),
     (("of-sqares", "--out", "x"), "unknown study 'of-sqares'.*did you mean 'of-squares'"),
     (("of-squares",), "expected a folder to write to, got none; give --out runs/of-squares"),
     (("of-squares", "--out", "x", "--scale", "2"), r"expected scale in \(0, 1\], got 2.0"),

@@ -1,6 +1,7 @@
 """The study of Feng's factored pair: its arithmetic by hand, and the whole at a tiny scale."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,6 +242,19 @@ def test_results_as_claimed_bear_the_claims_out() -> None:
     assert verdicts(measured()) == [True] * 7
     assert [claim.source for claim in study.claims(measured())].count("ours") == 4
     assert len(study.claims(measured()._replace(tables={}))) == 5
+
+
+@pytest.mark.parametrize("missing", [[], ["mediamill"]])
+def test_without_all_data_it_is_no_full_scale(
+    missing: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = measured()._replace(missing=missing)
+    monkeypatch.setattr(study, "measured", lambda work: found)
+    monkeypatch.setattr(study, "rows", lambda found: [])
+    monkeypatch.setattr(study, "pictures", lambda found: [])
+    findings = study.reproduce(Work(tmp_path))
+    assert findings.whole == (not missing)
+    assert ("Left out, for lack of files: mediamill." in findings.setting) == bool(missing)
 
 
 @pytest.mark.parametrize(("score", "value", "claim"), [

@@ -163,6 +163,12 @@ def test_equal_differences_have_a_point_as_interval() -> None:
     assert difference(runs(0.3, 0.3, 0.3), runs(0.3, 0.3, 0.3)).p == 1.0
 
 
+def test_differences_that_are_rounding_are_none() -> None:
+    rounded = difference(runs(*[0.1 + 0.2] * 6), runs(*[0.3] * 6))
+    assert 0.1 + 0.2 != 0.3 and rounded.each == (0.0,) * 6
+    assert rounded.apart is False and rounded.p == 1.0
+
+
 def test_the_same_table_gives_the_same_interval() -> None:
     values = np.random.default_rng(3).normal(size=12).tolist()
     assert interval(values) == interval(values) != interval(values, seed=1)

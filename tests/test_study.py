@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 import small
 import torch
 from click.testing import CliRunner
+from PIL import Image
 from torch import Tensor, nn
 
 import pyro_ssvae
@@ -29,6 +31,7 @@ from pyro_ssvae.data import Dataset
 from pyro_ssvae.experiments import earlier, job, parallel, runs, table
 from pyro_ssvae.experiments.files import settings_in
 from pyro_ssvae.experiments.grid import grid
+from pyro_ssvae.experiments.job import jobs_of
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.experiments.study import study
 
@@ -141,6 +144,20 @@ def test_statistics_tell_which_is_the_best_and_how_sure_that_is(finished: Path) 
     assert "has the best mean" in text  # two draws tell nothing apart
 
 
+def test_data_sets_have_statistics_of_their_own() -> None:
+    rows: list[dict[str, Any]] = [
+        {"model": model, "data": name, "labels": 10, "split_seed": draw, "seed": draw,
+         "test.accuracy": accuracy + draw / 100}
+        for name, of in (("easy", {"m2": 0.8, "vae": 0.6}), ("hard", {"m2": 0.5, "vae": 0.3}))
+        for model, accuracy in of.items() for draw in range(6)
+    ]
+    easy, hard = table.statistics(rows).split("# test.accuracy, ")[1:]
+    assert easy.startswith("easy\n") and hard.startswith("hard\n")
+    for text in (easy, hard):
+        assert text.count("| m2 ") == text.count("| vae ") == 1 and "m2 is the best" in text
+    assert table.statistics(rows[:12]).startswith("# test.accuracy\n")
+
+
 def test_hidden_labels_do_not_make_other_configurations(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     several = data.from_arrays(rng.random((60, 4)), rng.integers(0, 2, (60, 3)), name="several")
@@ -178,6 +195,26 @@ def test_runs_with_few_measures_are_measured_again_where_all_are_asked_for(
     # Few that are there are enough, all are measured without training again, and all are enough.
     assert [line.split()[0] for line in measured] == ["few", "few", "all", "all"]
     assert len({line.partition(" ")[2] for line in measured}) == 1
+
+
+def test_figures_that_a_run_lacks_are_drawn_without_training_it_again(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    both = settings(stripes, models=["m2"], options={"z_dim": 2}, draws=2)
+    study(both, tmp_path)
+    second = jobs_of(both, tmp_path)[1].folder
+    history = (second / "history.csv").read_bytes()
+    assert not (second / "figures").exists()
+    study(both[1:], tmp_path, resume=True)
+    assert list((second / "figures").glob("*.png"))
+    assert not list((second / "figures").glob("*.svg"))
+    study([replace(both[1], plan={**both[1].plan, "svg": True})], tmp_path, resume=True)
+    assert list((second / "figures").glob("*.svg"))
+    assert (second / "history.csv").read_bytes() == history
+    (second / "checkpoint.pt").unlink()
+    shutil.rmtree(second / "figures")
+    study(both[1:], tmp_path, resume=True)  # without weights there is nothing to draw
+    assert not (second / "figures").exists() and (second / "metrics.json").exists()
 
 
 def test_more_settings_join_a_study(folder: Path, stripes: Dataset) -> None:
@@ -331,6 +368,24 @@ def test_a_file_of_data_that_has_changed_is_read_again(tmp_path: Path) -> None:
     os.utime(path, ns=(0, 1))  # as a clock may tell it that is not fine enough
     after = setting.split().dataset
     assert after.fingerprint == data.load(str(path)).fingerprint != before.fingerprint
+
+
+def test_a_folder_of_images_in_which_one_has_changed_is_read_again(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        folder = tmp_path / "mine" / f"class-{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        save_image(folder / f"{number}.png", rng)
+    setting = Setting("m2", str(tmp_path / "mine"), labels=6)
+    before = setting.split().dataset
+    assert setting.split().dataset is before
+    save_image(tmp_path / "mine" / "class-0" / "0.png", rng)
+    os.utime(tmp_path / "mine" / "class-0" / "0.png", ns=(0, 1))
+    assert setting.split().dataset.fingerprint != before.fingerprint
+
+
+def save_image(path: Path, rng: np.random.Generator) -> None:
+    Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
 
 
 def test_a_relative_name_is_of_the_file_in_the_current_folder(

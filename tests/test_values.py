@@ -85,6 +85,11 @@ def test_several_settings_are_read_into_one_dictionary() -> None:
     assert parsed == {"z_dim": 3, "hidden": (16, 8), "lr": 0.01}
 
 
+def test_a_setting_that_comes_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="expected one value of z_dim, got it twice"):
+        values.of_pair(["z_dim=3", "lr=0.1", "z_dim=4"], pairs.pair("m2").known)
+
+
 def test_a_value_may_contain_an_equals_sign() -> None:
     assert values.of_pair(["s=a=b"], {"s": Option("s", str, "", "model")}) == {"s": "a=b"}
 

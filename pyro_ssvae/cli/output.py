@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from pyro_ssvae.cli.options import Command
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.system.numbers import finite
 
 
@@ -48,6 +50,22 @@ class Output:
             data: The result as plain data; numbers that are not finite become null.
         """
         click.echo(json.dumps(finite(data), indent=2, allow_nan=False) if self.as_json else text)
+
+
+def refuse_alone(argument: str) -> None:
+    """Raise :class:`InputError` if a command that lists has options which take an argument.
+
+    Args:
+        argument: The argument that was not given, as a user calls it.
+    """
+    context = click.get_current_context()
+    own = [
+        option for option in context.command.params
+        if option.name not in ("quiet", "as_json") and option.name is not None
+        and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+    ]
+    if own:
+        raise InputError(f"expected {argument} with {own[0].opts[0]}, got none")
 
 
 def output_options(command: Command) -> Command:

@@ -22,7 +22,7 @@ from pyro_ssvae.cli.options import (
     trained_on,
     training_options,
 )
-from pyro_ssvae.cli.output import Output, output_options
+from pyro_ssvae.cli.output import Output, output_options, refuse_alone
 from pyro_ssvae.errors import enough_memory
 
 
@@ -39,6 +39,7 @@ def list_(
     from pyro_ssvae.cli import listing
 
     if model is None:
+        refuse_alone("a MODEL")
         output.result(listing.pairs(), listing.pairs_as_data())
     else:
         listed = listing.listed(model, data_name, data_root, reading)

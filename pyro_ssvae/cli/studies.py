@@ -17,7 +17,7 @@ from pyro_ssvae.cli.options import (
     of_data,
     training_options,
 )
-from pyro_ssvae.cli.output import Output, output_options
+from pyro_ssvae.cli.output import Output, output_options, refuse_alone
 from pyro_ssvae.errors import InputError
 
 
@@ -153,6 +153,7 @@ def reproduce(
     from pyro_ssvae.reproduce.work import Work
 
     if name is None:
+        refuse_alone("the NAME of a study")
         lines = [f"{each:22} {what}" for each, what in studies.NAMES.items()]
         output.result("\n".join(lines), studies.NAMES)
         return

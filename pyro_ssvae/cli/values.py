@@ -25,9 +25,15 @@ def of_pair(settings: Iterable[str], known: Mapping[str, Option]) -> dict[str, A
         known: The options by name.
 
     Raises:
-        InputError: If a setting has no such form, an unknown name, or a value of another type.
+        InputError: If a setting has no such form, an unknown name, a value of another type, or
+            comes twice.
     """
-    return {name: _read(name, text, known) for name, text in map(_split, settings)}
+    values: dict[str, Any] = {}
+    for name, text in map(_split, settings):
+        if name in values:
+            raise InputError(f"expected one value of {name}, got it twice; compare takes several")
+        values[name] = _read(name, text, known)
+    return values
 
 
 def of_comparison(settings: Iterable[str], pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import indices
+from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.reading import WORKERS, Reader
 from pyro_ssvae.data.view import Part, View
@@ -173,9 +174,10 @@ class Split:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            name, seed = content["data"], int(indices.numbers([content["seed"]]))
-            if seed < 0:
-                raise ValueError(f"seed {seed}")
+            name, seed = content["data"], content["seed"]
+            if type(seed) is not int:
+                raise TypeError(f"expected a whole number as the seed, got {seed!r:.60}")
+            check_seed(seed)
             parts = {name: indices.numbers(content[name]) for name in PARTS}
             pairs = indices.pairs(content["hidden"]) if "hidden" in content else None
         # A list nested too deep is a RecursionError, a number too large for int64 a RuntimeError.

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from pyro_ssvae.contract import classifies, predictor
@@ -50,8 +50,8 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             labelled rows on, for one of fewer is worth more in training.
         validation_fraction: The share of the labelled rows of each class to hold out.
         n_iter_no_change: The number of epochs without improvement after which to stop.
-        abstain_below: The probability below which a prediction is -1, where classes are whole
-            numbers, else None; of several labels each is -1. None never abstains.
+        abstain_below: The probability below which a prediction is -1, where ``classes_`` holds
+            integers, else None; of several labels each is -1. None never abstains.
         random_state: The seed of the weights, the batches and the noise, or a ``RandomState``. With
             None each fit has another one. The global random state is left alone.
         device: The device to train on. ``"auto"`` takes a GPU where there is one.
@@ -170,6 +170,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
             InputError: If no label is known.
         """
         y = np.asarray(labels.as_given(y, type(self).__name__))
+        check_consistent_length(X, y, sample_weight)
         predicted, there = self.predict(X), labels.each_known(y)
         if not there.any():
             raise InputError(
@@ -196,13 +197,23 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         check_is_fitted(self)
         y = np.atleast_1d(labels.as_given(y, type(self).__name__))
         if self._several:
-            return self._generated(torch.as_tensor(y.astype(np.int64)), random_state)
+            return self._generated(self._each(y), random_state)
         index = [np.flatnonzero(self.classes_ == value) for value in y]
         for value, found in zip(y.tolist(), index):
             if not len(found):
                 known = ", ".join(map(str, self.classes_))
                 raise InputError(f"expected classes among {known}, got {value!r}")
         return self._generated(torch.tensor([int(found[0]) for found in index]), random_state)
+
+    def _each(self, y: Array) -> Tensor:
+        """Several labels of the rows to make, (N, L), each 0 or 1."""
+        number = len(self._target.names)
+        if y.ndim != 2 or y.shape[1] != number or not np.isin(y, (0, 1)).all():
+            raise InputError(
+                f"expected labels (N, {number}) that are 0 or 1, got {np.array2string(y):.60} of"
+                f" shape {y.shape}"
+            )
+        return torch.as_tensor(y.astype(np.int64))
 
     @property
     def _several(self) -> bool:

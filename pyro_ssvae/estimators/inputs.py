@@ -177,8 +177,8 @@ def read(estimator: Any, X: Any, inputs: Inputs | None = None) -> Any:
     table = not plain(X) if inputs is None else isinstance(inputs, Table)
     if is_frame(X) and table:
         validate_data(estimator, X, reset=inputs is None, skip_check_array=True)
-        if inputs is None and len(X) < 2:
-            raise InputError(f"expected two rows or more, got {len(X)} sample(s)")
+        if len(X) < (least := 2 if inputs is None else 1):
+            raise InputError(f"expected {least} row(s) or more, got {len(X)} sample(s)")
         return X
     return validate_data(
         estimator, X, reset=inputs is None, accept_sparse="csr",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import Tensor
 
 from pyro_ssvae.contract import predictor
@@ -122,11 +122,12 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
             InputError: If none is.
         """
         number = read_as(labels.as_given(y, type(self).__name__), Number()).double().numpy()
+        check_consistent_length(X, number, sample_weight)
         predicted, known = self.predict(X), ~np.isnan(number)
         if not known.any():
             raise InputError(
                 f"expected a known number to score by, got {len(number)} that are unknown; for"
-                " cross-validation use LabelledKFold"
+                " cross-validation use LabelledKFold(stratify=False)"
             )
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return float(r2_score(number[known], predicted[known], sample_weight=weights))

@@ -69,22 +69,26 @@ class Setting:
 
 
 def loaded(name: str, root: str | Path | None) -> Dataset:
-    """A data set by name, which a process reads once, and again where its file has changed."""
-    return _loaded(name, root, None if name in sources.SOURCES else _state(Path(name)))
+    """A data set by name, which a process reads once, and again where its files have changed."""
+    return _loaded(name, root, () if name in sources.SOURCES else _state(Path(name)))
+
+
+State = tuple[tuple[Path, int, int], ...]
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, root: str | Path | None, state: tuple[Path, int, int] | None) -> Dataset:
+def _loaded(name: str, root: str | Path | None, state: State) -> Dataset:
     return sources.load(name, root)
 
 
-def _state(path: Path) -> tuple[Path, int, int] | None:
-    """What tells the content of a file from another: the place, the time of writing and the size.
+def _state(path: Path) -> State:
+    """What tells a file from another, or all in a folder: places, times of writing and sizes.
 
-    There is none of what is not there.
+    There are none of what is not there.
     """
     try:
-        found = path.stat()
+        place = path.resolve()
+        found = {each: each.stat() for each in (place, *sorted(place.rglob("*")))}
     except OSError:
-        return None
-    return path.resolve(), found.st_mtime_ns, found.st_size
+        return ()
+    return tuple((each, state.st_mtime_ns, state.st_size) for each, state in found.items())

@@ -201,10 +201,11 @@ def _train_one(job: Job, told: Plan) -> Metrics:
 
 
 def _ended(job: Job, log: Log) -> Metrics | None:
-    """The metrics of a run that has ended, if they are all that is asked for.
+    """The metrics of a run that has ended, if they and its figures are all that is asked for.
 
-    A run that is damaged is set aside.
+    A run that is damaged is set aside. One without weights has no further figures to draw.
     """
+    weightless = not (job.folder / CHECKPOINT).exists()
     try:
         if (job.folder / METRICS).exists():
             record, metrics = folders.read_metrics(job.folder)
@@ -212,14 +213,23 @@ def _ended(job: Job, log: Log) -> Metrics | None:
             if record.digest != job.record.digest:
                 raise InputError(f"{job.folder}: expected the run of its digest, got another")
             enough = "all", completed(job.setting.plan)["measures"]
-            return metrics if metrics.get("measures", "all") in enough else None
-        if (job.folder / CHECKPOINT).exists():
+            measured = metrics.get("measures", "all") in enough
+            return metrics if measured and (weightless or _drawn(job)) else None
+        if not weightless:
             checkpoint.read(job.folder, torch.device("cpu"))
     except InputError as error:
         aside = _free(job.folder)
         job.folder.rename(aside)
         log(f"{error}; set aside as {aside.name}, and done anew")
     return None
+
+
+def _drawn(job: Job) -> bool:
+    """Whether there are figures of a run in all formats that are asked for, if any are."""
+    formats = ("png", "svg") if completed(job.setting.plan)["svg"] else ("png",)
+    return not job.figures or all(
+        any((job.folder / folders.FIGURES).glob(f"*.{each}")) for each in formats
+    )
 
 
 def _free(folder: Path) -> Path:

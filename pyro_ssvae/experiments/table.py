@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as files
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,18 +57,25 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
 
 
 def statistics(rows: Sequence[Row]) -> str:
-    """What the statistics of a study say, in Markdown: a table for each of :data:`METRICS`."""
-    told = ("model", "data", "labels", *OF_TRAINING)
+    """What the statistics of a study say, in Markdown: a table for each of :data:`METRICS`.
+
+    And one for each of several data sets, whose label draws are not the same and do not compare.
+    """
+    told = ("model", "labels", *OF_TRAINING)
     settings = [
         name for name in columns(rows)
         if name in told or name.partition(".")[0] in ("drawing", "option")
     ]
     parts = []
-    for metric in (f"test.{name}" for name in METRICS):
-        if any(each.get(metric) is not None for each in rows):
-            groups = configurations(rows, metric, settings)
+    by_data: dict[str, list[Row]] = {}
+    for each in rows:
+        by_data.setdefault(each["data"], []).append(each)
+    for metric, (data, own) in product((f"test.{name}" for name in METRICS), by_data.items()):
+        if any(each.get(metric) is not None for each in own):
+            groups = configurations(own, metric, settings)
             found = standings(groups, higher=higher_is_better(metric))
-            parts.append(f"# {metric}\n\n{statistics_tables.markdown(found, metric)}")
+            heading = f"{metric}, {data}" if len(by_data) > 1 else metric
+            parts.append(f"# {heading}\n\n{statistics_tables.markdown(found, metric)}")
     return "\n".join(parts)
 
 

@@ -118,9 +118,12 @@ def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
 
 
 def _about(results: Results, first: Mapping[str, Any]) -> str:
+    numbers = {run["labels"] for runs in results.values() for run in runs if "labels" in run}
     seeds = len(next(iter(results.values())))
-    counts = {"label": first["labels"], "epoch": first["epochs"], "seed": seeds}
-    shown = ", ".join(f"{n} {what}{'s' * (n != 1)}" for what, n in counts.items())
+    counts = {"label": sorted(numbers), "epoch": [first["epochs"]], "seed": [seeds]}
+    shown = ", ".join(
+        f"{' and '.join(map(str, of))} {what}{'s' * (of != [1])}" for what, of in counts.items()
+    )
     return f"{first['data']}, {shown}, {first['device']}"
 
 

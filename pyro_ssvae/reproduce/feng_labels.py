@@ -85,6 +85,7 @@ def reproduce(work: Work) -> Findings:
         f" {tables}, {work.epochs(EPOCHS_OF_TABLES)} epochs, 2,000 rows of mediamill;"
         f" {len(work.draws(DRAWS))} draws.{missing}",
         rows=rows(found), claims=claims(found), pictures=pictures(found),
+        whole=not found.missing,
     )
 
 

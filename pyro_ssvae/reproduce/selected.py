@@ -20,14 +20,13 @@ def plan(epochs: int, **further: Any) -> Plan:
 
 
 def tested(metrics: Mapping[str, Any], by: str = "accuracy") -> float:
-    """The test accuracy of a run in %: at the epoch that a measure chooses, or at the last one.
+    """The test accuracy of a run in %, at the epoch that a measure chooses.
 
     Args:
         metrics: What ``metrics.json`` holds of the run.
         by: The measure, one of :data:`BY`.
     """
-    test = metrics.get("selected", {}).get(by, metrics)["test"]
-    return 100 * float(test["accuracy"])
+    return 100 * float(metrics["selected"][by]["test"]["accuracy"])
 
 
 def validated(
@@ -40,6 +39,4 @@ def validated(
         history: Its history, a row for each epoch.
         by: The measure, one of :data:`BY`.
     """
-    chosen = metrics.get("selected", {}).get(by)
-    epoch = len(history) if chosen is None else chosen["epoch"]
-    return 100 * history[epoch - 1]["val_accuracy"]
+    return 100 * history[metrics["selected"][by]["epoch"] - 1]["val_accuracy"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
+import pyro_ssvae
 from pyro_ssvae.errors import InputError, named_folder, one_of
 from pyro_ssvae.experiments.earlier import clear_runs
 from pyro_ssvae.experiments.folder import check_free
@@ -39,7 +41,7 @@ NAMES = {
     "leaderboard": "every pair beside scikit-learn's methods",
 }
 
-SECONDS = "seconds.txt"
+SECONDS, BEGUN = "seconds.txt", "begun.json"
 
 
 def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = False) -> Findings:
@@ -62,8 +64,11 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
         check_free(out, writing.FINDINGS, "runs", "parts", resume=resume, overwrite=overwrite)
         if overwrite:
             clear_runs(out)
-            for part in (out / "parts").glob("*.json"):
-                part.unlink()
+            written = [out / each for each in (BEGUN, *writing.WRITTEN)]
+            for path in (*(out / "parts").glob("*.json"), *written):
+                path.unlink(missing_ok=True)
+        own = {"name": name, "version": pyro_ssvae.__version__}
+        _check_begun(out / BEGUN, own)
         before = spent(out) if resume else 0.0
         began = time.perf_counter()
         try:
@@ -72,8 +77,31 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
             seconds = before + time.perf_counter() - began
             if out.is_dir():
                 write_text(out / SECONDS, f"{seconds:.1f}\n")
+                write_text(out / BEGUN, json.dumps(own) + "\n")
         writing.write(name, work, findings, seconds=seconds)
     return findings
+
+
+def _check_begun(path: Path, own: Mapping[str, str]) -> None:
+    """Refuse to go on with another study, or with one of another version.
+
+    Args:
+        path: The file that says what was begun, if anything was.
+        own: What is to be begun or gone on with: its name, and the version.
+    """
+    if not path.exists():
+        return
+    hint = "give another folder, or --overwrite to start anew"
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected the file of a study, got: {error}; {hint}") from None
+    for what in own:
+        if before.get(what) != own[what]:
+            raise InputError(
+                f"{path}: expected the study to go on with, got the {what} {before.get(what)!r},"
+                f" not {own[what]!r}; {hint}"
+            )
 
 
 def _check_data(name: str, work: Work, known: Sequence[str]) -> None:

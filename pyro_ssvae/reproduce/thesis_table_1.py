@@ -129,13 +129,12 @@ def reproduce(work: Work) -> Findings:
         found[cell].append(selected.tested(run))
         history = folders.read_history(work.folder(of))
         validated[cell].append(selected.validated(run, history))
-    at = "best validation accuracy" if "selected" in metrics[0] else "the end"
     return Findings(
         title="Table 1 of Jurasinski (2019): MNIST with 100 labels",
         setting=(
             f"MNIST, {LABELS} labels, {counted(epochs, 'epoch')} of {EPOCHS},"
             f" {counted(len(draws), 'label draw')}, batches of 100 labelled and 100 unlabelled"
-            f" images; test accuracy at the epoch of {at}."
+            " images; test accuracy at the epoch of the best validation accuracy."
         ),
         rows=[
             Row(f"{cell.name}: test accuracy, %", values, *PUBLISHED[cell], source(cell))

@@ -12,11 +12,9 @@ from typing import Any
 
 from pyro_ssvae.data.root import VARIABLE
 from pyro_ssvae.errors import InputError, NonFiniteLossError, positive
-from pyro_ssvae.experiments import runs
 from pyro_ssvae.experiments.job import jobs_of, once
 from pyro_ssvae.experiments.parallel import unordered
 from pyro_ssvae.experiments.plan import silent
-from pyro_ssvae.experiments.prepared import Run
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.experiments.study import carried_out
 from pyro_ssvae.system.files import write_text
@@ -61,7 +59,7 @@ class Work:
         for number in (self.number, *self.numbers.values()):
             if number is not None:
                 positive(draws=number)
-        positive(together=self.together)
+        positive(jobs=self.jobs, together=self.together)
 
     @property
     def full(self) -> bool:
@@ -97,11 +95,6 @@ class Work:
                 todo, done, jobs=self.jobs, together=self.together, log=self.log
             )
         return [found[job.folder] for job in asked]
-
-    def run(self, setting: Setting) -> Run:
-        """A run that :meth:`train` has trained, with its weights and its data."""
-        dataset = setting.split(self.root).dataset
-        return runs.load(self.folder(setting), pair=setting.pair, dataset=dataset)
 
     def folder(self, setting: Setting) -> Path:
         """The folder of the run of a setting."""

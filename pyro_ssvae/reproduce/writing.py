@@ -20,7 +20,7 @@ from pyro_ssvae.statistics.paired import FEW
 from pyro_ssvae.system.files import write_text
 from pyro_ssvae.system.progress import duration
 
-FINDINGS, README, REPORT = "findings.json", "README.md", "report.html"
+WRITTEN = FINDINGS, README, REPORT = "findings.json", "README.md", "report.html"
 HEAD = ("measured", "here", "n", "published", "where")
 LONG = 60  # rows of a table above which a page shows it when asked to
 

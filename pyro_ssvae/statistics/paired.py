@@ -113,7 +113,7 @@ def difference(
     pairs: dict[Seeds, float] = {
         seeds: one[seeds] - other[seeds] for seeds in sorted(one) if seeds in other
     }
-    each = tuple(draw_means(pairs).values())
+    each = tuple(round(mean, DIGITS) for mean in draw_means(pairs).values())
     low, high = interval(each, confidence, resamples, seed)
     return Difference(
         each, low, high, len(pairs), len(one) + len(other) - 2 * len(pairs), confidence
