@@ -18,6 +18,7 @@ from torch import Tensor
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 
 def model_factors(model_trace: Trace, guide_trace: Trace) -> tuple[Any, Any, Any, Any, Any]:
@@ -134,6 +135,19 @@ def skipping(optimizer: torch.optim.Optimizer, found_inf: Tensor) -> Iterator[No
         yield
     finally:
         del optimizer.found_inf  # type: ignore[attr-defined]
+
+
+def has_hooks(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether something is called before or after an optimizer's step."""
+    return any((
+        optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks,
+        _global_optimizer_pre_hooks, _global_optimizer_post_hooks,
+    ))
+
+
+def is_hooked(parameter: Tensor) -> bool:
+    """Whether something is called with the gradient of a parameter."""
+    return bool(parameter._backward_hooks or parameter._post_accumulate_grad_hooks)
 
 
 def can_skip(optimizer: torch.optim.Optimizer) -> bool:

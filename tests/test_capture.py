@@ -17,7 +17,17 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pyro_ssvae import InputError, NonFiniteLossError, Objective, fit, guides, models, nn
+from pyro_ssvae import (
+    InputError,
+    NonFiniteLossError,
+    Objective,
+    fit,
+    guides,
+    labels,
+    models,
+    nn,
+    private,
+)
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import batches, from_arrays
 from pyro_ssvae.engine import graphs
@@ -438,6 +448,58 @@ def test_another_state_or_options_of_the_optimizer_need_another_program(split) -
     captured = Captured(objective, optimizer, small.batch(), compile=False)
     optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     assert not captured.lasts()
+
+
+@pytest.mark.usefixtures("traced_once")
+@pytest.mark.parametrize("hook", ["register_step_pre_hook", "register_step_post_hook"])
+def test_hooks_of_an_optimizer_are_called_in_captured_training_too(hook: str) -> None:
+    objective, called = small.m2(), []
+    optimizer = adam(objective)
+    step = Capturing(Eager(objective, optimizer), compile=False)
+    step(small.batch(), Moment(0, 0, 1))
+    assert step.captured.adam is not None
+    getattr(optimizer, hook)(lambda *given: called.append("the hook"))
+    for epoch in (1, 2):
+        with step.epoch([epoch], {}):
+            step(small.batch(), Moment(epoch, 0, 1))
+    assert step.captured.adam is None and called == 2 * ["the hook"]
+
+
+@pytest.mark.parametrize("hook", ["register_hook", "register_post_accumulate_grad_hook"])
+def test_a_parameter_with_a_hook_is_trained_eagerly_with_a_warning(hook: str) -> None:
+    objective, called = small.m2(), []
+    name, parameter = next(objective.named_parameters())
+    getattr(parameter, hook)(lambda given: called.append("the hook"))
+    step = Capturing(Eager(objective, adam(objective)), compile=False)
+    with pytest.warns(UserWarning, match=f"without capture: {name} has a hook"):
+        step(small.batch(), Moment(0, 0, 1))
+    assert called == ["the hook"]
+
+
+@pytest.mark.usefixtures("traced_once")
+def test_a_hook_of_a_parameter_that_comes_later_is_called_too() -> None:
+    objective, called = small.m2(), []
+    step = Capturing(Eager(objective, adam(objective)), compile=False)
+    step(small.batch(), Moment(0, 0, 1))
+    next(objective.parameters()).register_hook(lambda gradient: called.append("the hook"))
+    with pytest.warns(UserWarning, match="has a hook"), step.epoch([1], {}):
+        step(small.batch(), Moment(1, 0, 1))
+    assert called == ["the hook"]
+
+
+def test_what_reads_tokens_and_draws_labels_is_noted_down() -> None:
+    def read(x: torch.Tensor) -> list[torch.Tensor]:
+        tokens = nn.Tokens(3)(x)
+        return [tokens, labels.OneHots(tokens, (3, 3)).sample()]
+
+    x = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    with pyro.validation_enabled(False):
+        graph = private.traced(read, [x])
+    torch.manual_seed(0)
+    drawn = graph(x)
+    torch.manual_seed(0)
+    expected = read(x)
+    assert all(torch.equal(*pair) for pair in zip(drawn, expected, strict=True))
 
 
 def test_players_in_turns_are_not_captured(split) -> None:

@@ -501,6 +501,22 @@ def test_each_replica_has_an_optimizer_of_ones_own_as_alone(make, decay, digits,
         assert_alike(replica, solo, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("traced_once")
+def test_a_broken_first_update_leaves_nothing_in_averages_that_begin_with_it(splits) -> None:
+    replicas = [
+        small.m2(small.DIGIT, 10, seed, partial(AtTheEdge, edge=1.0 - seed)) for seed in range(2)
+    ]
+    make = partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.5)
+    training = fit_ensemble(
+        replicas, splits, compile=False, optimizer=make, on_nonfinite="skip", epochs=1,
+        pause=lambda: True, **SETTINGS,
+    )
+    list(training)
+    optimizer = training.step.optimizer.optimizer
+    averages = [state["momentum_buffer"] for state in optimizer.state.values()]
+    assert [any(average[i].any() for average in averages) for i in range(2)] == [True, False]
+
+
 class NowAndThen(guides.M2):
     """q(y, z | x), with a term whose gradient is not finite for some of the noise."""
 

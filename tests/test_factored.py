@@ -246,6 +246,42 @@ def test_objective_is_equation_16_with_its_signs_corrected(epoch, share) -> None
     assert_same(derived, by_hand, model, guide)
 
 
+@pytest.mark.parametrize("swap", [0.0, 0.4, 1.0])
+def test_the_capacity_of_the_labels_leaves_log_p_of_given_ones_as_it_is(swap: float) -> None:
+    # With a learned p(y), |KL - C| of given labels too would make them less likely where KL < C.
+    torch.manual_seed(1)
+    model = models.Factored(D, SIZES, z_dim=J, hidden=(5,), learn_prior=True).double()
+    with torch.no_grad():
+        model.prior.logits += torch.randn(sum(SIZES))
+    guide = guides.Factored(
+        model, hidden=(4,), label_inference=Enumerated(), swap=swap, capacity_y=0.9, gamma_y=5.0
+    ).double()
+    partly = Y.clone()
+    partly[:3, SIZES[0]:SIZES[0] + SIZES[1]] = math.nan  # the second label of three examples
+    derived = Objective(model, Fixed(guide, z=EPS)).bound(X, partly)
+    log_q = log_q_each(guide, X, SIZES)
+    log_p = [log_softmax(block) for block in model.prior.logits.split(SIZES)]
+    divergences = torch.stack(
+        [(q.exp() * (q - p)).sum(-1) for q, p in zip(log_q, log_p)], -1
+    )  # (N, labels)
+    known = torch.ones(N, len(SIZES)).bool()
+    known[:3, 1] = False
+    of_given = torch.stack([p[classes] for p, classes in zip(log_p, CLASSES)], -1)
+    log_given = (of_given * known).sum(-1).mean()
+    kl = (1 - swap) * (divergences * ~known).sum(-1).mean() + swap * divergences.sum(-1).mean()
+    z, kl_z = latent(guide, X, EPS, "analytic")
+    image = torch.zeros(N, dtype=torch.double)
+    for c in range(SIZES[1]):
+        second = torch.where(known[:, 1], torch.tensor(CLASSES[1]), c)
+        y = torch.cat([one_hot(k, s) for k, s in zip(
+            (CLASSES[0], second.tolist(), CLASSES[2]), SIZES
+        )], -1)
+        weight = torch.where(known[:, 1], 1 / SIZES[1], log_q[1][:, c].exp())
+        image = image + weight * log_image(model, X, z, y)
+    by_hand = (kl_z - image).mean() - (1 - swap) * log_given + 5 * (kl - 0.9).abs()
+    assert_same(derived, by_hand, model, guide)
+
+
 def test_the_capacity_of_the_labels_is_at_most_the_sum_of_log_k() -> None:
     largest, bounds = math.log(2 * 3 * 4), []
     for capacity in (largest, 100.0, largest - 0.5):

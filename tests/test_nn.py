@@ -1,5 +1,6 @@
 """Networks against torch's own layers and distributions."""
 
+import copy
 import math
 from typing import Any
 
@@ -545,6 +546,15 @@ def test_every_network_takes_what_its_hidden_layers_are_made_of(build) -> None:
     weights = [layer.weight for layer in plain.modules() if isinstance(layer, torch.nn.Linear)]
     same = [layer.weight for layer in other.modules() if isinstance(layer, torch.nn.Linear)]
     assert all(torch.equal(*pair) for pair in zip(weights, same, strict=True))
+
+
+def test_a_single_row_is_normalised_by_the_running_statistics() -> None:
+    layer, h = nn.BatchNorm(5).double(), 1 + double(28, 5)
+    layer(h)
+    before = copy.deepcopy(layer.state_dict())
+    alone = layer(h[:1])
+    assert_close(dict(layer.state_dict()), before, rtol=0.0, atol=0.0)
+    assert_close(alone, layer.eval()(h)[:1], **TIGHT)
 
 
 def test_in_evaluation_a_class_decodes_the_same_alone_and_enumerated() -> None:

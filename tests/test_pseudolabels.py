@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import numpy as np
+import pyro
 import pytest
 import torch
 from by_hand import log_softmax
@@ -283,10 +284,20 @@ def test_a_classifier_that_is_not_trained_by_gradients_has_no_such_losses() -> N
             Objective(model, guides.VAE(model, hidden=(5,)), **{name: 1.0})
 
 
-def test_several_labels_have_no_pseudo_labels() -> None:
+@pytest.mark.parametrize("options", [
+    {"pseudolabels": 1.0}, {"pseudolabels": 1.0, "aligned": False}, {"alignment": 1.0},
+], ids=str)
+def test_several_labels_have_no_pseudo_labels_and_no_alignment(options) -> None:
     model = models.Factored(16, (3, 2), z_dim=2, hidden=(5,))
-    with pytest.raises(InputError, match="expected a model of one label"):
-        Objective(model, guides.Factored(model, hidden=(5,)), pseudolabels=1.0)
+    with pytest.raises(InputError, match="=1.0 and Factored: expected a model of one label"):
+        Objective(model, guides.Factored(model, hidden=(5,)), **options)
+
+
+def test_the_running_mean_is_of_the_models_type_and_on_its_device() -> None:
+    model = models.M2(4, 3, z_dim=2, hidden=(5,)).to("meta", torch.double)
+    with pyro.validation_enabled(False):  # it reads values, and a meta tensor has none
+        mean = Aligned.of(model).mean
+    assert (mean.dtype, mean.device.type) == (torch.double, "meta")
 
 
 @pytest.mark.parametrize("options, named", [

@@ -94,6 +94,36 @@ def test_given_turns_move_and_nothing_else(batch) -> None:
     assert {name.split(".")[1] for name in moved(first, second)} == {"classifier"}
 
 
+def test_frozen_parameters_stay_and_the_others_move(batch) -> None:
+    objective = adversarial("alternating")
+    objective.model.requires_grad_(False)
+    before = values(objective)
+    Eager(objective, adam(objective))(batch, NOW)
+    frozen = {name for name in before if name.startswith("model.")}
+    assert moved(before, values(objective)) == before.keys() - frozen
+
+
+def test_a_turn_whose_parameters_are_all_frozen_moves_nothing(batch) -> None:
+    objective = adversarial("alternating")
+    objective.guide.adversary.requires_grad_(False)
+    before, optimizer = values(objective), Recorded(objective)
+    Eager(objective, optimizer)(batch, NOW)
+    first, second = optimizer.after
+    assert not moved(before, first)
+    assert {name.startswith("guide.adversary.") for name in moved(first, second)} == {False}
+
+
+def test_gradients_of_parameters_that_no_optimizer_moves_do_not_add_up(batch) -> None:
+    objective = adversarial("reversal")
+    step = Eager(objective, torch.optim.SGD(objective.guide.parameters(), lr=0.0))
+    gradients = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        step(batch, NOW)
+        gradients.append([p.grad.clone() for p in objective.model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
 class Scripted(nn.Module):
     """An objective of one weight, with a loss as told."""
 

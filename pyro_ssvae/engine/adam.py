@@ -40,8 +40,13 @@ class FusedAdam:
     def of(
         cls, optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter]
     ) -> FusedAdam | None:
-        """The step of an optimizer that is a plain fused Adam of these parameters, else None."""
+        """The step of an optimizer that is a plain fused Adam of these parameters, else None.
+
+        One that has hooks is not plain: they are called with the optimizer's own step.
+        """
         if type(optimizer) is not torch.optim.Adam or len(optimizer.param_groups) != 1:
+            return None
+        if private.has_hooks(optimizer):
             return None
         group = optimizer.param_groups[0]
         known = {id(p) for p in group["params"]}

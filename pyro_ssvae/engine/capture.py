@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_ssvae import private
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.adam import FusedAdam
 from pyro_ssvae.engine.graphs import Function, Recorded
@@ -109,8 +110,8 @@ class Captured:
         """Whether all is as it was captured that is no input: it takes a millisecond or two.
 
         What a program is made of is not read again while it is replayed: settings such as the
-        temperature of a guide's labels, the parameters that are trained, the optimizer and its
-        state.
+        temperature of a guide's labels, the parameters that are trained, hooks, the optimizer and
+        its state.
         """
         return self.constants == self._constants()
 
@@ -123,7 +124,9 @@ class Captured:
                 {name: value for name, value in group.items() if name not in ("params", "lr")}
                 for group in self.optimizer.param_groups
             ]
-        return constants(self.objective), groups, [tensor.data_ptr() for tensor in tensors]
+        hooks = [private.is_hooked(parameter) for parameter in self.objective.parameters()]
+        hooks.append(private.has_hooks(self.optimizer))
+        return constants(self.objective), groups, hooks, [each.data_ptr() for each in tensors]
 
     def _update(self, *tensors: Tensor) -> Sequence[Tensor]:
         outputs = self.graph(*tensors[:-1])

@@ -74,8 +74,12 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
         precision: The precision of matrix products, ``"fp32"`` or ``"bf16"``.
 
     Raises:
-        CaptureError: if the program branches on the values of tensors.
+        CaptureError: if the program branches on the values of tensors, or a parameter has a hook
+            that is to be called with its gradient.
     """
+    for name, parameter in objective.named_parameters():
+        if private.is_hooked(parameter):
+            raise CaptureError(f"{name} has a hook, which is called with its gradient")
     last = _LastSite()
     with ExitStack() as stack:
         stack.enter_context(unchanged(objective, batch.x.device))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from torch.distributions import kl_divergence
 
 from pyro_ssvae.contract import classifies, prior_of
@@ -51,12 +52,23 @@ class Swap(Rewriting):
         divergence = shares.of_loss(divergence, "labelled")
         share = self.scheduled(weight, bound.epoch)
         value = torch.lerp(_term(sites, "y").value, -divergence, share)
-        return {**sites, "y": SiteTerm(value, latent=True, discrete=True, analytic=True)}
+        given = (1 - share) * _given(bound)
+        return {**sites, "y": _Swapped(value, True, discrete=True, analytic=True, given=given)}
+
+
+@dataclass(frozen=True)
+class _Swapped(SiteTerm):
+    """The term of y after a swap, with what is left in it of log p(y) of given labels."""
+
+    given: Tensor | float = 0.0
 
 
 @dataclass(frozen=True)
 class Capacity(Rewriting):
     """|KL - C| in the place of a site's KL divergence: Feng's eq. 16.
+
+    Of y that is the divergence of labels that are not given, and what :class:`Swap` puts in. The
+    log p(y) of those that are given stays beside it as it is.
 
     It is no ELBO, for the batch's mean stands within the modulus. Where the KL divergence depends
     on a sampled parent, as that of z on ADGM's a, it is an estimate from one sample, and E|KL - C|
@@ -93,12 +105,25 @@ class Capacity(Rewriting):
                 f" {self.site} in closed form, and this pair's guide, prior and options have none;"
                 " use kl='analytic' without a flow, or beta instead"
             )
-        gap = shares.whole(term.value) + self.scheduled(self._nats(bound.model), bound.epoch)
-        return {**sites, self.site: SiteTerm(-weight * shares.of_loss(gap.abs(), "whole"))}
+        given: Tensor | float = 0.0
+        if self.site == "y" and bound.y is not None:
+            given = term.given if isinstance(term, _Swapped) else _given(bound)
+        gap = shares.whole(term.value - given)
+        gap = gap + self.scheduled(self._nats(bound.model), bound.epoch)
+        return {**sites, self.site: SiteTerm(given - weight * shares.of_loss(gap.abs(), "whole"))}
 
     def _nats(self, model: Any) -> float:
         prior = prior_of(model)
         return self.nats if self.site != "y" or prior is None else min(self.nats, prior.largest_kl)
+
+
+def _given(bound: Bound) -> Tensor | float:
+    """The mean log p(y) of the labels that are given, of which a row may have some."""
+    if bound.y is None or prior_of(bound.model) is None:
+        return 0.0
+    with private_params():
+        log_prob = bound.model.prior(bound.x).log_prob(bound.y).mean()
+    return shares.of_loss(log_prob, "labelled")
 
 
 def _term(sites: Mapping[str, SiteTerm], name: str) -> SiteTerm:

@@ -25,7 +25,7 @@ from pyro_ssvae.inference.bounds import KL, elbo_terms
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.inference.pseudolabels import Aligned, PseudoLabels
+from pyro_ssvae.inference.pseudolabels import Aligned, PseudoLabels, check_one_label
 from pyro_ssvae.inference.shapes import check_shapes
 from pyro_ssvae.inference.terms import (
     Bound,
@@ -121,8 +121,7 @@ class Objective(nn.Module):
             ``alignment`` where they begin with a weight, the guide's, and those given.
 
     Raises:
-        InputError: if a weight is negative or not finite, all are zero, or two options contradict
-            each other or the pair.
+        InputError: if a weight is negative or not finite, all are zero, or options do not agree.
     """
 
     def __init__(
@@ -150,6 +149,7 @@ class Objective(nn.Module):
         own = {"pseudolabels": pseudolabels, "consistency": consistency, "alignment": alignment}
         not_negative(alpha=alpha, warmup=warmup, **own)  # the others are checked by name below
         _check_classifier(guide, own)
+        check_one_label(model, pseudolabels=pseudolabels, alignment=alignment)
         one_of("kl", kl, ("analytic", "sampled"))
         if not 0 < bounded <= 1:
             raise InputError(f"expected bounded in (0, 1], got {bounded}")

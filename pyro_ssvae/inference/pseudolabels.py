@@ -37,14 +37,9 @@ class Aligned(nn.Module):
 
     @classmethod
     def of(cls, model: Any) -> Aligned:
-        """That for the classes of a model; :class:`InputError` if it has not one label."""
-        number = classes_of(model)
-        if number is None:
-            raise InputError(
-                f"pseudolabels and {type(model).__name__}: expected a model of one label, with its"
-                " number of classes in y_dim; use pseudolabels=0"
-            )
-        return cls(class_probs(model, torch.ones(number)))
+        """That for the classes of a model of one label, of its type and on its device."""
+        like = next(model.parameters())
+        return cls(class_probs(model, like.new_ones(classes_of(model))))
 
     def forward(self, probs: Tensor, prior: Tensor) -> Tensor:
         """Predictions (N, K), aligned with p(y), (K,)."""
@@ -93,6 +88,16 @@ class PseudoLabels:
             return probs
         within = probs * batch.possible
         return within / within.sum(-1, keepdim=True).clamp_min(torch.finfo(probs.dtype).tiny)
+
+
+def check_one_label(model: Any, **weights: float) -> None:
+    """Raise :class:`InputError` at a weight of losses of one label, where the model has others."""
+    for name, weight in weights.items():
+        if weight > 0 and classes_of(model) is None:
+            raise InputError(
+                f"{name}={weight} and {type(model).__name__}: expected a model of one label, with"
+                f" its number of classes in y_dim; use {name}=0"
+            )
 
 
 def class_probs(model: Any, like: Tensor) -> Tensor:

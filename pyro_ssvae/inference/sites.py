@@ -55,7 +55,7 @@ def check_sites(model: Any, guide: Any, x: Tensor, y: Tensor) -> None:
         trace = _trace("guide", guide, x, given, how)
         of_guide = _sample_sites(trace)
         _check_rows("guide", of_guide, x)
-        _check_together(of_model, of_guide, y, given)
+        _check_together(of_model, of_guide, given)
         replayed = _traced("model", poutine.replay(model, trace=trace), x, given, how)
         for what, sites in (("guide", of_guide), ("model", replayed)):
             for name, site in sites.items():
@@ -140,7 +140,7 @@ def _observes(site: Site, value: Tensor) -> bool:
     )
 
 
-def _check_together(of_model: Sites, of_guide: Sites, y: Tensor, given: Tensor | None) -> None:
+def _check_together(of_model: Sites, of_guide: Sites, given: Tensor | None) -> None:
     """Check that the guide samples what is latent in the model, and nothing else."""
     for name, site in of_guide.items():
         if site["is_observed"]:

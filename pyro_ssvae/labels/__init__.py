@@ -9,7 +9,7 @@ from pyro_ssvae.labels.inference import (
     Relaxed,
     StraightThrough,
 )
-from pyro_ssvae.labels.onehots import MAX_COMBINATIONS, OneHots
+from pyro_ssvae.labels.onehots import MAX_COMBINATIONS, OneHots, onehot
 from pyro_ssvae.labels.prior import LabelPrior
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
 from pyro_ssvae.labels.restricted import Restricted, set_divergence
@@ -18,6 +18,6 @@ from pyro_ssvae.labels.top import TopClasses
 __all__ = [
     "MAX_COMBINATIONS", "Enumerated", "ExpectedLogDirichlet", "Inference", "Label",
     "LabelInference", "LabelPrior", "LogDirichlet", "OneHots", "Relaxed", "RelaxedOneHots",
-    "Restricted", "StraightThrough", "TopClasses", "completed", "label_divergence",
+    "Restricted", "StraightThrough", "TopClasses", "completed", "label_divergence", "onehot",
     "set_divergence",
 ]

@@ -32,6 +32,14 @@ def by_label(
     return torch.cat([function(block) for block in values.split(tuple(sizes), dim=-1)], dim=-1)
 
 
+def onehot(values: Tensor, number: int) -> Tensor:
+    """Whole numbers (...) from 0 to ``number`` - 1 as vectors (..., number), True at each.
+
+    Unlike torch's own function it looks at no value: what uses it can be captured.
+    """
+    return values.unsqueeze(-1) == torch.arange(number, device=values.device)
+
+
 def expected_log_prob(y: Tensor, logits: Tensor) -> Tensor:
     """E_y log p for one-hot or soft labels y; a block that is NaN, unknown, counts nothing."""
     known = torch.where(y.isnan(), 0.0, y)
@@ -105,8 +113,8 @@ class OneHots(TorchDistribution):
 
     def sample(self, sample_shape: Size = Size()) -> Tensor:
         def drawn(logits: Tensor) -> Tensor:
-            labels = torch.distributions.OneHotCategorical(logits=logits, validate_args=False)
-            return labels.sample(sample_shape)
+            labels = torch.distributions.Categorical(logits=logits, validate_args=False)
+            return onehot(labels.sample(sample_shape), logits.shape[-1]).to(logits)
 
         return by_label(drawn, self.logits, self.sizes)
 

@@ -34,7 +34,8 @@ class LabelPrior(nn.Module):
                 f"expected {sum(sizes)} class probabilities above 0, got {probs}"
             )
         rarest = [block.min() / block.sum() for block in values.split(sizes)]
-        self.largest_kl = -math.fsum(math.log(share) for share in rarest)  # sum_j log k_j: uniform
+        # Of p(y) to begin with, from any q(y): sum_j log k_j where it is uniform.
+        self.largest_kl = -math.fsum(math.log(share) for share in rarest)
         if learned:
             self.logits = nn.Parameter(values.log())
         else:

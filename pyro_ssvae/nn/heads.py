@@ -149,4 +149,4 @@ class Tokens(nn.Module):
         self.vocabulary = vocabulary
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.one_hot(x.long(), self.vocabulary).flatten(-2).to(x.dtype)
+        return labels.onehot(x.long(), self.vocabulary).flatten(-2).to(x.dtype)

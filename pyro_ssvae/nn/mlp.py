@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.nn.shapes import Shape, as_shapes, checked, number
@@ -103,10 +104,18 @@ class BatchNorm(nn.BatchNorm1d):
 
     Of an enumerated label's rows (K, N, H) that is over examples and classes together: with a
     mean for each class, what the label adds to the layer would be the first thing taken out.
+
+    A single row, such as an epoch's last batch may have, has no variance of its own: the running
+    statistics stand in for it, and stay as they are.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.flatten(0, -2)).view_as(input)
+        rows = input.flatten(0, -2)
+        if len(rows) > 1:
+            return super().forward(rows).view_as(input)
+        return F.batch_norm(
+            rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        ).view_as(input)
 
 
 def _xavier(linear: nn.Linear) -> nn.Linear:

@@ -18,6 +18,8 @@ from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.saved import check_tensor, check_types
 from pyro_ssvae.training.steps import Losses, Step, Wrapping
 
+Pair = tuple[Tensor, Tensor]  # an average, and what it is of
+
 
 class Averaging(Wrapping):
     """A step that averages the weights over its updates, and puts the average in their place.
@@ -56,7 +58,8 @@ class Averaging(Wrapping):
         self.others = [
             {name: tensor.clone() for name, tensor in held.items()} for held in self.held
         ]
-        self.pairs: list[tuple[list[Tensor], list[Tensor]]] = []
+        self.parameters = {name for name, _ in objectives[0].named_parameters()}
+        self.pairs: tuple[list[Pair], list[Pair]] = ([], [])
 
     @contextmanager
     def epoch(
@@ -65,7 +68,7 @@ class Averaging(Wrapping):
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if self.count:
             self._exchange()
-        self.pairs = []
+        self.pairs = ([], [])
         with super().epoch(seeds, noise) as state:
             yield state
 
@@ -74,12 +77,12 @@ class Averaging(Wrapping):
         losses = super().__call__(batch, now)
         self.count += 1
         weight = (1 - self.average) / (1 - self.average**self.count)
-        if not self.pairs:  # what is trained is the same throughout an epoch
+        if not any(self.pairs):  # what is trained is the same throughout an epoch
             self.pairs = self._by_kind()
-        (averages, trained), (counts, counted) = self.pairs
-        private.lerp(averages, trained, weight)
-        for count, value in zip(counts, counted):
-            count.copy_(value)
+        parameters, buffers = self.pairs
+        private.lerp([a for a, _ in parameters], [value for _, value in parameters], weight)
+        for average, value in buffers:
+            average.copy_(_towards(average, value, weight))
         return losses
 
     def settle(self) -> None:
@@ -111,6 +114,8 @@ class Averaging(Wrapping):
         for others, saved in zip(self.others, state["average"]["weights"], strict=True):
             if {n: t.shape for n, t in saved.items()} != {n: t.shape for n, t in others.items()}:
                 raise ValueError("the average is of other weights")
+            for name in saved.keys() & self.parameters:
+                check_tensor(f"the average's {name}", saved[name])
             for name, tensor in others.items():
                 tensor.copy_(saved[name])
 
@@ -122,18 +127,21 @@ class Averaging(Wrapping):
                 tensor.copy_(others[name])
                 others[name].copy_(before)
 
-    def _by_kind(self) -> list[tuple[list[Tensor], list[Tensor]]]:
-        """Averages and what they are of: the numbers to average, and the counts to copy."""
-        pairs = [
-            (others[name], tensor.detach())
-            for others, trained in zip(self.others, self.step.tensors(), strict=True)
-            for name, tensor in trained.items()
-        ]
-        return [
-            ([a for a, b in pairs if b.is_floating_point() == floats],
-             [b for a, b in pairs if b.is_floating_point() == floats])
-            for floats in (True, False)
-        ]
+    def _by_kind(self) -> tuple[list[Pair], list[Pair]]:
+        """Averages with what they are of: those of parameters, and those of buffers."""
+        kinds: tuple[list[Pair], list[Pair]] = ([], [])
+        for others, trained in zip(self.others, self.step.tensors(), strict=True):
+            for name, tensor in trained.items():
+                kinds[name not in self.parameters].append((others[name], tensor.detach()))
+        return kinds
+
+
+def _towards(average: Tensor, value: Tensor, weight: float) -> Tensor:
+    """The average of a buffer; a count, and a number that is not finite, is taken as it is."""
+    if not value.is_floating_point():
+        return value
+    finite = average.isfinite() & value.isfinite()
+    return torch.where(finite, average.lerp(value, weight), value)
 
 
 def changing(objective: Objective) -> dict[str, Tensor]:
@@ -148,4 +156,4 @@ def check_average(state: Any) -> None:
         if not isinstance(weights, dict):
             raise ValueError("the average has no named weights")
         for name, tensor in weights.items():
-            check_tensor(f"the average's {name}", tensor)
+            check_tensor(f"the average's {name}", tensor, finite=False)  # it may be a buffer's

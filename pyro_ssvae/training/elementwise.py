@@ -50,9 +50,9 @@ class Elementwise:
             return
         before = {place: tensor.clone() for place, tensor in self._tensors().items()}
         self.optimizer.step()
-        after = self._tensors()
-        for place, value in before.items():
-            after[place].copy_(torch.where(_like(keep, value), value, after[place]))
+        for place, value in self._tensors().items():
+            old = before.get(place, torch.zeros_like(value))  # averages begin at the first step
+            value.copy_(torch.where(_like(keep, value), old, value))
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's."""

@@ -186,8 +186,9 @@ def fit_ensemble(
     for split in splits:
         check_split(split)
     rates = _each("lr", lr if isinstance(lr, Sequence) else [lr], replicas)
-    seeds = _each("seeds", range(replicas) if seeds is None else seeds, replicas)
-    seeds = [_seed(seed) for seed in seeds]
+    seeds = [_seed(seed) for seed in (range(replicas) if seeds is None else seeds)]
+    if len(seeds) != replicas:
+        raise InputError(f"expected seeds for {replicas} replicas, got {len(seeds)}")
     stops = _stops(stopping, replicas)
     positive(**{f"lr[{i}]": rate for i, rate in enumerate(rates)})
     check_replicas(objectives, splits)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyro_ssvae.data import Split
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.evaluation.evaluate import fit_classifier
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.training.epoch import Epoch
@@ -35,6 +36,14 @@ class Learner:
     stopping: EarlyStopping | None = None
     leave: Callable[[], None] = lambda: None
     left: bool = False
+
+    def begin(self) -> None:
+        """Raise :class:`InputError` unless early stopping begins with the training."""
+        if self.stopping is not None and self.stopping.best_epoch > 0:
+            raise InputError(
+                "expected an EarlyStopping of its own for a training, got one that has seen"
+                f" another, whose best epoch was {self.stopping.best_epoch}: make a new one"
+            )
 
     def due(self, epoch: int) -> bool:
         """Whether it is to stop, ``epoch`` epochs done."""

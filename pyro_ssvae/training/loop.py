@@ -86,6 +86,9 @@ class Training(Iterator[Given], Generic[Given]):
         """The next epoch."""
         self.used, epochs = True, None
         try:
+            if self.place.epoch == self.place.step == 0:
+                for learner in self.learners:
+                    learner.begin()
             if not self.ended and not self._over():
                 with pointing_to_check():
                     epochs = self._epoch(self.place)
@@ -129,6 +132,15 @@ class Training(Iterator[Given], Generic[Given]):
             ValueError: If it is not the state of such a training.
         """
         self.used = True
+        try:
+            self._load(state)
+        except (AttributeError, KeyError, TypeError) as error:  # of what is something else
+            raise ValueError(
+                "expected what state_dict gave of such a training, got something else:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+
+    def _load(self, state: dict[str, Any]) -> None:
         self.place = Place.read(state["place"])
         if self.place.step > self.steps:
             raise ValueError(f"the place is after update {self.place.step} of {self.steps}")

@@ -117,7 +117,8 @@ class Eager:
     ) -> Losses:
         """Move parameters, turn by turn, to lower the loss of a batch.
 
-        A turn whose loss or gradient is NaN or infinite moves no parameter.
+        A turn whose loss or gradient is NaN or infinite moves no parameter. Parameters that do not
+        require a gradient stay as they are.
 
         Args:
             batch: The batch.
@@ -135,8 +136,9 @@ class Eager:
             before = copies(buffers := self.guard.at_risk())
             with matrix_products(self.precision), noise_by_rows():
                 loss = self.objective(batch, now.epochs)
-            self.optimizer.zero_grad()
-            loss.total.backward(inputs=list(parameters))
+            self.objective.zero_grad()  # of all: the optimizer may have some of them alone
+            if trained := [p for p in parameters if p.requires_grad]:
+                loss.total.backward(inputs=trained)
             learnt = [p for p in parameters if p.grad is not None]
             gradients = [p.grad for p in learnt if p.grad is not None]
             outcome = Outcome.of(summed(loss, gradients), gradients)
