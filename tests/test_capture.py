@@ -320,6 +320,32 @@ def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatc
     assert torch.equal(torch.get_rng_state(), random)
 
 
+@pytest.mark.parametrize("can, told", [
+    ([{"compile": True}], None),
+    ([{"compile": False}], "with a graph that is not compiled: no compiler"),
+    ([{"compile": False, "record": False}], "neither compiled nor recorded: no compiler"),
+    ([], "without capture: no compiler"),
+], ids=str)
+def test_a_gpu_records_what_is_not_compiled_too(monkeypatch, can, told: str | None) -> None:
+    class OnGpu:
+        is_cuda = True
+
+    def made(self: Capturing, batch: Batch, **how: bool) -> object:
+        if how not in can:
+            raise CaptureError("no compiler" if how["compile"] else "no recording")
+        return how
+
+    monkeypatch.setattr(Capturing, "_made", made)
+    objective = small.m2()
+    step = Capturing(Eager(objective, adam(objective)))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert step._first(small.batch()._replace(x=OnGpu())) == next(iter(can), None)
+    assert step.possible == bool(can)
+    (message,) = [str(w.message) for w in caught] or [None]
+    assert (told is None and message is None) or message.endswith(told)
+
+
 def build_encoder() -> torch.nn.Module:
     torch.manual_seed(4)
     return nn.network("mlp", nn.Normal(), [(1, 8, 8), 10], 2, (5,))

@@ -22,6 +22,7 @@ from pyro_ssvae import (
 )
 from pyro_ssvae.data import Split, batches
 from pyro_ssvae.engine.capture import Captured
+from pyro_ssvae.engine.graphs import Recorded
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.experiments.grid import grid
 from pyro_ssvae.experiments.study import study
@@ -47,10 +48,12 @@ def build(name: str, split: Split, seed: int = 0) -> Objective:
     return small.objective(name, split, seed).cuda()
 
 
-def made(objective: Objective, optimizer: torch.optim.Optimizer, capture: bool) -> Step:
+def made(
+    objective: Objective, optimizer: torch.optim.Optimizer, capture: bool, *, compile: bool = True
+) -> Step:
     """The step of an objective, captured or not."""
     eager = Eager(objective, optimizer)
-    return Capturing(eager) if capture else eager
+    return Capturing(eager, compile=compile) if capture else eager
 
 
 @contextmanager
@@ -83,9 +86,22 @@ def test_a_recorded_update_is_the_eager_one(name) -> None:
         torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
 
 
-def test_a_recorded_update_waits_for_nothing(split) -> None:
+def test_an_update_that_is_not_compiled_is_recorded_and_the_eager_one(split) -> None:
+    batch, found = next(batches(split, 10, 20)), []
+    for capture in (True, False):
+        objective = build("m2", split)
+        step = made(objective, adam(objective), capture, compile=False)
+        with pyro.validation_enabled(False):
+            torch.manual_seed(2)
+            found.append([step(batch, Moment(0, n, 9))["loss"].item() for n in range(3)])
+        assert not capture or isinstance(step.captured.run, Recorded)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("compile", [True, False])
+def test_a_recorded_update_waits_for_nothing(compile: bool, split) -> None:
     objective = build("m2", split)
-    step = made(objective, adam(objective), True)
+    step = made(objective, adam(objective), True, compile=compile)
     data = list(batches(split, 10, 20))[:5]
     with pyro.validation_enabled(False):
         step(data[0], Moment(0, 0, 5))

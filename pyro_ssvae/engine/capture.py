@@ -43,6 +43,7 @@ class Captured:
         precision: The precision of matrix products, ``"fp32"`` or ``"bf16"``.
         compile: Whether to compile the graph. Without, it is replayed as traced, which takes no
             compiler, and a third of the time of eager updates where networks are small.
+        record: Whether a GPU records it.
         beside: An update of the objective for batches of another shape, of which this one shares
             the step of the optimizer.
 
@@ -64,6 +65,7 @@ class Captured:
         *,
         precision: Precision = "fp32",
         compile: bool = True,
+        record: bool = True,
         beside: Captured | None = None,
     ) -> None:
         self.objective, self.optimizer = objective, optimizer
@@ -80,7 +82,7 @@ class Captured:
         self.numbers = Numbers(2 + len(self.program.weights), batch.x)
         self.share = shares.current()
         self.run: Function = self._update
-        if compile and batch.x.is_cuda:
+        if record and batch.x.is_cuda:
             tensors = [*self.program.state, *batch.tensors, *self.numbers.tensors]
             averages = [] if self.adam is None else self.adam.state
             self.run = Recorded(self._update, tensors, [*self.program.state, *averages])

@@ -75,7 +75,7 @@ class Capturing(Wrapping):
     Args:
         eager: The step to take where nothing is captured.
         compile: Whether to compile the graph. Where that fails it is replayed as traced, which one
-            warning says.
+            warning says. A GPU records either, and where that fails it is replayed unrecorded.
     """
 
     def __init__(self, eager: Eager, *, compile: bool = True) -> None:
@@ -125,20 +125,30 @@ class Capturing(Wrapping):
 
     def _first(self, batch: Batch) -> Captured | None:
         result = reason = None
-        for compile in (True, False) if self.compile else (False,):
+        going_on = "without capture"
+        for going_on, how in self._ways(batch):
             why = None
             try:
-                result = self._made(batch, compile=compile)
+                result = self._made(batch, **how)
             except CaptureError as error:
                 why = str(error)
             if (why := processes.said(why)) is None:  # of all of several processes
                 break
-            result, reason = None, reason or why
+            result, reason, going_on = None, reason or why, "without capture"
         self.possible = result is not None
         if reason is not None and processes.first():
-            how = "without capture" if result is None else "with a graph that is not compiled"
-            warnings.warn(f"training goes on {how}: {reason}", stacklevel=4)
+            warnings.warn(f"training goes on {going_on}: {reason}", stacklevel=4)
         return result
+
+    def _ways(self, batch: Batch) -> list[tuple[str, dict[str, bool]]]:
+        """The ways to make a graph, the best first, with what to say of going on by each."""
+        ways = [("with a graph that is not compiled", {"compile": False})]
+        if self.compile:
+            ways.insert(0, ("with a compiled graph", {"compile": True}))
+        if batch.x.is_cuda:
+            plain = {"compile": False, "record": False}
+            ways.append(("with a graph that is neither compiled nor recorded", plain))
+        return ways
 
     def _made(self, batch: Batch, **how: Any) -> Captured:
         eager = self.eager

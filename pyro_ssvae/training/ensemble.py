@@ -221,7 +221,7 @@ class Ensemble:
         if isinstance(self.optimizer, BatchedAdam):
             function = self._with_adam(function, program, self.optimizer)
             state = [*state, *self.optimizer.state]
-        if self.compile and self.device.type == "cuda":
+        if self.device.type == "cuda":
             function = Recorded(function, self._tensors(batch), state, generators=self.generators)
         return function, program
 
