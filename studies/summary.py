@@ -37,10 +37,10 @@ where a draw in many goes badly.
 """
 
 
-GOING_ON = """What studies have computed that are not at full scale is kept in `underway/`. Such a
-study goes on from there, on any machine: copy `underway/NAME` to a folder of your own, and run
-`pyro-ssvae reproduce NAME --out FOLDER --resume`, with the same `--scale` and `--draws` or with
-others."""
+GOING_ON = """What these studies have computed, which are not at full scale, is kept in `underway/`:
+{names}. Such a study goes on from there, on any machine: copy `underway/NAME` to a folder of your
+own, and run `pyro-ssvae reproduce NAME --out FOLDER --resume`, with the same `--scale` and
+`--draws` or with others."""
 
 # Results that today's code would not give, and why; a study leaves this list when it is run again.
 BEFORE: dict[str, str] = {}
@@ -126,8 +126,8 @@ def main(folders: list[Path]) -> None:
         lines += [f"`{name}` is from before: {why}.", ""]
     if missing:
         lines += [f"Not run yet: {', '.join(missing)}.", ""]
-    if any((HERE / UNDERWAY / name).exists() for name in NAMES):
-        lines += [GOING_ON, ""]
+    if kept := [name for name in NAMES if (HERE / UNDERWAY / name).exists()]:
+        lines += [GOING_ON.format(names=", ".join(kept)), ""]
     (HERE / "README.md").write_text("\n".join(lines))
 
 

@@ -32,7 +32,7 @@ from scipy.io import savemat
 
 from pyro_ssvae import InputError, data
 from pyro_ssvae.data import Dataset, Split, adult, elpv, idx, mediamill, mulan, svhn
-from pyro_ssvae.experiments import checkpoint, folder, machine, predictor, prepared, runs
+from pyro_ssvae.experiments import checkpoint, folder, machine, prepared, recorded, runs
 
 MUTATIONS = int(os.environ.get("SOAK", 2_000))
 RESULT = os.environ.get("SOAK_RESULT")  # a file to add the counts to
@@ -308,7 +308,7 @@ def train(toy: Dataset, out: Path) -> object:
 
 @pytest.mark.parametrize("name, read", [
     ("history.csv", folder.read_history), ("metrics.json", folder.read_metrics),
-    ("data.json", predictor.read_description),
+    ("data.json", recorded.read_description),
 ])
 def test_results(name: str, read: Read, run: Path) -> None:
     check(run / name, lambda path: read(path.parent), mutations(run / name))

@@ -285,6 +285,16 @@ def test_data_of_ones_own_named_digits_are_not_taken_for_scikit_learns(tmp_path:
     assert runs.test_metrics(run) == metrics["test"]
 
 
+@pytest.mark.parametrize("classes", [("0", "2"), ("2", "0", "1")], ids=str)
+def test_a_run_of_some_classes_of_its_data_is_read_with_all_of_them(classes, tmp_path) -> None:
+    metrics = train(tmp_path / "run", stripes().only(*classes).split(6))
+    run = runs.load(tmp_path / "run", dataset=stripes(), device="cpu")
+    assert run.split.target.names == classes
+    assert runs.test_metrics(run) == metrics["test"]
+    with pytest.raises(InputError, match="got other data"):
+        runs.load(tmp_path / "run", dataset=stripes(shift=0.01))
+
+
 def test_a_split_that_was_changed_is_not_read(run: Path) -> None:
     path = run / "split.json"
     content = json.loads(path.read_text())

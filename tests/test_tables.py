@@ -126,15 +126,19 @@ def test_the_csv_of_means_has_every_column_empty_where_there_is_nothing() -> Non
 
 def test_the_csv_of_runs_has_a_row_for_each_run_and_a_column_for_every_metric() -> None:
     results = {
-        "m2": runs_of("elbo", -40.5, None, epochs_done=3, updates=36, options={"hidden": [4, 4]}),
+        "m2": runs_of(
+            "elbo", -40.5, None, epochs_done=3, updates=36, options={"hidden": [4, 4]},
+            validation={"elbo": -39.5},
+        ),
         "SelfTraining": runs_of("nll", 0.25, options="LogisticRegression(C=1)", clipped=0.5),
     }
     first, second, reference = rows(csv_of_runs(results))
     assert first == {
         "model": "m2", "seed": "0", "split_seed": "0", "epochs_done": "3", "updates": "36",
-        "seconds": "1.0", "elbo": "-40.5", "nll": "", "clipped": "",
+        "seconds": "1.0", "elbo": "-40.5", "validation.elbo": "-39.5", "nll": "", "clipped": "",
         "options": '{"hidden": [4, 4]}',
     }
     assert (second["seed"], second["elbo"]) == ("1", "")
     assert (reference["nll"], reference["updates"], reference["clipped"]) == ("0.25", "", "0.5")
+    assert reference["validation.elbo"] == ""
     assert json.loads(reference["options"]) == "LogisticRegression(C=1)"

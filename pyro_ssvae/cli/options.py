@@ -207,7 +207,7 @@ def trained_on(
 
 def _as_before(folder: Path, data_name: str, reading: Mapping[str, Any]) -> dict[str, Any]:
     from pyro_ssvae.data import files
-    from pyro_ssvae.experiments.predictor import read_description
+    from pyro_ssvae.experiments.recorded import read_description
     from pyro_ssvae.targets import Classes, Number
 
     if reading["labels_are"] is not None or not files.is_file(data_name):

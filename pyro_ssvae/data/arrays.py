@@ -52,8 +52,8 @@ def from_arrays(
         channels: The place of the channels in images: ``"first"``, (N, C, H, W), or ``"last"``,
             (N, H, W, C). None takes the one that is 1, 3 or 4 long, and the first of two.
         kind: The kind of data that they are like, whose options pairs are built with unless told
-            otherwise: ``"digits"``, ``"mnist"``, ``"images"``, ``"plane"``,
-            ``"features"`` or ``"frame"``, that of data frames unless another is given.
+            otherwise: ``"digits"``, ``"mnist"``, ``"images"``, ``"plane"``, ``"features"``,
+            ``"standardised"`` or ``"frame"``, that of data frames unless another is given.
         target: What y are, ``"classes"``, ``"labels"``, ``"number"`` or ``"sets"``. None has the
             values decide.
         classes: The values of y to tell apart, in their order. Examples of other values are

@@ -54,7 +54,9 @@ def load(
             of the other data sets have to be there, see :func:`pyro_ssvae.data.mulan.read_mulan`,
             :func:`pyro_ssvae.data.mediamill.read_mediamill`,
             :func:`pyro_ssvae.data.elpv.read_elpv`, :func:`pyro_ssvae.data.adult.read_adult` and
-            :func:`pyro_ssvae.data.chexpert.read_chexpert`; digits and points need none.
+            :func:`pyro_ssvae.data.chexpert.read_chexpert`; digits and points need none. How their
+            uncertain labels are read is an argument of :func:`pyro_ssvae.data.chexpert.load` and of
+            :func:`pyro_ssvae.data.elpv.load`.
         target: The name of the column of labels in a file ``.csv``.
         labels_are: What the labels in a file are, ``"classes"`` or a real ``"number"``. None has
             the values decide.

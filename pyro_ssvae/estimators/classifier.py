@@ -143,7 +143,7 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
     def predict_proba(self, X: Any) -> Array:
         """The probabilities of the classes, (N, K); of several labels that each is there, (N, L).
 
-        Finite, and those of a row sum to 1.
+        They are finite. Those of classes sum to 1 in every row.
         """
         def probabilities(objective: Objective, x: Tensor) -> Tensor:
             predict = predictor(objective.guide)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from torch.nn import functional as F
 
 from pyro_ssvae.contract import fits_classifier, predictor
 from pyro_ssvae.data import Dataset
-from pyro_ssvae.data.described import without_examples
 from pyro_ssvae.data.draws import check_seed
 from pyro_ssvae.data.further import decoded
 from pyro_ssvae.errors import InputError, enough_memory, named_folder, positive_whole, unknown
 from pyro_ssvae.evaluation.evaluate import predictions
 from pyro_ssvae.evaluation.temperature import tempered
 from pyro_ssvae.experiments import calibration, checkpoint, machine, recorded
-from pyro_ssvae.experiments.folder import CHECKPOINT, DATA
+from pyro_ssvae.experiments.folder import CHECKPOINT
 from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.objective import Objective
@@ -198,7 +196,8 @@ def load(
     if fits_classifier(guide):
         raise InputError(
             f"{folder}: {name}'s classifier is fitted to the labelled data: read the run by"
-            " runs.load(FOLDER), which has them"
+            " runs.load(FOLDER), which has them, and classify by its predictor:"
+            " runs.load(FOLDER).predictor.predict(x)"
         )
     return result
 
@@ -219,7 +218,7 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
     folder = named_folder(folder)
     where = machine.choose_device(device)
     saved = checkpoint.read(folder, where)
-    dataset = read_description(folder)
+    dataset = recorded.read_description(folder)
     which = recorded.pair_of(folder, saved["record"], pair)
     with checkpoint.reading(folder / CHECKPOINT):
         objective = which.build(dataset, saved["record"].values).to(where)
@@ -227,16 +226,3 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
         checkpoint.check_finite(saved, objective)
     temperatures = calibration.temperatures_of(folder, dataset.target)
     return Predictor(objective, dataset, dataset.target, temperatures), which.name
-
-
-def read_description(folder: Path) -> Dataset:
-    """The data set that a run was trained on, without its examples.
-
-    Raises:
-        InputError: If there is no description, or it is broken.
-    """
-    path = folder / DATA
-    try:
-        return without_examples(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected the data of a run, got: {error!s:.200}") from None

@@ -157,8 +157,9 @@ def csv_of_means(results: Results) -> str:
 
 
 def csv_of_runs(results: Results) -> str:
-    """A row for each run: its seeds, what it took, every test metric, and its options as JSON.
+    """A row for each run: its seeds, what it took, its metrics, and its options as JSON.
 
+    Those of the test part have their names, those of the validation part ``validation.`` before.
     What a run does not have is empty; ``clipped`` is that of
     :func:`pyro_ssvae.evaluation.references.evaluate_reference`.
     """
@@ -167,6 +168,7 @@ def csv_of_runs(results: Results) -> str:
             "model": name, "seed": run["seed"], "split_seed": run["split_seed"],
             "epochs_done": run.get("epochs_done"), "updates": run.get("updates"),
             "seconds": run["seconds"], **run["test"],
+            **{f"validation.{name}": value for name, value in run.get("validation", {}).items()},
             "clipped": run.get("clipped"), "options": json.dumps(run["options"]),
         }
         for name, runs in results.items() for run in runs

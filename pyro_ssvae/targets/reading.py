@@ -65,7 +65,10 @@ def read(
         raise InputError(f"expected y of shape (N, L) for several labels, got {values.shape}")
     gone = unknown(values, as_classes=kind == "classes" or classes is not None)
     if gone.all():
-        raise InputError(f"expected a label that is known, got {len(values)} that are unknown")
+        raise InputError(
+            f"expected a label that is known, got {len(values)} that are unknown; to a pair without"
+            " labels, such as vae, any will do: numpy.arange(len(x)) % 2"
+        )
     if kind == "number" or kind is None and _is_number(values[~gone], classes):
         return _number(values)
     return _classes(values, gone, classes, names)

@@ -26,7 +26,7 @@ from pyro_ssvae.training.steps import Eager, Losses, Wrapping
 Way = Literal["on", "traced", "off"]
 Capture = Literal["auto", "on", "traced", "off"] | bool
 WORTH_TRACING = 150  # updates on a CPU: one or two seconds, against 10 ms an update
-WORTH_UPDATES = 2_500  # on a CPU: a compiler's 25 s or more, against 10 ms an update
+WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 50 s, against 10 ms an update
 FEW = 256  # numbers of an example: with fewer an update is small, and compiled 3 ms shorter
 WORTH_UPDATES_OF_FEW = 10_000
 
