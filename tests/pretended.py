@@ -36,6 +36,8 @@ class Waiting(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if func is torch.ops.aten._local_scalar_dense.default:
             return 1.0 if args[0].is_floating_point() else 1
+        if func is torch.ops.aten._standard_gamma.default:  # torch 2.11 cannot tell its shape
+            return torch.empty_like(args[0])
         return func(*args, **(kwargs or {}))
 
 
