@@ -114,7 +114,7 @@ def test_sets_are_of_the_classes_that_may_be() -> None:
     ([0, 1], {"kind": "label"}, "unknown kind of target 'label'.*did you mean 'labels'"),
     ([0, 1], {"kind": "labels"}, r"expected y of shape \(N, L\) for several labels, got \(2,\)"),
     ([{1, 2}, 5], {"classes": [1, 2]}, r"expected sets of the classes \[1, 2\], got 5"),
-    (None, {}, "expected a label for each example, got None"),
+    (None, {}, "expected a label for each example, got None; a pair without labels, such as vae"),
     ("abc", {}, "expected a label for each example, got 'abc'"),
     (np.zeros((2, 2, 2)), {}, r"expected y of shape \(N,\) or \(N, L\), got \(2, 2, 2\)"),
 ], ids=str)

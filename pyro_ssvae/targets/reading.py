@@ -22,6 +22,7 @@ Kind = Literal["classes", "labels", "number", "sets"]
 FOREIGN = -2  # in place of a class: the example is of none of those that are told apart
 
 Array = np.ndarray[Any, Any]
+MADE_UP = "a pair without labels, such as vae, takes made-up ones: numpy.arange(len(x)) % 2"
 
 
 def read(
@@ -66,8 +67,7 @@ def read(
     gone = unknown(values, as_classes=kind == "classes" or classes is not None)
     if gone.all():
         raise InputError(
-            f"expected a label that is known, got {len(values)} that are unknown; to a pair without"
-            " labels, such as vae, any will do: numpy.arange(len(x)) % 2"
+            f"expected a label that is known, got {len(values)} that are unknown; {MADE_UP}"
         )
     if kind == "number" or kind is None and _is_number(values[~gone], classes):
         return _number(values)
@@ -142,7 +142,8 @@ def _array(y: Any) -> Array:
                 " several lengths"
             ) from None
     if array.ndim == 0:
-        raise InputError(f"expected a label for each example, got {y!r:.60}")
+        advice = f"; {MADE_UP}" if y is None else ""
+        raise InputError(f"expected a label for each example, got {y!r:.60}{advice}")
     if array.dtype.kind in "MmVc":
         raise InputError(f"expected labels as numbers or texts, got {array.dtype}")
     return array
