@@ -284,3 +284,13 @@ def test_both_loops_multiply_in_the_precision_asked_for(split, few_steps) -> Non
         weights.append((values(objective.model), values(objective.guide)))
     for fp32, bf16 in zip(*weights):
         assert not same(fp32, bf16)
+
+
+@pytest.mark.parametrize("losses", [
+    [1.0] * 20, [-float(number) for number in range(200)],
+], ids=["no lower", "lower and lower"])
+def test_the_number_of_fresh_batches_taken_is_told(losses: list[float]) -> None:
+    objective, numbers = Scripted(iter(losses)), itertools.count()
+    fresh = iter(lambda: next(numbers), None)
+    taken = train_guide(Eager(objective, adam(objective)), None, fresh, NOW)
+    assert taken == next(numbers)

@@ -222,3 +222,10 @@ def test_a_shift_is_a_pixel_at_least_and_none_is_none() -> None:
     places = Affine(shift=0.01).maps(x)[:, :, 2].abs().amax(0)  # 2 is a whole side
     torch.testing.assert_close(places, torch.tensor([2 / 8, 2 / 4]), rtol=0.01, atol=0)
     assert not Affine(turn=1.0).maps(x)[:, :, 2].any()
+
+
+def test_a_weak_view_of_objects_is_flipped_half_the_time() -> None:
+    x = torch.zeros(200, 1, 16, 16)
+    x[..., :4] = 1.0  # light on the left
+    right = views("objects").weak(x)[..., 10:].amax((1, 2, 3)) > 0.9
+    assert 0.3 < right.double().mean() < 0.7

@@ -308,3 +308,20 @@ def test_numbers_that_networks_do_not_learn_from_are_told_of(x: np.ndarray, advi
     assert advice in str(data)
     with pytest.warns(UserWarning, match=f"networks learn from about -3 to 3: {advice}"):
         pair("m2").on(data, hidden=(4,))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2])
+def test_a_share_of_foreign_examples_is_of_all_unlabelled_ones(share: float) -> None:
+    x = np.random.default_rng(0).random((400, 2))
+    data = from_arrays(x, np.arange(400) % 4).only("0", "1", "2")
+    split = data.split(6, foreign=share)
+    foreign = torch.isin(split.unlabelled, data.foreign)
+    assert foreign.double().mean().item() == pytest.approx(share, abs=0.005)
+    assert int((~foreign).sum()) == len(data.split(6, foreign=0.0).unlabelled)
+
+
+def test_few_unlabelled_examples_have_foreign_ones_among_them_as_all_have() -> None:
+    x = np.random.default_rng(0).random((300, 2))
+    data = from_arrays(x, np.arange(300) % 3).only("0", "1")  # a third is foreign
+    some = data.split(4, unlabelled=60).unlabelled
+    assert 0.2 < torch.isin(some, data.foreign).double().mean() < 0.65

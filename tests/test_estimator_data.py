@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from pyro_ssvae import InputError
@@ -221,3 +222,74 @@ def test_a_fully_labelled_set_is_passed_over_without_its_labels_too() -> None:
     assert len(split.labelled) == len(split.unlabelled) == N
     unlabelled, _ = split.part("unlabelled")
     assert (unlabelled == split.part("labelled")[0]).all()
+
+
+# Units, and what several labels and real numbers are.
+
+
+def test_the_bound_of_unit_columns_is_in_units_of_x() -> None:
+    options = {"scaling": "unit", "likelihood": "bernoulli", "epochs": 2}
+    factors = np.array([0.5, 1.0, 4.0, 16.0])
+    one = classifier(**options).fit(X, CLASS)
+    other = classifier(**options).fit(X * factors, CLASS)
+    change = other.score_samples(X * factors) - one.score_samples(X)
+    assert np.allclose(change, -np.log(factors).sum(), atol=0.01)
+
+
+def test_gaps_of_a_frame_have_no_part_in_the_units_of_its_bound() -> None:
+    wider = FRAME.assign(age=1024 * FRAME["age"])
+    one, other = (classifier(epochs=2).fit(frame, TEXTS) for frame in (FRAME, wider))
+    change = other.score_samples(wider) - one.score_samples(FRAME)
+    assert np.allclose(change, np.where(FRAME["age"].isna(), 0.0, -np.log(1024)), atol=0.05)
+
+
+@pytest.fixture(scope="module")
+def of_several() -> tuple[SemiSupervisedVAEClassifier, np.ndarray[Any, Any]]:
+    y = np.stack([CLASS == 0, CLASS > 0], 1).astype(int)
+    return classifier(method="factored", epochs=40).fit(X, y), y
+
+
+def test_a_label_of_several_is_abstained_from_on_either_side(of_several) -> None:
+    model, _ = of_several
+    probs = model.predict_proba(X)
+    sure = np.maximum(probs, 1 - probs)
+    threshold = float(np.median(sure))
+    expected = np.where(sure < threshold, -1, probs > 0.5)
+    assert {-1, 0, 1} == set(expected.ravel())
+    model.set_params(abstain_below=threshold)
+    try:
+        assert (model.predict(X) == expected).all()
+    finally:
+        model.set_params(abstain_below=None)
+
+
+def test_the_score_of_several_labels_is_of_rows_with_all_that_are_known_right(of_several) -> None:
+    model, y = of_several
+    half = y.copy()
+    half[:, 1] = 1 - half[:, 1]
+    assert model.score(X, half) < 0.2
+    half[:, 1] = -1
+    assert model.score(X, half) > 0.8
+
+
+def test_samples_of_several_labels_are_like_them(of_several) -> None:
+    model, _ = of_several
+    made = model.sample([[1, 0]] * 40 + [[0, 1]] * 40)
+    assert made[:40, 0].mean() > made[40:, 0].mean() + 0.5  # X[:, 0] is large in class 0
+
+
+def test_samples_of_a_number_are_like_it_and_another_state_draws_others() -> None:
+    number = 1e3 * X.sum(1)
+    model = SemiSupervisedVAERegressor(**FEW | {"epochs": 60}).fit(X, number)
+    low, high = np.quantile(number, [0.1, 0.9])
+    less, more = (model.sample([value] * 200).sum(1).mean() for value in (low, high))
+    assert more - less > 0.3 * (high - low) / 1e3
+    one, other = (model.sample([low], random_state=state) for state in (0, 1))
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("share, held", [(0.3, [3, 0, 1]), (0.5, [4, 0, 1])])
+def test_a_share_is_held_out_of_each_class_and_never_its_last_row(share, held) -> None:
+    classes = torch.tensor([0] * 7 + [1] + [2] * 2)
+    chosen = splitting.held_out(torch.arange(10), classes, share, 0)
+    assert classes[chosen].bincount(minlength=3).tolist() == held

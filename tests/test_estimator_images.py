@@ -62,3 +62,9 @@ def test_other_images_are_refused() -> None:
         classifier().fit(np.full((N, 8, 8), np.nan), PARTLY)
     with pytest.raises(InputError, match="of shape .N, D., or images"):
         classifier().fit(np.zeros((N, 1, 1, 8, 8)), PARTLY)
+
+
+def test_the_bound_of_images_is_in_units_of_their_pixels() -> None:
+    one, other = (classifier(epochs=2).fit(images, PARTLY) for images in (GREY, GREY / 255))
+    change = one.score_samples(GREY[:9]) - other.score_samples(GREY[:9] / 255)
+    assert np.allclose(change, -64 * np.log(255), atol=0.01)

@@ -457,3 +457,19 @@ def test_top_classes_are_of_training_only() -> None:
     inference, q = LabelInference(Enumerated(2)), OneHots(torch.randn(4, 3))
     assert isinstance(inference.train()(q), TopClasses)
     assert inference.eval()(q) is q
+
+
+def test_a_restricted_relaxed_label_keeps_its_temperature_and_its_gradient() -> None:
+    relaxed = RelaxedOneHots(OneHots(torch.zeros(1, 3)), 0.3, hard=True)
+    within = relaxed.within(torch.tensor([[1.0, 0.0, 1.0]]))
+    assert (within.temperature, within.hard) == (0.3, True)
+
+
+def test_samples_of_the_likeliest_classes_are_of_these_alone() -> None:
+    shares = TopClasses(torch.tensor([0.5, 0.2, 0.3]).log(), 2).sample((DRAWS,)).mean(0)
+    assert_close(shares, torch.tensor([5 / 8, 0.0, 3 / 8]), rtol=0.0, atol=0.02)
+
+
+def test_the_largest_divergence_from_a_prior_is_that_of_its_rarest_classes() -> None:
+    prior = LabelPrior(2, 3, probs=(1, 3, 2, 2, 4))
+    assert prior.largest_kl == pytest.approx(2 * math.log(4))

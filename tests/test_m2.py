@@ -546,3 +546,30 @@ def test_bound_is_tight_where_the_guide_is_the_true_posterior() -> None:
         log_posterior = log_joint(model, x, torch.zeros(1).double())[:, 0]
         bias_of(guide.classifier).copy_(log_posterior)
     torch.testing.assert_close(exact_bound(model, guide, x), log_evidence(model, x))
+
+
+# Schedules and priors of Feng's parts.
+
+
+def bound_with(pair, images, part: Swap | Capacity, y: Tensor | None, epoch: float) -> Tensor:
+    torch.manual_seed(2)
+    return Objective(*pair, terms={"part": part}).bound(images, y, epoch)
+
+
+def test_a_swap_comes_in_by_its_schedule(pair, images) -> None:
+    y = one_hot([3, 1, 0, 2, 0, 0], K)
+    early = bound_with(pair, images, Swap(0.8, Ramp(4.0)), y, 1.0)
+    torch.testing.assert_close(early, bound_with(pair, images, Swap(0.2), y, math.inf))
+    assert early != bound_with(pair, images, Swap(0.8), y, math.inf)
+
+
+def test_the_capacity_of_y_is_at_most_minus_log_of_the_rarest_class() -> None:
+    torch.manual_seed(0)
+    model = models.M2(7, 3, z_dim=2, hidden=(5,), class_probs=(0.6, 0.3, 0.1)).double()
+    rare, x = (model, guides.M2(model, hidden=(5,)).double()), torch.rand(4, 7).double()
+    less, most, more = (
+        bound_with(rare, x, Capacity("y", nats), None, math.inf)
+        for nats in (math.log(10) - 0.1, math.log(10), 5.0)
+    )
+    torch.testing.assert_close(most, more, rtol=0.0, atol=1e-6)
+    torch.testing.assert_close(most - less, torch.tensor(0.1).double(), rtol=0.0, atol=1e-6)

@@ -1,6 +1,7 @@
 """Confident pseudo-labels and their alignment, by hand; and as options of a pair on images."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -324,3 +325,24 @@ def test_what_a_classifier_learns_from_views_is_of_use_to_pairs_that_have_one(na
     learns = classifies(pair.guide) and not fits_classifier(pair.guide)
     for option in ("views", "pseudolabels", "confidence", "aligned", "consistency", "alignment"):
         assert pair.options[option].owner == "objective" and pair.takes(option) == learns
+
+
+def test_a_class_is_taken_from_the_confidence_on() -> None:
+    torch.manual_seed(0)
+    model = models.M2(4, 3, z_dim=2, hidden=(5,)).double()
+    guide = guides.M2(model, hidden=(5,)).double()
+    u, as_it_is = torch.rand(6, 4).double(), Views(nn.Identity(), nn.Identity())
+    most = guide.classify(u).probs.max().item()
+    batch = Batch(u, torch.eye(3).double().repeat(2, 1), u)
+    assert PseudoLabels(as_it_is, most)(model, guide, batch, 0.0) > 0
+    assert PseudoLabels(as_it_is, math.nextafter(most, 1.0))(model, guide, batch, 0.0) == 0
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_predictions_are_aligned_where_that_is_asked_for(aligned: bool) -> None:
+    model = models.M2(4, 3, z_dim=2, hidden=(5,))
+    objective = Objective(
+        model, guides.M2(model, hidden=(5,)), pseudolabels=1.0, aligned=aligned
+    )
+    assert (objective.aligned is not None) == aligned
+    assert (objective.terms["pseudolabels"].function.aligned is not None) == aligned

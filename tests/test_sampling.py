@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from pyro_ssvae import InputError, models
 from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.labels import OneHots
 
 X = torch.zeros(400, 2)
 
@@ -115,3 +116,18 @@ def test_labels_that_are_not_asked_for_are_drawn() -> None:
 def test_models_that_cannot_draw_it_say_so(model: Any, y: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         sampling.drawn(model, X, y)
+
+
+def test_labels_that_are_not_given_are_drawn_where_y_is_not_the_first_site() -> None:
+    def model(x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Normal(x.new_zeros(1), 1.0).to_event(1))
+            logits = torch.cat([z, -z, 0 * z, 0 * z], -1)
+            y = pyro.sample("y", OneHots(logits, (2, 2)), obs=y)
+            pyro.sample("x", dist.Normal(y, 0.01).to_event(1), obs=x)
+
+    torch.manual_seed(0)
+    nan = torch.nan
+    made = sampling.drawn(model, torch.zeros(300, 4), torch.tensor([nan, nan, 0.0, 1.0]))
+    assert ((made[:, 3] - 1).abs() < 0.1).all()
+    assert 0.3 < made[:, 0].mean() < 0.7

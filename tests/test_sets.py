@@ -26,6 +26,7 @@ from pyro_ssvae.data import Split, from_arrays
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference.bounds import elbo_terms
+from pyro_ssvae.inference.terms import Classification
 from pyro_ssvae.labels import OneHots, RelaxedOneHots, TopClasses
 from pyro_ssvae.targets import ClassSets
 from pyro_ssvae.training.optimizers import adam
@@ -199,3 +200,20 @@ def test_a_captured_update_takes_sets_as_inputs() -> None:
     assert captured_sets == pytest.approx(eager_sets, rel=1e-5)
     assert captured_all == pytest.approx(eager_all, rel=1e-5)
     assert eager_sets != pytest.approx(eager_all, rel=1e-3)
+
+
+@pytest.mark.parametrize("bounded, rows", [(0.5, 2), (1.0, 4)])
+def test_the_objectives_bound_has_each_rows_own_set(bounded: float, rows: int, x: Tensor) -> None:
+    whole = double("m2")
+    objective = Objective(whole.model, whole.guide, labelled=0.0, bounded=bounded)
+    torch.manual_seed(2)
+    found = objective(Batch(x, SETS, x, SETS)).terms["unlabelled"]
+    assert found.item() == pytest.approx(-value(objective, x[:rows], None, SETS[:rows]))
+
+
+def test_the_loss_of_sets_is_of_the_view(x: Tensor) -> None:
+    objective, y = double("m2"), torch.eye(K).double()[[0, 1, 2, 1]]
+    pair_of = objective.model, objective.guide
+    seen = Classification(view=lambda x: 2 * x)(*pair_of, Batch(x, y, x, SETS), 0.0)
+    plain = Classification()(*pair_of, Batch(2 * x, y, 2 * x, SETS), 0.0)
+    torch.testing.assert_close(seen, plain)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from pyro_ssvae import InputError
+from pyro_ssvae.statistics import paired
 from pyro_ssvae.statistics.paired import difference, interval, wilcoxon
 from pyro_ssvae.statistics.ranks import mean_ranks
 from pyro_ssvae.statistics.standings import differences_to, standings
@@ -376,3 +377,35 @@ def test_nothing_to_compare_is_refused() -> None:
 
 def test_draws_are_means_over_training_seeds() -> None:
     assert draw_means({Seeds(0, 0): 1.0, Seeds(0, 1): 3.0, Seeds(1, 0): 5.0}) == {0: 2.0, 1: 5.0}
+
+
+# What is asked for of the intervals.
+
+
+def test_a_difference_has_the_interval_that_is_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    groups = {"a": runs(*rng.normal(size=9)), "b": runs(*rng.normal(size=9))}
+    how: dict[str, Any] = {"confidence": 0.5, "resamples": 500, "seed": 3}
+    found = difference(groups["a"], groups["b"], **how)
+    assert (found.low, found.high) == interval(found.each, 0.5, 500, 3)
+    best, second = standings(groups, higher=True, **how).rows
+    assert second.to_best == difference(groups[second.name], groups[best.name], **how)
+
+
+@pytest.mark.parametrize("confidence, tail", [(0.95, 0.000119), (0.5, 0.18856)])
+def test_the_level_is_expanded_by_students_t_of_n_minus_1(confidence, tail, monkeypatch) -> None:
+    # norm.cdf(-sqrt(4 / 3) * t), with t of 3 degrees of freedom: Hesterberg (2015), section 6.
+    levels, bootstrap = [], paired.stats.bootstrap
+
+    def noted(*values: Any, **options: Any) -> Any:
+        levels.append(options["confidence_level"])
+        return bootstrap(*values, **options)
+
+    monkeypatch.setattr(paired.stats, "bootstrap", noted)
+    interval([0.0, 1.0, 3.0, 8.0], confidence=confidence)
+    assert levels == pytest.approx([1 - 2 * tail], abs=2e-5)
+
+
+def test_rounding_breaks_no_tie() -> None:
+    ranks = mean_ranks({"a": runs(0.1 + 0.2), "b": runs(0.3)}, higher=True)
+    assert ranks.mean == {"a": 1.5, "b": 1.5}

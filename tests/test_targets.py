@@ -223,3 +223,8 @@ def test_a_summary_counts_classes_and_what_is_unknown() -> None:
 def test_a_summary_of_many_classes_names_the_first_of_them() -> None:
     target, y = read(list(range(30)))
     assert target.summary(y)[0].endswith("11 1, and 18 more")
+
+
+def test_a_number_that_is_alone_has_a_scale_of_one() -> None:
+    target = Number().standardised(torch.tensor([7.0]))
+    assert (target.loc, target.scale) == (7.0, 1.0)
