@@ -126,8 +126,7 @@ class Captured:
                 {name: value for name, value in group.items() if name not in ("params", "lr")}
                 for group in self.optimizer.param_groups
             ]
-        hooks = [private.is_hooked(parameter) for parameter in self.objective.parameters()]
-        hooks.append(private.has_hooks(self.optimizer))
+        hooks = private.has_hooks(self.optimizer)
         return constants(self.objective), groups, hooks, [each.data_ptr() for each in tensors]
 
     def _update(self, *tensors: Tensor) -> Sequence[Tensor]:

@@ -77,9 +77,8 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
         CaptureError: if the program branches on the values of tensors, or a parameter has a hook
             that is to be called with its gradient.
     """
-    for name, parameter in objective.named_parameters():
-        if private.is_hooked(parameter):
-            raise CaptureError(f"{name} has a hook, which is called with its gradient")
+    if hooked := _hooked(objective):
+        raise CaptureError(f"{hooked[0]} has a hook, which is called with its gradient")
     last = _LastSite()
     with ExitStack() as stack:
         stack.enter_context(unchanged(objective, batch.x.device))
@@ -118,10 +117,14 @@ def constants(objective: Objective) -> dict[str, Any]:
     result = settings(objective)
     del result["weights"]
     given = inputs(objective)
-    return result | {
+    return result | {"the parameters with hooks": _hooked(objective)} | {
         f"the weight of {name}": "positive" if name in given else "zero"
         for name in objective.weights if name != "beta"
     }
+
+
+def _hooked(objective: Objective) -> list[str]:
+    return [name for name, p in objective.named_parameters() if private.is_hooked(p)]
 
 
 def scalars(number: int, like: Tensor) -> list[Tensor]:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_ssvae import private
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.engine.graphs import Function, compiled, replayed
 from pyro_ssvae.engine.noise import Noise, lifted
@@ -111,7 +110,7 @@ PROGRAMS = Programs()
 def _conditions(objective: Objective, batch: Batch) -> Any:
     """What a program holds for: equal conditions make equal programs."""
     tensors = [
-        (name, tensor.stride(), tensor.device, tensor.requires_grad, private.is_hooked(tensor))
+        (name, tensor.stride(), tensor.device, tensor.requires_grad)
         for name, tensor in _named(objective).items()
     ]
     parts = [(part.shape, part.stride(), part.dtype, part.device) for part in batch.tensors]

@@ -195,9 +195,8 @@ def load(
         raise InputError(f"{folder}: expected a pair that predicts labels, got {name}")
     if fits_classifier(guide):
         raise InputError(
-            f"{folder}: {name}'s classifier is fitted to the labelled data: read the run by"
-            " runs.load(FOLDER), which has them, and classify by its predictor:"
-            " runs.load(FOLDER).predictor.predict(x)"
+            f"{folder}: {name}'s classifier is fitted to the labelled data, which runs.load(FOLDER)"
+            " has: predict by runs.load(FOLDER).predictor.predict(x)"
         )
     return result
 

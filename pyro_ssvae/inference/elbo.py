@@ -32,10 +32,10 @@ class SiteTerm:
         latent: Whether the guide infers the site, so that minus the value is its KL divergence.
         discrete: Whether the model gives the site finitely many values.
         analytic: Whether minus the value is a KL divergence in closed form, or a sum over all
-            values of the site, given its parents in the model and in the guide. Where a parent is
-            sampled, the value is an unbiased estimate: that of z in :class:`pyro_ssvae.guides.ADGM`
-            is KL[q(z | x, y, a) || p(z)] at one sample of a. A convex function of it is then biased
-            upward: E|KL - C| >= |E KL - C|.
+            values of the site, given its parents in the model and in the guide. The value is an
+            unbiased estimate where a parent is sampled. That of z in
+            :class:`pyro_ssvae.guides.ADGM` is KL[q(z | x, y, a) || p(z)] at one sample of a. A
+            convex function of it is then biased upward: E|KL - C| >= |E KL - C|.
     """
 
     value: Tensor

@@ -52,15 +52,14 @@ class Swap(Rewriting):
         divergence = shares.of_loss(divergence, "labelled")
         share = self.scheduled(weight, bound.epoch)
         value = torch.lerp(_term(sites, "y").value, -divergence, share)
-        given = (1 - share) * _given(bound)
-        return {**sites, "y": _Swapped(value, True, discrete=True, analytic=True, given=given)}
+        return {**sites, "y": _Swapped(value, True, discrete=True, analytic=True, left=1 - share)}
 
 
 @dataclass(frozen=True)
 class _Swapped(SiteTerm):
-    """The term of y after a swap, with what is left in it of log p(y) of given labels."""
+    """The term of y after a swap, with the share that is left in it of log p(y) of given labels."""
 
-    given: Tensor | float = 0.0
+    left: Scalar = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,8 @@ class Capacity(Rewriting):
                 " use kl='analytic' without a flow, or beta instead"
             )
         given: Tensor | float = 0.0
-        if self.site == "y" and bound.y is not None:
-            given = term.given if isinstance(term, _Swapped) else _given(bound)
+        if self.site == "y":
+            given = _given(bound) * (term.left if isinstance(term, _Swapped) else 1.0)
         gap = shares.whole(term.value - given)
         gap = gap + self.scheduled(self._nats(bound.model), bound.epoch)
         return {**sites, self.site: SiteTerm(given - weight * shares.of_loss(gap.abs(), "whole"))}

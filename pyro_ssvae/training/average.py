@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,19 @@ from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.saved import check_tensor, check_types
 from pyro_ssvae.training.steps import Losses, Step, Wrapping
 
-Pair = tuple[Tensor, Tensor]  # an average, and what it is of
+
+class Kinds(NamedTuple):
+    """Averages and what they are of.
+
+    Attributes:
+        averages: Those of the parameters.
+        trained: The parameters.
+        others: Those of buffers and counts, each with what it is of.
+    """
+
+    averages: list[Tensor]
+    trained: list[Tensor]
+    others: list[tuple[Tensor, Tensor]]
 
 
 class Averaging(Wrapping):
@@ -59,7 +71,7 @@ class Averaging(Wrapping):
             {name: tensor.clone() for name, tensor in held.items()} for held in self.held
         ]
         self.parameters = {name for name, _ in objectives[0].named_parameters()}
-        self.pairs: tuple[list[Pair], list[Pair]] = ([], [])
+        self.kinds: Kinds | None = None
 
     @contextmanager
     def epoch(
@@ -68,7 +80,7 @@ class Averaging(Wrapping):
         """See :class:`pyro_ssvae.training.steps.Step`."""
         if self.count:
             self._exchange()
-        self.pairs = ([], [])
+        self.kinds = None
         with super().epoch(seeds, noise) as state:
             yield state
 
@@ -77,11 +89,11 @@ class Averaging(Wrapping):
         losses = super().__call__(batch, now)
         self.count += 1
         weight = (1 - self.average) / (1 - self.average**self.count)
-        if not any(self.pairs):  # what is trained is the same throughout an epoch
-            self.pairs = self._by_kind()
-        parameters, buffers = self.pairs
-        private.lerp([a for a, _ in parameters], [value for _, value in parameters], weight)
-        for average, value in buffers:
+        if self.kinds is None:  # what is trained is the same throughout an epoch
+            self.kinds = self._by_kind()
+        averages, trained, others = self.kinds
+        private.lerp(averages, trained, weight)
+        for average, value in others:
             average.copy_(_towards(average, value, weight))
         return losses
 
@@ -127,12 +139,16 @@ class Averaging(Wrapping):
                 tensor.copy_(others[name])
                 others[name].copy_(before)
 
-    def _by_kind(self) -> tuple[list[Pair], list[Pair]]:
-        """Averages with what they are of: those of parameters, and those of buffers."""
-        kinds: tuple[list[Pair], list[Pair]] = ([], [])
+    def _by_kind(self) -> Kinds:
+        """The averages, with what they are of."""
+        kinds = Kinds([], [], [])
         for others, trained in zip(self.others, self.step.tensors(), strict=True):
             for name, tensor in trained.items():
-                kinds[name not in self.parameters].append((others[name], tensor.detach()))
+                if name in self.parameters and tensor.is_floating_point():
+                    kinds.averages.append(others[name])
+                    kinds.trained.append(tensor.detach())
+                else:
+                    kinds.others.append((others[name], tensor.detach()))
         return kinds
 
 

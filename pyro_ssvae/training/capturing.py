@@ -125,7 +125,6 @@ class Capturing(Wrapping):
 
     def _first(self, batch: Batch) -> Captured | None:
         result = reason = None
-        going_on = "without capture"
         for going_on, how in self._ways(batch):
             why = None
             try:
@@ -134,10 +133,11 @@ class Capturing(Wrapping):
                 why = str(error)
             if (why := processes.said(why)) is None:  # of all of several processes
                 break
-            result, reason, going_on = None, reason or why, "without capture"
+            result, reason = None, reason or why
         self.possible = result is not None
         if reason is not None and processes.first():
-            warnings.warn(f"training goes on {going_on}: {reason}", stacklevel=4)
+            told = going_on if self.possible else "without capture"
+            warnings.warn(f"training goes on {told}: {reason}", stacklevel=4)
         return result
 
     def _ways(self, batch: Batch) -> list[tuple[str, dict[str, bool]]]:

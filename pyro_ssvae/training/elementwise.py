@@ -51,7 +51,7 @@ class Elementwise:
         before = {place: tensor.clone() for place, tensor in self._tensors().items()}
         self.optimizer.step()
         for place, value in self._tensors().items():
-            old = before.get(place, torch.zeros_like(value))  # averages begin at the first step
+            old = before.get(place, 0.0)  # averages begin at the first step
             value.copy_(torch.where(_like(keep, value), old, value))
 
     def state_dict(self) -> dict[str, Any]:

@@ -72,8 +72,7 @@ def fit(
             :func:`pyro_ssvae.training.capturing.worth_compiling` updates or more; from
             :data:`pyro_ssvae.training.capturing.WORTH_TRACING` on it traces. What cannot be
             captured is computed by Pyro, with a warning; what moves in turns, as an adversary may,
-            is so without one. See
-            :class:`pyro_ssvae.engine.capture.Captured`.
+            is so without one. See :class:`pyro_ssvae.engine.capture.Captured`.
         how: The arguments that :class:`pyro_ssvae.training.how.How` names, ``epochs`` among them.
 
     Raises:
