@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from measure import DEVICE, machine, wait
 from results import Row, Rows, Section, read, record, table
-from targets import BF16, CAPTURED, TOP3, misses
+from targets import BF16, BF16_TOP3, CAPTURED, IN_BF16, TOP3, misses
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from workloads import WORKLOADS, m2, made_up, step
@@ -28,7 +28,7 @@ from workloads import WORKLOADS, m2, made_up, step
 from pyro_ssvae.engine.precision import Precision
 
 WAYS: dict[str, tuple[int | None, Precision]] = {
-    CAPTURED: (None, "fp32"), BF16: (None, "bf16"), TOP3: (3, "fp32"),
+    CAPTURED: (None, "fp32"), BF16: (None, "bf16"), TOP3: (3, "fp32"), BF16_TOP3: (3, "bf16"),
 }
 LEAST = 0.01  # the share of a kernel with a row of its own
 LONGEST = 60  # characters of a name
@@ -95,7 +95,7 @@ def measured(workload: str, way: str, updates: int) -> list[Row]:
             "kernel": name, "calls": len(times) / updates, "ms": sum(times) / updates,
             "share": sum(times) / whole, "MB": sum(moved[name]) / updates or None,
         }
-        if way == BF16:
+        if way in IN_BF16:
             row["MB"] = None  # the profiler tells shapes and no types
         if row["share"] >= LEAST:
             rows.append(row)

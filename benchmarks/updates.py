@@ -17,10 +17,12 @@ import argparse
 import statistics
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import peers
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from measure import (
     DEVICE,
     alternating,
@@ -35,11 +37,13 @@ from peers import Workload
 from results import Row, Rows, Section, record, table
 from targets import (
     BF16,
+    BF16_TOP3,
     CAPTURED,
     COMPILED,
     EAGER,
     FLOOR,
     FLOORS,
+    IN_BF16,
     NUMPYRO,
     PEERS,
     PYRO,
@@ -56,6 +60,8 @@ BURST = 5  # counted updates in a round
 TARGETS_ARE = """\
 Targets are ratios, at most. "The products alone" is the share of the peer's time that the way's own
 matrix products take: no update can take less."""
+# Of the lines of matrix products.
+STYLES: tuple[Any, ...] = ("--", "-.", ":", (0, (1, 4)))
 SLOW_ROUNDS = 3  # of bfloat16 where the processor has no instructions for it
 COLUMNS = {
     "way": "", "ms": ".2f", "MB": ".1f", **{f"to {each}": ".2f" for each in (*PEERS, FLOOR)},
@@ -71,6 +77,7 @@ def ways(workload: Workload) -> dict[str, Step]:
         CAPTURED: step(m2(workload)),
         BF16: step(m2(workload), precision="bf16"),
         TOP3: step(m2(workload, top=3)),
+        BF16_TOP3: step(m2(workload, top=3), precision="bf16"),
         PYRO: peers.pyro_recipe(workload),
         TORCH: peers.eager_torch(workload),
     }
@@ -91,6 +98,7 @@ def floors(workload: Workload, batch: Batch) -> dict[str, Callable[[], object]]:
     }
     if bf16_instructions():
         found[FLOORS[BF16]] = step(m2(workload), "off", "bf16")
+        found[FLOORS[BF16_TOP3]] = step(m2(workload, top=3), "off", "bf16")
     return {name: matrix_products(partial(update, batch)) for name, update in found.items()}
 
 
@@ -106,7 +114,7 @@ def measured(workload: Workload, rounds: int) -> list[Row]:
         call()
     calls |= floors(workload, batch)
     rivals = [name for name in PEERS if name in calls]
-    slow = () if bf16_instructions() else (BF16,)
+    slow = () if bf16_instructions() else IN_BF16
     quick = alternating({n: c for n, c in calls.items() if n not in slow}, rounds, BURST)
     late = alternating({n: calls[n] for n in (*slow, *rivals)}, SLOW_ROUNDS, 1) if slow else {}
     rows = []
@@ -118,7 +126,7 @@ def measured(workload: Workload, rounds: int) -> list[Row]:
             "workload": workload.name, "way": name, "ms": statistics.median(times[name]),
             "MB": update.peak_mb() if isinstance(update, peers.Jitted) else peak_mb(call),
             "ratio": {FLOOR if each == floor else each: value for each, value in ratio.items()},
-            "host syncs": host_syncs(call) if name in (CAPTURED, BF16, TOP3) else None,
+            "host syncs": host_syncs(call) if name in (CAPTURED, *FLOORS) else None,
         })
     return rows
 
@@ -145,15 +153,17 @@ def drawn(rows: Rows) -> Figure:
     panels = picture.subplots(1, len(names), sharey=True, squeeze=False)[0]
     for axes, workload in zip(panels, names):
         median = {row["way"]: row["ms"] for row in rows if row["workload"] == workload}
-        if FLOORS[BF16] not in median:
-            median.pop(BF16, None)
+        for way in IN_BF16:
+            if FLOORS[way] not in median:
+                median.pop(way, None)
         bars = {way: ms for way, ms in median.items() if not way.startswith(FLOOR)}
         colors = ["tab:gray" if way in PEERS else "tab:blue" for way in bars]
         drawn = axes.barh(list(bars), list(bars.values()), color=colors)
-        axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
+        above_lines = [withStroke(linewidth=3, foreground="white")]
+        axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8, path_effects=above_lines, zorder=3)
         lines = {
             name: axes.axvline(median[name], color="black", linestyle=style, linewidth=1)
-            for name, style in zip((FLOOR, *FLOORS.values()), ("--", "-.", ":"))
+            for name, style in zip((FLOOR, *FLOORS.values()), STYLES)
             if name in median
         }
         axes.set(title=workload, xlabel="update (ms)")
@@ -162,7 +172,7 @@ def drawn(rows: Rows) -> Figure:
     panels[0].invert_yaxis()
     labels = [f"the {FLOOR} alone{name.removeprefix(FLOOR)}" for name in lines]
     picture.legend(
-        list(lines.values()), labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9
+        list(lines.values()), labels, loc="outside lower center", ncols=2, frameon=False, fontsize=9
     )
     return picture
 

@@ -27,7 +27,7 @@ class How(TypedDict, total=False):
         batch_labelled: The number of labelled examples in a batch. 100 by default.
         batch_unlabelled: The number of unlabelled examples in a batch. 100 by default.
         precision: The precision of matrix products in training, ``"fp32"`` by default.
-            ``"bf16"`` is faster where the processor has it, and the parameters stay as they are.
+            ``"bf16"`` is faster where the device multiplies it faster; parameters stay as they are.
             See :mod:`pyro_ssvae.engine.precision`.
         on_nonfinite: What to do about an update whose loss or gradient is NaN or infinite. It moves
             neither weights nor the optimizer's averages. ``"stop"``, the default, raises;
