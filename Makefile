@@ -10,7 +10,7 @@ export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
 endif
 
 # Those that `make bench` runs, one after the other; the last makes the page of them all.
-BENCHMARKS := updates profiled bound pairs convolutions classes labels rows batches replicas processes variance memory command short page
+BENCHMARKS := updates profiled sure bound pairs convolutions classes labels rows batches replicas processes variance memory command short page
 
 .PHONY: demo test test-oldest lint docs linkcheck soak bench dist clean
 

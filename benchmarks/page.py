@@ -20,6 +20,7 @@ import recorded
 import replicas
 import rows
 import short
+import sure
 import updates
 import variance
 from results import FOLDER, KINDS, Found, Section, read
@@ -28,10 +29,10 @@ import studies
 from pyro_ssvae.system.files import replacing, write_text
 
 SECTIONS: tuple[Section, ...] = (
-    updates.SECTION, profiled.SECTION, bound.SECTION, pairs.SECTION, convolutions.SECTION,
-    classes.SECTION, labels.SECTION, rows.SECTION, batches.SECTION, replicas.SECTION,
-    processes.SECTION, variance.SECTION, memory.SECTION, command.SECTION, short.SECTION,
-    studies.SECTION, loading.SECTION, *recorded.SECTIONS,
+    updates.SECTION, profiled.SECTION, sure.SECTION, bound.SECTION, pairs.SECTION,
+    convolutions.SECTION, classes.SECTION, labels.SECTION, rows.SECTION, batches.SECTION,
+    replicas.SECTION, processes.SECTION, variance.SECTION, memory.SECTION, command.SECTION,
+    short.SECTION, studies.SECTION, loading.SECTION, *recorded.SECTIONS,
 )
 INTRODUCTION = """\
 # Benchmarks

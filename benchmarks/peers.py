@@ -143,7 +143,11 @@ def eager_torch(workload: Workload, *, compile: bool = False) -> Callable[[Batch
     With ``compile`` torch compiles the losses and their gradients, which a GPU records as CUDA
     graphs, and Adam's step is torch's fused one.
     """
-    networks = Eager(workload).to(DEVICE)
+    return trained(Eager(workload).to(DEVICE), compile=compile)
+
+
+def trained(networks: Eager, *, compile: bool = False) -> Callable[[Batch], Losses]:
+    """An update of M2 by hand, see :func:`eager_torch`."""
     adam = torch.optim.Adam(networks.parameters(), lr=LR, fused=compile)
     run = torch.compile(networks, mode="reduce-overhead") if compile else networks
 

@@ -12,6 +12,7 @@ from pyro_ssvae.engine.cheaper import (
     cheaper,
     cross_entropy,
     log1p_of_share,
+    log_softmax_backward,
     softplus,
     softplus_backward,
 )
@@ -68,10 +69,28 @@ def test_the_cross_entropy_is_torchs(target) -> None:
     torch.testing.assert_close(cross_entropy(REAL, targets).double(), exact, rtol=3e-7, atol=8e-6)
 
 
-def hidden(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What a layer and a likelihood compute, forward and backward."""
+def test_the_gradient_of_the_log_softmax_is_torchs_but_for_subnormal_numbers() -> None:
+    logits = torch.tensor([[0.0, -1.0, -5.0], [0.0, -60.0, -80.0], [0.0, -90.0, -100.0]])
+    log_probs, gradient = logits.log_softmax(-1), torch.tensor([[0.7, -1.3, 0.2]]).expand(3, -1)
+    found = log_softmax_backward(gradient, log_probs)
+    shares = log_probs.double().exp()
+    exact = gradient.double() - shares * gradient.double().sum(-1, keepdim=True)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-7)
+
+    own = -shares * 0.5  # of gradients of the first class alone: the others have only these
+    found = log_softmax_backward(torch.tensor([[0.5, 0.0, 0.0]]).expand(3, -1), log_probs)
+    counted = torch.tensor([[True, True], [True, False], [False, False]])
+    assert torch.equal(found[:, 1:] != 0.0, counted)
+    torch.testing.assert_close(
+        found[:, 1:].double(), own[:, 1:].where(counted, 0.0), rtol=1e-5, atol=0.0
+    )
+
+
+def hidden(x: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What a layer, a likelihood and a classifier compute, forward and backward."""
     loss = functional.binary_cross_entropy_with_logits(x, target, reduction="none")
-    return functional.softplus(x), loss, aten.softplus_backward(target, x, 1.0, 20.0)
+    back = aten._log_softmax_backward_data(target, x, -1, x.dtype)
+    return functional.softplus(x), loss, aten.softplus_backward(target, x, 1.0, 20.0), back
 
 
 def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
@@ -82,6 +101,7 @@ def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
     assert before == names(graph) == {
         "aten.softplus.default", "aten.softplus_backward.default",
         "aten.binary_cross_entropy_with_logits.default",
+        "aten._log_softmax_backward_data.default",
     }
     assert not names(make_fx(result)(x, target)) & before
     for one, other in zip(result(x, target), graph(x, target)):
@@ -97,6 +117,7 @@ def test_a_graph_of_float32_is_made_cheaper_and_is_left_as_it_was() -> None:
     (lambda x, target: functional.binary_cross_entropy_with_logits(
         x, target, pos_weight=torch.full((5,), 2.0), reduction="none"
     ), torch.float32),
+    (lambda x, target: aten._log_softmax_backward_data(target, x, 0, x.dtype), torch.float32),
 ])
 def test_all_else_is_left_to_the_bit(function, dtype) -> None:
     x, target = torch.randn(7, 5, dtype=dtype), torch.rand(7, 5, dtype=dtype)

@@ -1,5 +1,6 @@
 """TraceEnumKL_ELBO against Pyro's own TraceEnum_ELBO, on many kinds of models, and by hand."""
 
+import math
 import warnings
 import weakref
 from collections.abc import Callable
@@ -541,6 +542,31 @@ def test_an_impossible_class_counts_nothing() -> None:
     expected = -(log_q.exp() * (fit[:2] - torch.tensor(3.0).log() - log_q)).sum()
     assert_close(loss, expected.detach())
     assert_close(gradients["scores"], torch.autograd.grad(expected, scores)[0])
+
+
+@pytest.mark.parametrize("dtype, log_q, counted", [
+    (torch.float32, -70.0, True), (torch.float32, -75.0, False),
+    (torch.float64, -75.0, True), (torch.float64, -670.0, True), (torch.float64, -675.0, False),
+])
+def test_a_class_too_unlikely_for_the_sum_counts_nothing(dtype, log_q, counted) -> None:
+    scores = torch.tensor([0.0, log_q], dtype=dtype)
+
+    def model() -> None:
+        fit = pyro.param("fit", torch.tensor([0.4, -1.0], dtype=dtype))
+        y = pyro.sample("y", dist.Categorical(logits=torch.zeros(2, dtype=dtype)))
+        pyro.factor("fit of y", fit[y])
+
+    def guide() -> None:
+        pyro.sample("y", dist.Categorical(logits=scores), infer=PARALLEL)
+
+    elbo = TraceEnumKL_ELBO(max_plate_nesting=0)
+    loss, gradients = value_and_gradients(elbo, Program(model, guide))
+    assert_close(loss, -torch.tensor(0.4 - math.log(2), dtype=dtype))
+    likely, unlikely = gradients["fit"].tolist()
+    assert likely == -1.0
+    # Without it the gradient would be a subnormal number soon: they take processors long.
+    assert unlikely == pytest.approx(-math.exp(log_q) if counted else 0.0, rel=1e-4)
+    assert counted == (unlikely != 0.0)
 
 
 # Less variance.

@@ -251,11 +251,11 @@ def _weight(dice: Dice, ordinal: Any, dims: str) -> tuple[float, Tensor | None]:
 
 
 def _normal(log_prob: Tensor) -> Tensor:
-    """Without probabilities that have no part in a sum, which are zero.
+    """Without probabilities that are too small for a sum: they are zero then.
 
-    They are below the smallest normal number by the precision, 1e-31 of float32. As the classifier
-    becomes sure of its classes most are, and their gradients are subnormal numbers, with which
-    processors multiply a hundred times slower.
+    In float32 these are below 1e-31, the smallest normal number over the precision. A classifier
+    that is sure of its classes gives such ones. Their gradients would be subnormal numbers, with
+    which processors multiply a hundred times slower.
     """
     numbers = torch.finfo(log_prob.dtype)
     least = math.log(numbers.tiny / numbers.eps)
