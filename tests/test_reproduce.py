@@ -21,7 +21,7 @@ import pyro_ssvae.reproduce
 from pyro_ssvae import InputError
 from pyro_ssvae.cli import main
 from pyro_ssvae.data.root import data_root
-from pyro_ssvae.experiments import runs
+from pyro_ssvae.experiments import machine, runs
 from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.reproduce import studies, writing
 from pyro_ssvae.reproduce.findings import Claim, Findings, Picture, Row
@@ -139,7 +139,9 @@ def test_the_verdict_is_that_of_the_numbers_and_the_scale(
 def test_a_claim_about_one_data_set_is_settled_by_the_scale_on_it(tmp_path: Path) -> None:
     claims = [Claim(f"It holds on {data}.", "", True, "", data) for data in ("digits", "mnist")]
     findings = Findings("Two data sets", "Of both.", claims=[*claims, Claim("All.", "", True, "")])
-    writing.write("of-squares", Work(tmp_path, scales={"mnist": 0.1}), findings, seconds=1.0)
+    writing.write(
+        "of-squares", Work(tmp_path, scales={"mnist": 0.1}), findings, seconds={"a machine": 1.0}
+    )
     about = writing.read(tmp_path)
     assert about["command"].endswith(" --scale mnist=0.1") and not about["full"]
     unsettled = "reproduced so far, not yet at full scale"
@@ -151,7 +153,7 @@ def test_a_claim_about_one_data_set_is_settled_by_the_scale_on_it(tmp_path: Path
 def test_a_study_without_all_of_its_data_is_not_at_full_scale(tmp_path: Path) -> None:
     claims = [Claim("It holds on digits.", "", True, "", "digits"), Claim("All.", "", True, "")]
     findings = Findings("Two data sets", "One was left out.", claims=claims, whole=False)
-    writing.write("of-squares", Work(tmp_path), findings, seconds=1.0)
+    writing.write("of-squares", Work(tmp_path), findings, seconds={"a machine": 1.0})
     about = writing.read(tmp_path)
     said = [writing.verdict(claim, about) for claim in findings.claims]
     assert not about["full"] and said == ["reproduced", "reproduced so far, not yet at full scale"]
@@ -160,7 +162,7 @@ def test_a_study_without_all_of_its_data_is_not_at_full_scale(tmp_path: Path) ->
 @pytest.mark.parametrize(("draws", "said"), [(1, False), (2, True), (7, True), (8, False)])
 def test_few_draws_are_cautioned_of(tmp_path: Path, draws: int, said: bool) -> None:
     findings = Findings("Few", "Of few.", [Row("n", [float(draw) for draw in range(draws)])])
-    writing.write("of-squares", Work(tmp_path), findings, seconds=1.0)
+    writing.write("of-squares", Work(tmp_path), findings, seconds={"a machine": 1.0})
     for name in ("README.md", "report.html"):
         assert ("in 95 of 100 studies" in (tmp_path / name).read_text()) is said
 
@@ -186,7 +188,7 @@ def test_a_long_table_is_shown_when_asked_for(
 ) -> None:
     findings = Findings("Many", "Of all.", [Row(f"row {i}", [1.0]) for i in range(number)])
     monkeypatch.setitem(studies.NAMES, "many", "many numbers")
-    writing.write("many", Work(tmp_path), findings, seconds=1.0)
+    writing.write("many", Work(tmp_path), findings, seconds={"a machine": 1.0})
     for name in ("README.md", "report.html"):
         text = (tmp_path / name).read_text()
         assert (f"<summary>All {number} numbers</summary>" in text) == folded
@@ -210,10 +212,14 @@ def test_what_was_computed_is_not_computed_again(done: Path) -> None:
 
 
 def test_the_time_is_that_of_all_that_was_computed(done: Path) -> None:
-    (done / "seconds.txt").write_text("1000.0\n")
-    studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
-    assert 1000 < json.loads((done / "findings.json").read_text())["seconds"] < 1100
-    assert "Made in 16 min" in (done / "README.md").read_text()
+    (done / "seconds.txt").write_text("1000.0 Another machine with 9 cores\n")
+    for _ in range(2):
+        studies.reproduce("of-squares", Work(done, scale=0.5), resume=True)
+    about = json.loads((done / "findings.json").read_text())
+    assert 1000 < about["seconds"] < 1100
+    assert about["hardware"] == f"Another machine with 9 cores and {machine.hardware()}"
+    made = "Made in 16 min 40 s on Another machine with 9 cores and "
+    assert made in (done / "README.md").read_text()
     studies.reproduce("of-squares", Work(done, scale=0.5), overwrite=True)
     assert json.loads((done / "findings.json").read_text())["seconds"] < 100
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyro_ssvae
 from pyro_ssvae.errors import InputError, named_folder, one_of
+from pyro_ssvae.experiments import machine
 from pyro_ssvae.experiments.earlier import clear_runs
 from pyro_ssvae.experiments.folder import check_free
 from pyro_ssvae.reproduce import writing
@@ -69,14 +70,15 @@ def reproduce(name: str, work: Work, *, resume: bool = False, overwrite: bool = 
                 path.unlink(missing_ok=True)
         own = {"name": name, "version": pyro_ssvae.__version__}
         _check_begun(out / BEGUN, own)
-        before = spent(out) if resume else 0.0
-        began = time.perf_counter()
+        seconds = spent(out) if resume else {}
+        here, began = machine.hardware(), time.perf_counter()
         try:
             findings: Findings = module.reproduce(work)
         finally:  # however it ends, a run that goes on adds to it
-            seconds = before + time.perf_counter() - began
+            seconds[here] = seconds.get(here, 0.0) + time.perf_counter() - began
             if out.is_dir():
-                write_text(out / SECONDS, f"{seconds:.1f}\n")
+                lines = [f"{number:.1f} {where}\n" for where, number in seconds.items()]
+                write_text(out / SECONDS, "".join(lines))
                 write_text(out / BEGUN, json.dumps(own) + "\n")
         writing.write(name, work, findings, seconds=seconds)
     return findings
@@ -115,9 +117,11 @@ def _check_data(name: str, work: Work, known: Sequence[str]) -> None:
         one_of(f"data set of {name}", data, known)
 
 
-def spent(out: Path) -> float:
-    """The seconds that were spent in a folder before; 0 where that is not known."""
+def spent(out: Path) -> dict[str, float]:
+    """The seconds that were spent in a folder before, by the machine; none where not known."""
     try:
-        return float((out / SECONDS).read_text(encoding="utf-8"))
+        lines = (out / SECONDS).read_text(encoding="utf-8").splitlines()
+        parts = [line.partition(" ") for line in lines]
+        return {where: float(number) for number, _, where in parts}
     except (OSError, ValueError):
-        return 0.0
+        return {}

@@ -25,14 +25,14 @@ HEAD = ("measured", "here", "n", "published", "where")
 LONG = 60  # rows of a table above which a page shows it when asked to
 
 
-def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
+def write(name: str, work: Work, findings: Findings, *, seconds: Mapping[str, float]) -> None:
     """Write the findings of a reproduction into its folder.
 
     Args:
         name: The name of the reproduction.
         work: The place that it has worked in.
         findings: What it has found.
-        seconds: The time that this took, from its beginning on.
+        seconds: The time that this took, from its beginning on, by the machine.
     """
     full = work.full and findings.whole
     about = {
@@ -41,8 +41,8 @@ def write(name: str, work: Work, findings: Findings, *, seconds: float) -> None:
             claim.data: work.on(claim.data).full if claim.data else full
             for claim in findings.claims
         },
-        "seconds": seconds,
-        "hardware": machine.hardware(), "versions": machine.versions(),
+        "seconds": sum(seconds.values()),
+        "hardware": " and ".join(filter(None, seconds)), "versions": machine.versions(),
     }
     work.out.mkdir(parents=True, exist_ok=True)
     for picture in findings.pictures:
