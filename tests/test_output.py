@@ -67,7 +67,7 @@ def reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
             "Ends", "A setting", [Row("a number", [float("nan")])],
             [Claim("It ends", "page 1", True, "It did.")], [Picture("ends", figure, "An end")],
         )
-        studies.writing.write(name, work, findings, seconds=1.0)
+        studies.writing.write(name, work, findings, seconds={"a machine": 1.0})
         return findings
 
     monkeypatch.setattr(studies, "reproduce", reproduce)
