@@ -53,8 +53,9 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
 
     Of a latent site that is sampled, E_q[log p - log q] given its parents is minus
     ``kl_divergence(q, p)``: the same expectation and the same gradient in expectation, without
-    the variance. Enumerated sites are summed over as before. What follows from a sample, such as
-    the reconstruction, stays an estimate.
+    the variance. Enumerated sites are summed over as before, but for values that the guide gives a
+    probability too small for a sum, below 1e-31 in float32, which count as impossible. What follows
+    from a sample, such as the reconstruction, stays an estimate.
 
     A site keeps its sampled estimate where that is no KL divergence, or might not be one:
 
