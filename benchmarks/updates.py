@@ -60,8 +60,7 @@ BURST = 5  # counted updates in a round
 TARGETS_ARE = """\
 Targets are ratios, at most. "The products alone" is the share of the peer's time that the way's own
 matrix products take: no update can take less."""
-# Of the lines of matrix products.
-STYLES: tuple[Any, ...] = ("--", "-.", ":", (0, (1, 4)))
+STYLES: tuple[Any, ...] = ("--", "-.", ":", (0, (1, 4)))  # of the lines of matrix products
 SLOW_ROUNDS = 3  # of bfloat16 where the processor has no instructions for it
 COLUMNS = {
     "way": "", "ms": ".2f", "MB": ".1f", **{f"to {each}": ".2f" for each in (*PEERS, FLOOR)},

@@ -18,8 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from pyro_ssvae.inference.elbo import smallest_factor
+
 aten = torch.ops.aten
-LEAST = torch.finfo(torch.float32).tiny / torch.finfo(torch.float32).eps
+LEAST = smallest_factor(torch.float32)
 TERMS = 8  # of the series, whose rest is below 2e-9 of it: float32 has 6e-8
 
 

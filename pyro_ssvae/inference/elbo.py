@@ -251,15 +251,22 @@ def _weight(dice: Dice, ordinal: Any, dims: str) -> tuple[float, Tensor | None]:
     return scale, prob
 
 
+def smallest_factor(dtype: torch.dtype) -> float:
+    """The factor below which a number has no part in a sum: 1e-31 of float32.
+
+    It is the smallest normal number over the precision, so that what it multiplies stays normal.
+    """
+    numbers = torch.finfo(dtype)
+    return numbers.tiny / numbers.eps
+
+
 def _normal(log_prob: Tensor) -> Tensor:
     """Without probabilities that are too small for a sum: they are zero then.
 
-    In float32 these are below 1e-31, the smallest normal number over the precision. A classifier
-    that is sure of its classes gives such ones. Their gradients would be subnormal numbers, with
-    which processors multiply a hundred times slower.
+    A classifier that is sure of its classes gives such ones. Their gradients would be subnormal
+    numbers, with which processors multiply a hundred times slower.
     """
-    numbers = torch.finfo(log_prob.dtype)
-    least = math.log(numbers.tiny / numbers.eps)
+    least = math.log(smallest_factor(log_prob.dtype))
     return torch.where(log_prob < least, -math.inf, log_prob)
 
 
