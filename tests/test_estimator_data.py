@@ -15,6 +15,7 @@ from pyro_ssvae.estimators import (
     SemiSupervisedVAEClassifier,
     SemiSupervisedVAERegressor,
     inputs,
+    rows,
     splitting,
 )
 
@@ -111,7 +112,7 @@ def test_numbers_in_a_frame_are_as_those_in_an_array() -> None:
 def test_sparse_rows_are_as_dense_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     sparse = csr_array(np.where(X > 6, X, 0.0))
     dense = sparse.toarray()
-    monkeypatch.setattr(inputs, "ENTRIES", 40)  # ten rows at a time
+    monkeypatch.setattr(rows, "ENTRIES", 40)  # ten rows at a time
     ours, theirs = classifier().fit(sparse, CLASS), classifier().fit(dense, CLASS)
     assert np.allclose(ours.predict_proba(sparse), theirs.predict_proba(dense))
     assert np.allclose(ours.score_samples(sparse), ours.score_samples(dense))

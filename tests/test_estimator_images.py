@@ -68,3 +68,23 @@ def test_the_bound_of_images_is_in_units_of_their_pixels() -> None:
     one, other = (classifier(epochs=2).fit(images, PARTLY) for images in (GREY, GREY / 255))
     change = one.score_samples(GREY[:9]) - other.score_samples(GREY[:9] / 255)
     assert np.allclose(change, -64 * np.log(255), atol=0.01)
+
+
+def test_a_dark_image_in_floating_point_is_dark_whatever_stands_beside_it() -> None:
+    model = classifier(network="conv").fit(GREY.astype(float), PARTLY)
+    dark = np.ones((1, 8, 8))
+    alone, beside = model.predict_proba(dark), model.predict_proba(np.concatenate([dark, GREY]))
+    np.testing.assert_allclose(alone, beside[:1], rtol=1e-6)
+    bytes_of_dark = model.predict_proba(dark.astype(np.uint8))
+    np.testing.assert_allclose(alone, bytes_of_dark, rtol=1e-6)
+
+
+def test_images_for_bytes_are_read_together_and_asked_about_apart() -> None:
+    model = classifier(network="conv").fit(GREY, PARTLY)
+    many = np.concatenate([np.ones((4_000, 8, 8)), GREY])  # more than a pair is asked about at once
+    np.testing.assert_allclose(
+        model.predict_proba(many)[-N:], model.predict_proba(GREY), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        model.predict_proba(many)[:1], model.predict_proba(many[:1].astype(np.uint8)), rtol=1e-6
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pyro
 import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -255,3 +258,35 @@ def test_a_single_label_makes_a_single_row(fitted: SemiSupervisedVAEClassifier) 
     np.testing.assert_array_equal(fitted.sample(1), fitted.sample([1]))
     regressor = clone(REGRESSOR).set_params(epochs=1).fit(X, Y.astype(float))
     assert regressor.sample(0.5).shape == (1, 4)
+
+
+def test_options_that_were_given_are_attributes() -> None:
+    model = SemiSupervisedVAEClassifier(alpha=1.0)
+    assert model.alpha == 1.0
+    model.alpha = 50.0
+    assert clone(model).get_params()["alpha"] == 50.0
+    with pytest.raises(AttributeError, match="no attribute 'z_dim'"):
+        model.z_dim
+
+
+def test_a_fit_that_fails_leaves_nothing_behind(fitted: SemiSupervisedVAEClassifier) -> None:
+    model = pickle.loads(pickle.dumps(fitted))
+    assert model.predict(X[:2]).shape == (2,)
+    with pytest.raises(InputError, match="alpa"):
+        model.set_params(alpa=3.0).fit(100 * X, SEEN)
+    with pytest.raises(NotFittedError):
+        model.predict(X[:2])
+
+
+def test_threads_take_turns(fitted: SemiSupervisedVAEClassifier) -> None:
+    bounds, weights = fitted.score_samples(X), next(fitted.objective_.parameters())
+
+    def asked(number: int) -> bool:
+        if number % 4:
+            return np.array_equal(fitted.score_samples(X), bounds)
+        again = clone(fitted).fit(X, SEEN)
+        return torch.equal(next(again.objective_.parameters()), weights)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(asked, range(8)))
+    assert not pyro.poutine.runtime._PYRO_STACK

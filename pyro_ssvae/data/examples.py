@@ -76,11 +76,14 @@ def as_examples(*parts: Any, channels: Channels | None = None) -> Examples:
     return Examples(torch.from_numpy(scaled), None, divisor, place, tuple(notes))
 
 
-def further(x: Any, like: Examples) -> Tensor:
+def further(x: Any, like: Examples, undivided: bool | None = None) -> Tensor:
     """Further examples, a row each, in the terms of those that a data set was made of.
 
-    Whole numbers are divided as those were, and so are numbers in floating point of which one is
-    above 1: others have been already.
+    Args:
+        x: The examples.
+        like: What those of the data set are.
+        undivided: Whether numbers are to be divided as those were. With None whole numbers are, and
+            so are numbers in floating point of which one is above 1: others have been already.
 
     Raises:
         InputError: If they are no such arrays or frames, of another shape, or not finite, or it
@@ -89,7 +92,9 @@ def further(x: Any, like: Examples) -> Tensor:
     if like.columns is not None:
         from pyro_ssvae.data.frames import encode
 
-        return encode(like.columns, x)
+        vectors = encode(like.columns, x)
+        check_finite(vectors)
+        return vectors
     given = _array(x)
     # Where their channels are can be told by the shape, for one place of them fits alone.
     tried = [images.channels_first(given, place) for place in (like.channels, "last")]
@@ -98,7 +103,9 @@ def further(x: Any, like: Examples) -> Tensor:
         raise InputError(
             f"expected examples of {_form(like.x)} as the training data, got {_form(tried[0])}"
         )
-    divisor = like.divisor if _undivided(array, like.divisor) else 1
+    if undivided is None:
+        undivided = _undivided(array, like.divisor)
+    divisor = like.divisor if undivided else 1
     result = torch.from_numpy((array / divisor).astype(np.float32))
     check_finite(result)
     return result

@@ -35,12 +35,13 @@ MAX_LEVELS = 1_000
 Array = np.ndarray[Any, Any]
 
 
-def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
+def read_frames(*frames: Any, binary: bool = True) -> tuple[Tensor, Columns, list[str]]:
     """What one or two frames hold, the second below the first.
 
     Args:
         frames: The training frame, which says what the columns are; and a test frame, which must
             have them too.
+        binary: Whether 0 and 1 alone make a column binary. If not they are numbers as others are.
 
     Returns:
         x (N, D) float32; what its columns are; and lines that say what was left out.
@@ -50,8 +51,8 @@ def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
             its texts name the rows or are nearly all numbers; if two have the same name, no column
             is of use, or the test frame does not go with the other.
     """
-    entries = [_entries(frames[0], name) for name in _names(frames[0])]
-    read = [_column(each) for each in entries]
+    entries = [_entries(frames[0], name, own) for name, own in _names(frames[0]).items()]
+    read = [_column(each, binary) for each in entries]
     kept = tuple(column for column in read if column is not None)
     constant = [each.name for each, column in zip(entries, read) if column is None]
     notes = [f"constant, left out: {', '.join(constant)}"] if constant else []
@@ -68,10 +69,15 @@ def read_frames(*frames: Any) -> tuple[Tensor, Columns, list[str]]:
     return torch.cat([train, *(encode(columns, frame) for frame in frames[1:])]), columns, notes
 
 
-def encode(columns: Columns, frame: Any) -> Tensor:
+def encode(columns: Columns, frame: Any, first: int = 0) -> Tensor:
     """The vectors (N, D) float32 of a frame's rows, in terms of the columns of a training frame.
 
     Columns of the frame that are none of these are left out.
+
+    Args:
+        columns: What the columns are.
+        frame: The frame.
+        first: The number of its first row, from which errors count.
 
     Raises:
         InputError: If a column is missing, or has entries of another type or an unknown level.
@@ -82,7 +88,8 @@ def encode(columns: Columns, frame: Any) -> Tensor:
         raise InputError(
             f"expected the columns of the training data, got a frame without {', '.join(missing)}"
         )
-    return _vectors(columns, {c.name: _entries(frame, c.name) for c in columns.columns})
+    used = [column.name for column in columns.columns]
+    return _vectors(columns, {name: _entries(frame, name, names[name], first) for name in used})
 
 
 @dataclass(frozen=True)
@@ -94,12 +101,14 @@ class _Entries:
         distinct: Its values, of which those that are no plain numbers stand here once.
         index: The place of each entry among these, (N,).
         levels: The levels that the column declares, if any.
+        first: The number of the first row.
     """
 
     name: str
     distinct: Array
     index: Array
     levels: tuple[str, ...] | None
+    first: int
 
     def __len__(self) -> int:
         return len(self.index)
@@ -159,25 +168,26 @@ class _Entries:
 
     def row(self, place: int) -> int:
         """The first row of a distinct value."""
-        return int((self.index == place).argmax())
+        return self.first + int((self.index == place).argmax())
 
     def error(self, wanted: str, came: str) -> InputError:
         return InputError(f"column {self.name!r}: expected {wanted}, got {came}")
 
 
-def _names(frame: Any) -> list[str]:
+def _names(frame: Any) -> dict[str, Any]:
+    """The columns' names as texts, and as the frame has them."""
     if not hasattr(frame, "columns"):
         raise InputError(f"expected a data frame as the training data, got {frame!r:.60}")
-    names: dict[str, None] = {}
-    for name in map(str, frame.columns):
-        if name in names:
-            raise InputError(f"expected columns of different names, got {name!r} twice")
-        names[name] = None
-    return list(names)
+    names: dict[str, Any] = {}
+    for own in frame.columns:
+        if str(own) in names:
+            raise InputError(f"expected columns of different names, got {str(own)!r} twice")
+        names[str(own)] = own
+    return names
 
 
-def _entries(frame: Any, name: str) -> _Entries:
-    column = frame[next(each for each in frame.columns if str(each) == name)]
+def _entries(frame: Any, name: str, own: Any, first: int = 0) -> _Entries:
+    column = frame[own]
     levels = getattr(getattr(column, "dtype", None), "categories", None)  # of pandas' own type
     values = np.asarray(column, dtype=None if levels is None else object)
     if values.ndim != 1 or values.dtype.kind not in "biufOU":
@@ -186,7 +196,7 @@ def _entries(frame: Any, name: str) -> _Entries:
             f" {values.shape}; turn dates into numbers"
         )
     if values.dtype.kind in "biuf":
-        return _Entries(name, values, np.arange(len(values)), None)
+        return _Entries(name, values, np.arange(len(values)), None, first)
     places: dict[Any, int] = {}
     try:
         index = [places.setdefault(value, len(places)) for value in values.tolist()]
@@ -196,7 +206,7 @@ def _entries(frame: Any, name: str) -> _Entries:
     distinct = np.empty(len(places), dtype=object)
     distinct[:] = list(places)
     texts = None if levels is None else tuple(map(_text, levels))
-    return _Entries(name, distinct, np.array(index, dtype=np.int64), texts)
+    return _Entries(name, distinct, np.array(index, dtype=np.int64), texts, first)
 
 
 def _vectors(columns: Columns, entries: Mapping[str, _Entries]) -> Tensor:
@@ -206,7 +216,7 @@ def _vectors(columns: Columns, entries: Mapping[str, _Entries]) -> Tensor:
     return torch.from_numpy(np.concatenate([*values, *marks], axis=1, dtype=np.float32))
 
 
-def _column(entries: _Entries) -> Column | None:
+def _column(entries: _Entries, binary: bool) -> Column | None:
     """What a column of the training frame is; None where all of its entries are the same."""
     if not entries.observed.any():
         raise entries.error("an entry that is no gap", f"none in {len(entries):,} rows; leave the"
@@ -216,7 +226,7 @@ def _column(entries: _Entries) -> Column | None:
         low, high = numbers.min(), numbers.max()
         if low == high:
             return None
-        if np.isin(numbers, (0, 1)).all():
+        if binary and np.isin(numbers, (0, 1)).all():
             return Column(entries.name, "binary")
         return Column(entries.name, "number", (), *_moments(entries, numbers))
     found = {text for text in entries.texts if text is not None}
@@ -255,8 +265,9 @@ def _encoded(column: Column, entries: _Entries) -> Array:
         raise entries.error("numbers as in the training data", f"the category {came!r}")
     numbers = np.where(there, entries.numbers, column.loc)
     if column.kind == "binary" and (strange := there & ~np.isin(numbers, (0, 1))).any():
-        row = int(strange.argmax())
-        raise entries.error("0 or 1 as in the training data", f"{numbers[row]:g} in row {row}")
+        place = int(strange.argmax())
+        came = f"{numbers[place]:g} in row {entries.first + place}"
+        raise entries.error("0 or 1 as in the training data", came)
     return ((numbers - column.loc) / column.scale)[:, None]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +17,10 @@ from torch import Tensor
 
 from pyro_ssvae.contract import predictor
 from pyro_ssvae.data import Split
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, positive_whole
 from pyro_ssvae.estimators import inputs as own_inputs
 from pyro_ssvae.estimators.options import WithOptions, pair_of
-from pyro_ssvae.estimators.splitting import holds_out, split_of
+from pyro_ssvae.estimators.splitting import checked_fraction, holds_out, split_of
 from pyro_ssvae.evaluation import each
 from pyro_ssvae.evaluation.evaluate import fit_classifier, has_bound
 from pyro_ssvae.evaluation.latents import posterior_means
@@ -32,11 +34,28 @@ from pyro_ssvae.training.fit import fit
 from pyro_ssvae.training.stopping import EarlyStopping
 
 Array = np.ndarray[Any, Any]
-ENTRIES = 2**17  # of X that a pair sees at a time, where it is asked about further rows
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+ENTRIES = 2**17  # that a pair sees at a time, where it is asked about further rows
+HIDDEN, CLASSES = 32, 8  # entries that a row counts for at least, with so many classes or fewer
+TURN = threading.RLock()  # Pyro's handlers and torch's seed are one for all threads
+
+
+def in_turn(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """A function that waits until no other thread is in one of these."""
+    @wraps(function)
+    def waiting(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        with TURN:
+            return function(*args, **kwargs)
+
+    return waiting
 
 
 class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithOptions):
     """The base of the estimators.
+
+    They may be used from several threads, which take turns. A ``fit`` that fails leaves an
+    estimator that is not fitted.
 
     Attributes:
         objective_: The trained pair, see :class:`pyro_ssvae.Objective`, on the CPU.
@@ -82,8 +101,9 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
     def reconstruct(self, X: Any) -> Any:
         """What the pair makes of rows X: an array, or a frame where it was fitted to one.
 
-        Each row is the mean of p(x | y, z) over what the guide infers from the row. Gaps are
-        filled.
+        Each row is the mean of p(x | y, z) over what the guide infers from the row; in a column of
+        categories, or of 0 and 1 in a frame, it has the likeliest. Gaps are filled. A frame of
+        pandas has the index of X.
 
         Raises:
             InputError: If the pair infers nothing that rows could be made of.
@@ -93,8 +113,10 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
                 raise self._lacks("reconstruct", "infers no z")
             return each.reconstructions(objective.model, objective.guide, x)
 
-        answers = self._asked(X, means)
-        return self._inputs.decode(answers)
+        rows = self._inputs.decode(self._asked(X, means))
+        if hasattr(rows, "iloc") and hasattr(X, "iloc"):
+            rows.index = X.index
+        return rows
 
     def score_samples(self, X: Any) -> Array:
         """A lower bound on log p(x) of each row, (N,), in nats: the lower, the more novel.
@@ -115,6 +137,7 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
 
         return self._asked(X, bounds).numpy()
 
+    @in_turn
     def _generated(self, y: Tensor, random_state: Any) -> Any:
         """Rows drawn from p(x | y), for labels y (N,) or (N, L) as the target keeps them.
 
@@ -129,17 +152,23 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
             drawn = sampling.drawn(self.objective_.model, like, encoded, value=value)
         return self._inputs.decode(drawn)
 
+    def _forget(self) -> None:
+        """Be an estimator that is not fitted."""
+        self.__dict__.pop("objective_", None)
+
+    @in_turn
     def _trained(self, X: Any, y: Tensor, target: Target, names: list[Any] | None) -> None:
         """Train on rows X, as scikit-learn has checked them, with columns of these names."""
         check_consistent_length(X, y)
         pair, seed = pair_of(self.method), _seed(self.random_state)
         where = machine.choose_device(self.device)
-        self._inputs = own_inputs.learned(X, self.scaling, names)
+        positive_whole(n_iter_no_change=self.n_iter_no_change)
+        inputs = own_inputs.learned(X, self.scaling, names)
         labelled = int(target.known(y).sum())
         stops = holds_out(self.early_stopping, labelled)
         split = split_of(
-            self._inputs.encode(X), y, target, self._inputs,
-            share=self.validation_fraction if stops else 0, seed=seed,
+            inputs.encode(X), y, target, inputs,
+            share=checked_fraction(self.validation_fraction) if stops else None, seed=seed,
         )
         with seeded(seed, []):
             objective, how = pair.on(split, **self._options)
@@ -154,14 +183,16 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         if not stops:
             training.learners[0].measures = []  # on rows that are held out, of which there are none
         self.history_ = [epoch.row() for epoch in training]
-        self.objective_, self.split_, self._target = objective.cpu(), split, split.target
-        fit_classifier(objective.guide, split)
-        self._like = torch.zeros(1, *split.dataset.shape)
+        fit_classifier(objective.cpu().guide, split)
+        like = torch.zeros(1, *split.dataset.shape)
         with evaluating(objective):
-            latent = "z" in query.sites(objective.guide, self._like)
-            means = posterior_means(objective.guide, self._like) if latent else self._like[:, :0]
+            latent = "z" in query.sites(objective.guide, like)
+            means = posterior_means(objective.guide, like) if latent else like[:, :0]
         self._n_features_out = means.shape[1]
+        self._inputs, self._target, self._like = inputs, split.target, like
+        self.objective_, self.split_ = objective, split
 
+    @in_turn
     def _asked(self, X: Any, question: Callable[[Objective, Tensor], Tensor]) -> Tensor:
         """What a function of the pair and of encoded rows says of X, some rows at a time.
 
@@ -170,15 +201,20 @@ class SemiSupervisedVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, WithO
         check_is_fitted(self)
         X = own_inputs.read(self, X, self._inputs)
         objective = copy.deepcopy(self.objective_).double()
+        # A pair holds hidden units for each row, and for each of its classes.
+        entries = max(self._like.numel(), HIDDEN, HIDDEN * self._target.width // CLASSES)
         answers = []
-        for part in own_inputs.pieces(X, ENTRIES):
+        for x in own_inputs.encoded(self._inputs, X, max(1, ENTRIES // entries)):
             with evaluating(objective):
-                answers.append(question(objective, self._inputs.encode(part).double()))
+                answers.append(question(objective, x.double()))
         return torch.cat(answers)
 
     def _lacks(self, method: str, what: str) -> InputError:
         name = pair_of(self.method).name
         return InputError(f"{method}: {name} {what}; use a pair that does, such as m2")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "objective_")
 
     def __getstate__(self) -> dict[str, Any]:
         """What a pickle holds: everything but the rows."""

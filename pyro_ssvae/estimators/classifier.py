@@ -17,19 +17,21 @@ from pyro_ssvae.estimators import inputs as own_inputs
 from pyro_ssvae.estimators import labels
 from pyro_ssvae.estimators.base import Array, SemiSupervisedVAE
 from pyro_ssvae.estimators.options import Method, pair_of
+from pyro_ssvae.estimators.rows import names_of
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import private_params
-from pyro_ssvae.targets import SeveralLabels
+from pyro_ssvae.targets import SeveralLabels, read_as
 
 
 class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
     """A classifier of rows of which few are labelled, by any pair that infers classes.
 
-    Columns are scaled here, and the likelihood of an array is normal. A data frame, and an array
-    with gaps, has a likelihood for each type of column, of which gaps are no part. Sparse matrices
-    are made dense, in training all at once. Images, (N, C, H, W), (N, H, W, C) or (N, H, W), keep
-    their shape, and are read as :func:`pyro_ssvae.data.from_arrays` reads them. Rows have no
-    weights: ``fit`` takes no ``sample_weight``.
+    Columns are scaled here, and the likelihood of an array is normal; gaps are no part of it. A
+    data frame has a likelihood for each type of column. Sparse matrices are made dense, in training
+    all at once. Images, (N, C, H, W), (N, H, W, C) or (N, H, W), keep their shape, and are read as
+    :func:`pyro_ssvae.data.from_arrays` reads them; where the training images came in floating
+    point, further ones are taken to be in the same units. Rows have no weights: ``fit`` takes no
+    ``sample_weight``.
 
     In cross-validation ``score`` leaves rows without a label out. To scikit-learn's own scorers -1
     is a class like others: give them ``cv=LabelledKFold()``, whose folds are of labelled rows.
@@ -43,8 +45,8 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         batch_labelled: The number of labelled rows in a batch, at most.
         batch_unlabelled: The number of unlabelled rows in a batch, at most.
         scaling: The way to scale the columns of an array: ``"standard"``, to mean 0 and variance 1,
-            or ``"unit"``, to [0, 1], as ``likelihood="bernoulli"`` needs them. A frame's numbers
-            are standardised.
+            or ``"unit"``, to [0, 1], as ``likelihood="bernoulli"`` needs them. Numbers beside
+            texts or gaps are standardised.
         early_stopping: Whether to hold labelled rows out, stop when their accuracy has not improved
             for a while, and keep the weights of the best epoch. ``"auto"`` does so from 500
             labelled rows on, for one of fewer is worth more in training.
@@ -117,11 +119,13 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         Raises:
             InputError: If X or y are not of these forms, or a parameter is not usable.
         """
+        self._forget()
         _check_probability("abstain_below", self.abstain_below)
         y = labels.as_given(y, type(self).__name__)
         checked = own_inputs.read(self, X)
-        target, codes, self.classes_ = labels.read_classes(y)
-        self._trained(checked, codes, target, own_inputs.names_of(X))
+        target, codes, classes = labels.read_classes(y)
+        self._trained(checked, codes, target, names_of(X))
+        self.classes_ = classes
         return self
 
     def predict(self, X: Any) -> Array:
@@ -167,9 +171,10 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         Of several labels a row is right where all that are known are.
 
         Raises:
-            InputError: If no label is known.
+            InputError: If no label is known, or they are none of the kind that it was fitted to.
         """
-        y = np.asarray(labels.as_given(y, type(self).__name__))
+        check_is_fitted(self)
+        y = self._further(y)
         check_consistent_length(X, y, sample_weight)
         predicted, there = self.predict(X), labels.each_known(y)
         if not there.any():
@@ -198,6 +203,8 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
         y = np.atleast_1d(labels.as_given(y, type(self).__name__))
         if self._several:
             return self._generated(self._each(y), random_state)
+        if y.ndim != 1 or not len(y):
+            raise InputError(f"expected a class for each row to make, got y of shape {y.shape}")
         index = [np.flatnonzero(self.classes_ == value) for value in y]
         for value, found in zip(y.tolist(), index):
             if not len(found):
@@ -205,10 +212,20 @@ class SemiSupervisedVAEClassifier(ClassifierMixin, SemiSupervisedVAE):
                 raise InputError(f"expected classes among {known}, got {value!r}")
         return self._generated(torch.tensor([int(found[0]) for found in index]), random_state)
 
+    def _further(self, y: Any) -> Array:
+        """Further labels, (N,) or (N, L): those of a frame in the order of the training labels."""
+        y = labels.as_given(y, type(self).__name__)
+        if self._several:
+            return read_as(y, self._target).numpy()
+        y = np.asarray(y)
+        if y.ndim != 1:
+            raise InputError(f"expected one class a row as in fit, got y of shape {y.shape}")
+        return y
+
     def _each(self, y: Array) -> Tensor:
         """Several labels of the rows to make, (N, L), each 0 or 1."""
         number = len(self._target.names)
-        if y.ndim != 2 or y.shape[1] != number or not np.isin(y, (0, 1)).all():
+        if y.ndim != 2 or y.shape[1] != number or not len(y) or not np.isin(y, (0, 1)).all():
             raise InputError(
                 f"expected labels (N, {number}) that are 0 or 1, got {np.array2string(y):.60} of"
                 f" shape {y.shape}"

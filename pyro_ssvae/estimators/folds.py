@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+from sklearn.utils.validation import check_consistent_length
 
 from pyro_ssvae.errors import InputError
-from pyro_ssvae.estimators.labels import Array, known
+from pyro_ssvae.estimators.labels import Array, as_given, known
 from pyro_ssvae.targets import Number, read_as
 
 
@@ -65,7 +66,8 @@ class LabelledKFold(BaseCrossValidator):
         """
         if y is None:
             raise InputError("expected y, which says what rows are labelled, got None")
-        values = np.asarray(y)
+        values = np.asarray(as_given(y, type(self).__name__))
+        check_consistent_length(X, values)
         classes = values.ndim == 1 and self._classes(values)
         if numbers := values.ndim == 1 and not classes:
             values = read_as(values, Number()).numpy()

@@ -24,10 +24,12 @@ class Images:
         like: What they are, as :func:`pyro_ssvae.data.from_arrays` reads them: shape, place of the
             channels, and what whole numbers are divided by.
         grey: Whether they came without channels.
+        floats: Whether they came in floating point.
     """
 
     like: Examples
     grey: bool
+    floats: bool
     kind: str = ""
     columns: None = None
 
@@ -35,10 +37,11 @@ class Images:
     def of(cls, X: Any) -> Images:
         """What the training images are."""
         examples = as_examples(X)
-        return cls(examples._replace(x=examples.x[:0]), X.ndim == 3)
+        return cls(examples._replace(x=examples.x[:0]), X.ndim == 3, X.dtype.kind == "f")
 
-    def encode(self, X: Any) -> Tensor:
-        return further(X, self.like)
+    def encode(self, X: Any, first: int = 0) -> Tensor:
+        # As the training images came: whether a dark image is divided it does not say itself.
+        return further(X, self.like, True if self.floats and X.dtype.kind == "f" else None)
 
     def decode(self, x: Tensor) -> Any:
         array = channels_last(x.numpy(), self.like.channels) * self.like.divisor

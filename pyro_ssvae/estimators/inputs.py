@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -14,17 +13,15 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from pyro_ssvae.data.frames import encode, read_frames
 from pyro_ssvae.errors import InputError, one_of
 from pyro_ssvae.estimators import images
 from pyro_ssvae.estimators.images import Images
+from pyro_ssvae.estimators.rows import dense, is_frame, part, pieces, plain
+from pyro_ssvae.estimators.tables import LARGEST, Table
 from pyro_ssvae.nn import Columns
-from pyro_ssvae.targets.marks import is_missing
 
 Scaling = Literal["standard", "unit"]
-Array = np.ndarray[Any, Any]
-LARGEST = 1e6  # standard deviations that an entry is from the mean, at most: further ones are cut
-ENTRIES = 2**22  # that are dense at a time
+TOGETHER = 2**12  # rows at least that are encoded at a time, but for sparse ones
 MAX_DENSE = 2**31  # bytes that a sparse X may take as the dense float32 that pairs are trained on
 
 
@@ -39,8 +36,8 @@ class Inputs(Protocol):
     def columns(self) -> Columns | None:
         """What the columns of a frame are."""
 
-    def encode(self, X: Any) -> Tensor:
-        """X as pairs take it, (N, D) or (N, C, H, W) float32."""
+    def encode(self, X: Any, first: int = 0) -> Tensor:
+        """X as pairs take it, (N, D) or (N, C, H, W) float32; errors count rows from the first."""
 
     def decode(self, x: Tensor) -> Any:
         """X as it came, of what a pair gives, (N, D) or (N, C, H, W)."""
@@ -68,10 +65,9 @@ class Numbers:
     @classmethod
     def of(cls, X: Any, scaling: Scaling, names: list[Any] | None = None) -> Numbers:
         """What the training rows X (N, D), dense or sparse, say of the columns."""
-        one_of("scaling", scaling, get_args(Scaling))
         scaler = StandardScaler() if scaling == "standard" else MinMaxScaler()
-        for part in pieces(X):
-            scaler.partial_fit(dense(part))
+        for rows in pieces(X):
+            scaler.partial_fit(dense(rows))
         if not np.isfinite(scaler.scale_).all():
             raise InputError("expected numbers whose variance is finite, got larger ones")
         return cls(scaling, scaler, names)
@@ -80,11 +76,11 @@ class Numbers:
     def kind(self) -> str:
         return "standardised" if self.scaling == "standard" else "features"
 
-    def encode(self, X: Any) -> Tensor:
+    def encode(self, X: Any, first: int = 0) -> Tensor:
         bounds = (-LARGEST, LARGEST) if self.scaling == "standard" else (0.0, 1.0)
         result, done = np.empty(X.shape, dtype=np.float32), 0
-        for part in pieces(X):
-            scaled = np.clip(self.scaler.transform(dense(part)), *bounds)
+        for rows in pieces(X):
+            scaled = np.clip(self.scaler.transform(dense(rows)), *bounds)
             result[done:done + len(scaled)] = scaled
             done += len(scaled)
         if np.isnan(result).any():
@@ -105,64 +101,6 @@ class Numbers:
         return torch.tensor(np.log(1 / scale if self.scaling == "standard" else scale).sum())
 
 
-@dataclass
-class Table:
-    """A frame, or an array with gaps: see :mod:`pyro_ssvae.data.frames`.
-
-    Attributes:
-        names: The names of all columns, in their order.
-        columns: What those that vary are.
-        constants: The entry of each that does not, by its name.
-        frame: Whether it came as a frame.
-    """
-
-    names: list[Any]
-    columns: Columns
-    constants: dict[Any, Any] = field(default_factory=dict)
-    frame: bool = True
-    kind: str = "frame"
-
-    @classmethod
-    def of(cls, X: Any) -> Table:
-        """What the training rows X say of their columns."""
-        frame = as_frame(X, list(range(X.shape[1])))
-        columns = read_frames(frame)[1]
-        kept = {column.name for column in columns.columns}
-        constants = {
-            name: next((v for v in frame[name] if not is_missing(v)), None)
-            for name in frame.columns if str(name) not in kept
-        }
-        return cls(list(frame.columns), columns, constants, is_frame(X))
-
-    def encode(self, X: Any) -> Tensor:
-        x = encode(self.columns, as_frame(X, self.names))
-        return x.clamp(-LARGEST, LARGEST)
-
-    def decode(self, x: Tensor) -> Any:
-        from pandas import DataFrame
-
-        values = self.columns.split(x)[0].double().numpy()
-        result: dict[Any, Any] = {}
-        of_name = {column.name: column for column in self.columns.columns}
-        for name in self.names:
-            column = of_name.get(str(name))
-            if column is None:
-                result[name] = [self.constants[name]] * len(x)
-                continue
-            entries = values[:, self.columns.places[column.name]]
-            if column.kind == "category":
-                result[name] = np.array(column.levels, dtype=object)[entries.argmax(1)]
-            else:
-                result[name] = entries[:, 0] * column.scale + column.loc
-        frame = DataFrame(result, columns=self.names)
-        return frame if self.frame else frame.to_numpy()
-
-    def log_volume(self, x: Tensor) -> Tensor:
-        observed = self.columns.split(x)[1][:, :self.columns.numbers]
-        scales = [column.scale for column in self.columns.of("number")]
-        return -observed.to(x) @ torch.tensor(scales, dtype=x.dtype).log()
-
-
 def read(estimator: Any, X: Any, inputs: Inputs | None = None) -> Any:
     """X as scikit-learn has estimators check it: a frame as it is, else an array or a CSR matrix.
 
@@ -172,9 +110,11 @@ def read(estimator: Any, X: Any, inputs: Inputs | None = None) -> Any:
         X: The rows.
         inputs: What the training rows were made of; None of these themselves.
     """
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(float), np.nan)
     if images.are_images(X) if inputs is None else isinstance(inputs, Images):
         return images.read(estimator, X, training=inputs is None)
-    table = not plain(X) if inputs is None else isinstance(inputs, Table)
+    table = not plain(X) if inputs is None else isinstance(inputs, Table) and inputs.frame
     if is_frame(X) and table:
         validate_data(estimator, X, reset=inputs is None, skip_check_array=True)
         if len(X) < (least := 2 if inputs is None else 1):
@@ -196,8 +136,10 @@ def learned(X: Any, scaling: Scaling, names: list[Any] | None) -> Inputs:
         names: The names of the columns, where X came as a frame.
 
     Raises:
-        InputError: If they are sparse, and too large to be dense, or of no use.
+        InputError: If they are sparse, and too large to be dense, or of no use, or there is no such
+            way to scale.
     """
+    one_of("scaling", scaling, get_args(Scaling))
     if images.are_images(X):
         return Images.of(X)
     if is_frame(X):
@@ -212,42 +154,18 @@ def learned(X: Any, scaling: Scaling, names: list[Any] | None) -> Inputs:
     return Numbers.of(X, scaling, names)
 
 
-def is_frame(X: Any) -> bool:
-    """Whether X has columns with names."""
-    return hasattr(X, "columns")
+def encoded(inputs: Inputs, X: Any, rows: int) -> Iterator[Tensor]:
+    """X as pairs take it, at most so many rows at a time.
 
-
-def names_of(X: Any) -> list[Any] | None:
-    """The names of the columns of a frame; None of an array."""
-    return list(X.columns) if is_frame(X) else None
-
-
-def plain(X: Any) -> bool:
-    """Whether X is as an array is: a frame is where it has numbers alone, and no gaps."""
-    if not is_frame(X):
-        return True
-    columns = [np.asarray(X[name]) for name in X.columns]
-    return all(
-        column.dtype.kind in "iuf" and not np.isnan(column).any() for column in columns
-    )
-
-
-def as_frame(X: Any, names: list[Any]) -> Any:
-    """X as a frame with columns of these names, if it is none."""
-    if is_frame(X):
-        return X
-    from pandas import DataFrame
-
-    return DataFrame(dense(X), columns=names)
-
-
-def dense(X: Any) -> Array:
-    """X as an array."""
-    return X.toarray() if issparse(X) else X
-
-
-def pieces(X: Any, entries: int | None = None) -> Iterator[Any]:
-    """X in parts of so many entries, :data:`ENTRIES` if none are given, some rows each."""
-    rows = max(1, (entries or ENTRIES) // max(1, math.prod(X.shape[1:])))
-    for first in range(0, X.shape[0], rows):
-        yield X.iloc[first:first + rows] if hasattr(X, "iloc") else X[first:first + rows]
+    Args:
+        inputs: What the training rows were made of.
+        X: The rows, as :func:`read` gives them.
+        rows: The largest number of rows.
+    """
+    together = rows
+    if isinstance(inputs, Images):
+        together = len(X)  # their brightest pixel may say what they are
+    elif not issparse(X):
+        together = max(rows, TOGETHER)  # every column of a frame costs time, whatever its length
+    for first in range(0, X.shape[0], together):
+        yield from inputs.encode(part(X, first, together), first).split(rows)

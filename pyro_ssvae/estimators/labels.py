@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,12 @@ def as_given(y: Any, estimator: str) -> Any:
         y = y.toarray()
     if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) > 1:
         y = np.array(y, dtype=object)  # not all texts
+    if isinstance(y, np.ma.MaskedArray):
+        gaps, y = np.ma.getmaskarray(y), y.data.astype(object)
+        y[gaps] = None
     if not hasattr(y, "columns"):
         y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
+    if len(y.shape) == 2 and y.shape[1] == 1:
         return column_or_1d(np.asarray(y), warn=True)
     return y
 
@@ -73,7 +77,7 @@ def read_classes(y: Any) -> tuple[Target, Tensor, Any]:
     Raises:
         InputError: If they are no labels, all are unknown, or all the same.
     """
-    if y.ndim == 2:
+    if len(y.shape) == 2:
         target, several = read(y, "labels")
         assert isinstance(target, SeveralLabels)
         return target, several, [np.array([0, 1]) for _ in target.names]
@@ -85,11 +89,14 @@ def read_classes(y: Any) -> tuple[Target, Tensor, Any]:
             "expected one class an example, got sets; for classes known to be in a set use"
             " pyro_ssvae.data.from_arrays and fit"
         )
+    elif y.dtype.kind == "O":
+        numbers = [value for value in y[each_known(y)] if isinstance(value, Real)]
+        _check_whole(np.array(numbers, dtype=np.float64))
     target, index = read(y, "classes")
     codes = index.numpy()
     first = [int((codes == k).argmax()) for k in range(target.width)]
     classes = y[first]
-    return target, index, classes.astype(str) if isinstance(classes[0], str) else classes
+    return target, index, np.array(classes.tolist()) if y.dtype.kind == "O" else classes
 
 
 def _check_whole(values: Array) -> None:

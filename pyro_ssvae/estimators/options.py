@@ -15,12 +15,25 @@ Method = str | Pair | tuple[type[Any], type[Any]]
 class WithOptions(BaseEstimator):
     """An estimator whose further keyword arguments are options of its pair.
 
-    Those that were given are parameters as the others are: ``get_params`` has them, and with it
-    ``clone``, grids and pickles. ``set_params`` takes any, for a grid may search an option that the
-    estimator was made without. Whether the pair has such an option is found out by ``fit``.
+    Those that were given are parameters as the others are, and attributes: ``get_params`` has them,
+    and with it ``clone``, grids and pickles. ``set_params`` takes any, for a grid may search an
+    option that the estimator was made without. Whether the pair has such an option is found out by
+    ``fit``.
     """
 
     _options: dict[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        options = vars(self).get("_options", {})
+        if name in options:
+            return options[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self).get("_options", {}):
+            self._options = {**self._options, name: value}
+        else:
+            super().__setattr__(name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The parameters by name, with the options that were given."""

@@ -17,6 +17,7 @@ from pyro_ssvae.estimators import inputs as own_inputs
 from pyro_ssvae.estimators import labels
 from pyro_ssvae.estimators.base import SemiSupervisedVAE
 from pyro_ssvae.estimators.options import Method
+from pyro_ssvae.estimators.rows import names_of
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import private_params
 from pyro_ssvae.targets import Number, read, read_as
@@ -96,12 +97,13 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
         Raises:
             InputError: If X or y are not of these forms, or a parameter is not usable.
         """
+        self._forget()
         y = labels.as_given(y, type(self).__name__)
         checked = own_inputs.read(self, X)
         target, numbers = read(y, "number")
         if not target.known(numbers).any():
             raise InputError(f"expected a number that is known, got {len(y)} that are unknown")
-        self._trained(checked, numbers, target, own_inputs.names_of(X))
+        self._trained(checked, numbers, target, names_of(X))
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -138,7 +140,15 @@ class SemiSupervisedVAERegressor(RegressorMixin, SemiSupervisedVAE):
         Args:
             y: The numbers of the rows to make, or one number.
             random_state: The seed of the draws, or a ``RandomState``.
+
+        Raises:
+            InputError: If they are no finite numbers (N,), or the pair does not make rows of one.
         """
         check_is_fitted(self)
-        numbers = np.atleast_1d(np.asarray(y, dtype=np.float32))
+        numbers = np.atleast_1d(np.asarray(y, dtype=np.float64))
+        if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
+            raise InputError(
+                "expected finite numbers (N,), one for each row to make, got"
+                f" {np.array2string(numbers):.60} of shape {numbers.shape}"
+            )
         return self._generated(torch.as_tensor(numbers), random_state)

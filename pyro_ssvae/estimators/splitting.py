@@ -28,8 +28,19 @@ def holds_out(early_stopping: Stops, labelled: int) -> bool:
     return labelled >= AUTO
 
 
+def checked_fraction(share: object) -> float:
+    """The share of the labelled rows to hold out.
+
+    Raises:
+        InputError: If it is none.
+    """
+    if not (isinstance(share, (int, float, np.number)) and 0 < share < 1):
+        raise InputError(f"expected validation_fraction between 0 and 1, got {share!r}")
+    return float(share)
+
+
 def split_of(
-    x: Tensor, y: Tensor, target: Target, inputs: Inputs, *, share: float, seed: int
+    x: Tensor, y: Tensor, target: Target, inputs: Inputs, *, share: float | None, seed: int
 ) -> Split:
     """All rows in a split: those with a known label are labelled, a share of them held out.
 
@@ -42,20 +53,20 @@ def split_of(
         y: Their labels, as the target keeps them.
         target: What the labels are.
         inputs: What the rows are made of.
-        share: The share of the labelled rows to hold out; with 0 none is.
+        share: The share of the labelled rows to hold out; with None none is.
         seed: The seed of what is held out.
     """
     known = target.known(y)
     labelled, unlabelled = known.nonzero().squeeze(1), (~known).nonzero().squeeze(1)
     validation = torch.empty(0, dtype=torch.int64)
-    if share:
+    if share is not None:
         validation = held_out(labelled, target.classes(y), share, seed)
         labelled = labelled[~torch.isin(labelled, validation)]
     again = labelled if len(unlabelled) < len(labelled) else labelled[:0]
-    if not share:
+    if share is None:
         again = torch.cat([again, labelled[:1]])
     place = torch.arange(len(x), len(x) + len(again))
-    if not share:
+    if share is None:
         place, validation = place[:-1], place[-1:]
     dataset = Dataset(
         name="X", x=torch.cat([x, x[again]]), y=torch.cat([y, y[again]]), target=target,
@@ -69,10 +80,8 @@ def held_out(labelled: Tensor, classes: Tensor | None, share: float, seed: int) 
     """Labelled rows to hold out, at random, of each class its share, and never its last row.
 
     Raises:
-        InputError: If the share is none, or nothing can be held out.
+        InputError: If nothing can be held out.
     """
-    if not 0 < share < 1:
-        raise InputError(f"expected validation_fraction between 0 and 1, got {share}")
     rng = np.random.default_rng(seed)
     rows = rng.permutation(labelled.numpy())
     groups = [rows] if classes is None else [

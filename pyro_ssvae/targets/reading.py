@@ -168,6 +168,8 @@ def _is_number(known: Array, classes: Sequence[Any] | None) -> bool:
 
 
 def _number(values: Array) -> tuple[Target, Tensor]:
+    if values.ndim != 1:
+        raise InputError(f"expected a number for each example, (N,), got y of shape {values.shape}")
     try:
         numbers = np.array([np.nan if is_missing(v) else v for v in values], dtype=np.float64)
     except (TypeError, ValueError):
