@@ -191,6 +191,18 @@ def test_examples_that_no_label_reaches_get_every_class_alike() -> None:
     assert test["brier"] == pytest.approx(0.5 * 2 / 3, abs=1e-3)
 
 
+def test_an_example_that_no_label_reached_may_be_of_any_class_also_of_unseen_ones() -> None:
+    class Lost:
+        classes_ = np.array([0, 2])
+
+        def predict_proba(self, x: np.ndarray) -> np.ndarray:
+            return np.array([[0.25, 0.75], [np.nan, np.nan]])
+
+    probs = baselines._probabilities([Lost()], torch.zeros(2, 1), [3])
+    expected = torch.tensor([[0.25, 0.0, 0.75], [1 / 3, 1 / 3, 1 / 3]], dtype=torch.double)
+    torch.testing.assert_close(probs, expected)
+
+
 def test_large_data_are_spared_the_full_kernel_matrix(
     split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,11 +37,14 @@ def test_unknown_numbers_count_nothing() -> None:
         normals.scores(PREDICTED, torch.full((50,), torch.nan))
 
 
-@pytest.mark.parametrize("guess, expected", [(3.0, 1.0), (2.0, 0.0)])
+@pytest.mark.parametrize("value, rows", [(3.0, 4), (0.1, 7), (1.7, 23)])
 def test_of_numbers_that_are_all_the_same_there_is_no_variance_to_explain(
-    guess: float, expected: float
+    value: float, rows: int
 ) -> None:
-    assert normals.r2(torch.tensor([[guess, 1.0]] * 4), torch.full((4,), 3.0)) == expected
+    y = torch.full((rows,), value, dtype=torch.double)  # whose mean is another number, of 0.1
+    right, wrong = (torch.stack([mean, torch.ones_like(y)], 1) for mean in (y, y + 1))
+    assert (normals.r2(right, y), normals.r2(wrong, y)) == (1.0, 0.0)
+    assert Number().standardised(y) == Number(loc=value, scale=1.0)
 
 
 def test_shapes_that_disagree_are_refused() -> None:

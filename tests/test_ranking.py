@@ -26,6 +26,16 @@ def test_where_all_is_known_they_are_scikit_learns() -> None:
     })
 
 
+def test_a_probability_that_is_none_shows() -> None:
+    probs = torch.from_numpy(PROBS).clone()
+    probs[3, 1] = torch.nan
+    found = ranking.scores(probs, torch.from_numpy(Y))
+    assert len(found) == 3 and np.isnan(list(found.values())).all()
+    y = torch.from_numpy(Y).clone()
+    y[3, 1] = torch.nan
+    assert np.isfinite(list(ranking.scores(probs, y).values())).all()
+
+
 def test_unknown_entries_count_nothing() -> None:
     y = Y.copy()
     y[rng.random(y.shape) < 0.3] = np.nan

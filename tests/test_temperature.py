@@ -40,6 +40,17 @@ def test_the_temperature_has_the_least_nll_and_keeps_the_likeliest_class() -> No
     torch.testing.assert_close(after.sum(-1), torch.ones(len(y), dtype=torch.double))
 
 
+def test_the_least_nll_is_that_of_what_is_applied() -> None:
+    noise = torch.Generator().manual_seed(0)
+    logits = 150 * torch.randn(300, 3, generator=noise, dtype=torch.double)
+    probs = logits.softmax(-1)  # down to 1e-300, which float32 does not hold
+    y = F.one_hot(torch.randint(3, (300,), generator=noise), 3).double()
+    y[:200] = F.one_hot(logits[:200].argmax(-1), 3).double()
+    (best,) = temperatures(probs, y, [3])
+    values = {by: metrics.nll(tempered(probs, [3], [by * best]), y) for by in (0.98, 1.0, 1.02)}
+    assert min(values, key=values.__getitem__) == 1.0
+
+
 def test_several_labels_have_a_temperature_each_and_unknown_ones_count_nothing() -> None:
     one, other = overconfident(2.0, classes=2), overconfident(0.5, classes=2)
     probs, y = (torch.cat(pair, -1) for pair in zip(one, other))

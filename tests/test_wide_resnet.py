@@ -87,8 +87,8 @@ def test_an_enumerated_label_meets_it_behind_the_trunk(shallow) -> None:
 
 
 def test_the_momentum_is_that_of_the_statistics(shallow) -> None:
-    body = nn.WideResNet([(1, 4, 4)], 2, momentum=1.0)
-    x = torch.rand(5, 1, 4, 4)
+    body = nn.WideResNet([(1, 5, 5)], 2, momentum=1.0)
+    x = torch.rand(5, 1, 5, 5)
     body(x)
     norm = body.trunks["0"].layers[1].activation[0]
     maps = body.trunks["0"].layers[0](x)
@@ -109,3 +109,10 @@ def test_it_is_traced(shallow) -> None:
 def test_an_image_of_other_channels_is_refused_with_both_shapes(shallow) -> None:
     with pytest.raises(InputError, match=r"\(\.\.\., 3, 8, 8\), got \(2, 1, 8, 8\)"):
         nn.WideResNet([(3, 8, 8)], 2)(torch.rand(2, 1, 8, 8))
+
+
+def test_an_image_that_leaves_a_pixel_to_normalise_is_refused(shallow) -> None:
+    with pytest.raises(InputError, match="at least 5 x 5 pixels for a wide residual network"):
+        nn.WideResNet([(1, 4, 8)], 2)
+    one = nn.WideResNet([(1, 5, 5)], 2).train()(torch.rand(1, 1, 5, 5))
+    assert one.isfinite().all()

@@ -171,5 +171,6 @@ def _probabilities(classifiers: Sequence[Any], x: Tensor, sizes: Sequence[int]) 
         predicted = torch.from_numpy(classifier.predict_proba(x.flatten(1).cpu().numpy()))
         probs[:, classifier.classes_] = predicted.double()
         # LabelSpreading gives NaN to an example that no label has reached.
-        blocks.append(probs.nan_to_num(nan=1.0 / size))
+        probs[probs.isnan().any(1)] = 1.0 / size
+        blocks.append(probs)
     return torch.cat(blocks, dim=1)

@@ -38,7 +38,8 @@ def temperatures(predicted: Tensor, y: Tensor, sizes: Sequence[int]) -> tuple[fl
         raise InputError(f"expected known labels to calibrate with, got none in {len(y)} examples")
     if not sizes:
         return (_factor(predicted.double(), y.double()),)
-    blocks = zip(predicted.double().split(tuple(sizes), -1), y.double().split(tuple(sizes), -1))
+    shown = predicted.clamp_min(torch.finfo(predicted.dtype).tiny).double()  # as in `tempered`
+    blocks = zip(shown.split(tuple(sizes), -1), y.double().split(tuple(sizes), -1))
     found = [_temperature(probs, labels) for probs, labels in blocks]
     if len(found) == 1 and found[0] is None:
         raise InputError(
@@ -60,11 +61,11 @@ def tempered(predicted: Tensor, sizes: Sequence[int], temperatures: Sequence[flo
 
 
 def _temperature(probs: Tensor, y: Tensor) -> float | None:
-    """The temperature of one label's probabilities (N, K); None where no one is best."""
+    """The temperature of one label's probabilities (N, K) above 0; None where no one is best."""
     from scipy.optimize import brentq  # whose import takes a second
 
     known = ~y.isnan().any(-1)
-    logits = probs[known].clamp_min(torch.finfo(torch.float32).tiny).log()
+    logits = probs[known].log()
     given = (logits * y[known]).sum(-1)
 
     def slope(power: float) -> float:

@@ -112,7 +112,8 @@ class Trunked(nn.Module):
             :class:`Transpose` too.
 
     Raises:
-        InputError: If a size is not positive, an image has less than 4 pixels along a side, or an
+        InputError: If a size is not positive, an image is too small for its trunk (4 pixels along a
+            side are enough for convolutions, 5 for a wide residual network), or an
             input is not of the declared shape.
     """
 

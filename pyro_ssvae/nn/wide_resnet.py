@@ -8,12 +8,14 @@ from typing import Unpack
 
 from torch import Tensor, nn
 
+from pyro_ssvae.errors import InputError
 from pyro_ssvae.nn.conv import Trunked
 from pyro_ssvae.nn.convolutions import Convolution
 from pyro_ssvae.nn.mlp import Layers
 from pyro_ssvae.nn.shapes import Shape
 
 FILTERS, BLOCKS = (32, 64, 128), 4  # WRN-28-2: 28 layers, twice ResNet's width
+LEAST = 5  # pixels along a side of an image
 SLOPE = 0.1  # of what is below 0, as Oliver et al. (2018) have it
 
 
@@ -54,10 +56,19 @@ class Residual(nn.Module):
     Args:
         shape: The (C, H, W) of the images.
         momentum: The momentum of batch normalisation's statistics.
+
+    Raises:
+        InputError: If the images have less than 5 pixels along a side: a single one would leave no
+            more than a pixel to normalise.
     """
 
     def __init__(self, shape: tuple[int, ...], momentum: float) -> None:
         super().__init__()
+        if min(shape[1:]) < LEAST:
+            raise InputError(
+                f"expected images of at least {LEAST} x {LEAST} pixels for a wide residual network,"
+                f" got {shape[1]} x {shape[2]}; network=\"conv\" takes 4 x 4, network=\"mlp\" any"
+            )
         before = 16
         layers: list[nn.Module] = [Convolution(shape[0], before)]
         for i, filters in enumerate(FILTERS):

@@ -102,7 +102,8 @@ def macro_f1(probs: Tensor, y: Tensor, sizes: Sequence[int] | None = None) -> fl
     """F1 of every label over the examples where it is known, averaged over the labels.
 
     A binary label's F1 is that of its presence, and 0 where it is neither there nor predicted;
-    of more classes it is their mean. Labels that are known nowhere are left out.
+    of more classes it is the mean of those that are there or predicted. Labels that are known
+    nowhere are left out.
     """
     from sklearn.metrics import f1_score  # here, for it takes two seconds to import
 

@@ -52,9 +52,9 @@ def r2(predicted: Tensor, y: Tensor) -> float:
     """
     mean, _, y = _known(predicted, y)
     unexplained = (y - mean).square().sum().item()
-    total = (y - y.mean()).square().sum().item()
-    if total == 0:
+    if (y == y[0]).all():  # of which the variance may be above 0, by rounding
         return float(unexplained == 0)
+    total = (y - y.mean()).square().sum().item()
     return 1 - unexplained / total
 
 

@@ -46,8 +46,11 @@ class Number:
 
     def standardised(self, y: Tensor) -> Number:
         """The same number with the mean and the standard deviation of known labels (n,)."""
-        spread = float(y.double().std(correction=0)) if len(y) else 0.0
-        return replace(self, loc=float(y.double().mean()), scale=spread or 1.0)
+        y = y.double()
+        if len(y) and bool((y == y[0]).all()):  # whose mean may be another number, by rounding
+            return replace(self, loc=float(y[0]), scale=1.0)
+        spread = float(y.std(correction=0)) if len(y) else 0.0
+        return replace(self, loc=float(y.mean()), scale=spread or 1.0)
 
     def check(self, y: Tensor) -> None:
         if y.dim() != 1 or not y.is_floating_point():

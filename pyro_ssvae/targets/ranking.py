@@ -1,11 +1,13 @@
 """Scores of how several labels are ranked by the probability that they are present.
 
 Every score takes probabilities of presence ``probs`` (N, L) and labels ``y`` (N, L), 1, 0, or NaN
-where one is unknown, which counts nothing.
+where one is unknown, which counts nothing. Where a probability of a known label is NaN, so is the
+score.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +49,8 @@ def ranking_loss(probs: Tensor, y: Tensor) -> float | None:
     from sklearn.metrics import label_ranking_loss
 
     p, t = _arrays(probs, y)
+    if np.isnan(p[~np.isnan(t)]).any():
+        return math.nan
     patterns, which = np.unique(~np.isnan(t), axis=0, return_inverse=True)
     total, examples = 0.0, 0
     for number, known in enumerate(patterns):
@@ -71,6 +75,8 @@ def _mean_over_labels(
     values = []
     for p, t in zip(*(array.T for array in _arrays(probs, y))):
         known = ~np.isnan(t)
+        if np.isnan(p[known]).any():
+            return math.nan
         if len(np.unique(t[known])) == 2:
             values.append(float(score(t[known], p[known])))
     return sum(values) / len(values) if values else None
