@@ -174,6 +174,15 @@ def test_the_plate_is_of_the_examples() -> None:
     says(Model(), guide(forward, classify=None), r"plate of the 5 examples, got 'data' of 1")
 
 
+def test_the_plate_is_no_minibatch() -> None:
+    def forward(self: Any, x: Tensor, y: Tensor | None = None) -> None:
+        with pyro.plate("data", 1_437, subsample_size=len(x)):
+            z = pyro.sample("z", normal(x))
+            pyro.sample("x", self.image(pyro.sample("y", prior(x), obs=y), z), obs=x)
+
+    says(model(forward), Guide(), "got 'data', a minibatch of 1,437, which multiplies the bound")
+
+
 def test_plates_are_not_nested() -> None:
     def forward(self: Any, x: Tensor, y: Tensor | None = None) -> None:
         with pyro.plate("data", len(x)), pyro.plate("pixels", 4):

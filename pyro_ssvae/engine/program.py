@@ -20,6 +20,11 @@ from pyro_ssvae.engine.precision import Precision, matrix_products
 from pyro_ssvae.engine.settings import settings
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Loss, Objective
+from pyro_ssvae.inference.programs import buffers_kept
+from pyro_ssvae.system.randomness import other_noise
+
+
+SAME = 1e-2  # of its size that a gradient may be off by rounding, in bfloat16 too
 
 
 class CaptureError(RuntimeError):
@@ -64,9 +69,9 @@ class Program:
 
 
 def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") -> Program:
-    """Run an objective and its gradient once, noting down their tensor operations.
+    """Run an objective and its gradient, noting down their tensor operations.
 
-    Nothing is changed by it.
+    Nothing is changed by it. What the operations give is held against what the program gave.
 
     Args:
         objective: The objective, in the mode, on the device and with the options to trace it with.
@@ -74,31 +79,40 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
         precision: The precision of matrix products, ``"fp32"`` or ``"bf16"``.
 
     Raises:
-        CaptureError: if the program branches on the values of tensors, or a parameter has a hook
-            that is to be called with its gradient.
+        CaptureError: if the program branches on the values of tensors, changes what is no buffer or
+            replaces one, gives another value or gradient as a graph, or a parameter has a hook that
+            is to be called with its gradient.
     """
     if hooked := _hooked(objective):
         raise CaptureError(f"{hooked[0]} has a hook, which is called with its gradient")
-    last = _LastSite()
+    last, device = _LastSite(), batch.x.device
     with ExitStack() as stack:
-        stack.enter_context(unchanged(objective, batch.x.device))
         stack.enter_context(shares.without_sums())
-        stack.enter_context(matrix_products(precision))
         stack.enter_context(pyro.validation_enabled(False))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         try:
-            with last:
-                loss, learnt = _learnt(objective, batch)
-                buffers, weights = list(objective.buffers()), inputs(objective)
-                numbers = scalars(1 + len(weights), learnt[0])
-                tensors = [*learnt, *buffers, *batch.tensors, *numbers]
-                gradients = _Gradients(objective, learnt, buffers, weights)
-                graph = private.traced(gradients, tensors)
+            with unchanged(objective, device), matrix_products(precision), last:
+                before = _state(objective)
+                loss, gradients = _learnt(objective, batch)
+                _check_unchanged(before, _state(objective))
+            learnt, buffers, weights = list(gradients), list(objective.buffers()), inputs(objective)
+            numbers = scalars(1 + len(weights), learnt[0])
+            tensors = [*learnt, *buffers, *batch.tensors, *numbers]
+            with unchanged(objective, device), matrix_products(precision), last:
+                graph = private.traced(_Gradients(objective, learnt, buffers, weights), tensors)
+        except CaptureError:
+            raise
         except Exception as error:  # whatever the tracer met that is no tensor operation
             raise CaptureError(f"{reason(error)} (after site {last.name!r})") from error
-    shapes = [part.shape for part in batch.tensors]
-    return Program(graph, learnt, buffers, shapes, weights, list(loss.terms))
+        shapes = [part.shape for part in batch.tensors]
+        program = Program(graph, learnt, buffers, shapes, weights, list(loss.terms))
+        with unchanged(objective, device), torch.no_grad():
+            values = [torch.full_like(number, objective.weights[name])
+                      for number, name in zip(numbers[1:], weights)]
+            outputs = graph(*program.state, *batch.tensors, numbers[0], *values)
+            _check_same(program.split(outputs), loss, list(gradients.values()))
+    return program
 
 
 def inputs(objective: Objective) -> list[str]:
@@ -180,24 +194,61 @@ def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter).copy_(gradient)
 
 
-def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, list[nn.Parameter]]:
-    """A loss, and the parameters on which it depends."""
+def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, dict[nn.Parameter, Tensor]]:
+    """A loss, and its gradients by the parameters on which it depends."""
     parameters = [p for p in objective.parameters() if p.requires_grad]
     loss = objective(batch, 0.0)
     gradients = torch.autograd.grad(loss.total, parameters, allow_unused=True)
-    return loss, [p for p, gradient in zip(parameters, gradients) if gradient is not None]
+    return loss, {p: each for p, each in zip(parameters, gradients) if each is not None}
+
+
+def _state(objective: Objective) -> dict[str, Any]:
+    """What no update may change, for a graph does not: settings, places of buffers, noise."""
+    places = {
+        f"the buffer {name}": (id(buffer), buffer.data_ptr())
+        for name, buffer in objective.named_buffers()
+    }
+    return {**constants(objective), **places, **other_noise()}
+
+
+def _check_unchanged(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise :class:`CaptureError` if anything has changed that :func:`_state` tells of."""
+    changed = [n for n, value in after.items() if n not in before or before[n] != value]
+    if changed:
+        raise CaptureError(
+            f"an update changes {', '.join(changed[:3])}; what it changes are to be buffers, in"
+            " place, as by copy_, and noise is to be torch's"
+        )
+
+
+def _check_same(
+    found: tuple[Outcome, list[Tensor], Tensor], loss: Loss, gradients: Sequence[Tensor]
+) -> None:
+    """Raise :class:`CaptureError` unless a graph gave the loss and the gradients of its program."""
+    outcome, ours, _ = found
+    whole = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    pairs = [(f"{loss.total:.6g} as its loss", outcome.total, loss.total.detach()), *(
+        (f"a gradient of shape {tuple(theirs.shape)}", one, theirs)
+        for one, theirs in zip(ours, gradients)
+    )]
+    for what, one, other in pairs:
+        # A gradient may be zero but for rounding, as that of a bias which is normalised away.
+        least = other.norm() + (0.0 if one is outcome.total else 1e-3 * whole)
+        if (one - other).norm() > SAME * least:
+            raise CaptureError(
+                f"its graph does not give {what}: it computes something twice, with noise of its"
+                " own each time, or with noise that is not torch's"
+            )
 
 
 @contextmanager
 def unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Put buffers, such as the statistics of batch normalisation, and random state back."""
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            for buffer, before in buffers:
-                buffer.copy_(before)
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        buffers_kept(module),
+    ):
+        yield
 
 
 class _LastSite(Messenger):

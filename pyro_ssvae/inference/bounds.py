@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
+from operator import add
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pyro_ssvae.inference.elbo import SiteTerm, TraceEnumKL_ELBO
+from pyro_ssvae.inference.elbo import SiteTerm, TraceEnumKL_ELBO, check_weighable
 from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.inference.terms import Scalar
 from pyro_ssvae.labels import Restricted
 
 KL = Literal["analytic", "sampled"]
@@ -52,6 +55,20 @@ def elbo_terms(
     if share == 1:
         return means
     return {name: replace(term, value=share * term.value) for name, term in means.items()}
+
+
+def weighted(terms: Mapping[str, SiteTerm], beta: Scalar) -> Tensor:
+    """The sum of an ELBO's terms, KL divergences of continuous sites weighed by beta.
+
+    Raises:
+        InputError: If beta is not 1, and such a site has no term of its own.
+    """
+    if not isinstance(beta, Tensor) and beta != 1:
+        check_weighable(terms)
+    return reduce(add, (
+        beta * term.value if term.latent and not term.discrete else term.value
+        for term in terms.values()
+    ))
 
 
 def negative_elbo(

@@ -17,7 +17,7 @@ from pyro_ssvae.contract import Batch, fits_classifier, predictor, terms_of
 from pyro_ssvae.errors import InputError, NonFiniteLossError
 from pyro_ssvae.inference.bounds import elbo_terms
 from pyro_ssvae.inference.methods import check_methods
-from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.inference.programs import buffers_kept, private_params
 from pyro_ssvae.inference.sites import check_sites, running
 from pyro_ssvae.inference.terms import Term, evaluated
 from pyro_ssvae.system import randomness
@@ -116,19 +116,17 @@ def _check_data(x: Any, y: Any) -> None:
 @contextmanager
 def _as_it_was(model: nn.Module, guide: nn.Module) -> Iterator[None]:
     """Leave buffers and random states as they are, and Pyro's own checks aside."""
-    buffers = [buffer for program in (model, guide) for buffer in program.buffers()]
-    values = [buffer.clone() for buffer in buffers]
     of_numpy, of_python = np.random.get_state(), random.getstate()
+    devices = randomness.gpus([model, guide])
     try:
-        devices = randomness.gpus([model, guide])
-        with randomness.seeded(SEED, devices), pyro.validation_enabled(False):
+        with (
+            randomness.seeded(SEED, devices), pyro.validation_enabled(False),
+            buffers_kept(model, guide),
+        ):
             yield
     finally:
         np.random.set_state(of_numpy)
         random.setstate(of_python)
-        with torch.no_grad():
-            for buffer, value in zip(buffers, values):
-                buffer.copy_(value)
 
 
 def _bound(model: Any, guide: Any, x: Tensor, y: Tensor | None) -> Tensor:
@@ -153,7 +151,8 @@ def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
     values, of_numpy, of_python = [], np.random.get_state(), random.getstate()
     for _ in range(2):
         randomness.seed(SEED, randomness.gpus([model, guide]))
-        values.append(_bound(model, guide, x, None).detach())
+        with buffers_kept(model, guide):
+            values.append(_bound(model, guide, x, None).detach())
     if torch.initial_seed() != SEED:
         raise InputError(
             "expected programs that draw from torch's random state as it is, got one that seeds"
@@ -168,7 +167,8 @@ def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
         return
     raise InputError(
         f"expected noise of torch alone, which training seeds and saves, got noise {where}: draw it"
-        " by pyro.sample, or by torch's functions without a generator"
+        " by pyro.sample, or by torch's functions without a generator; what every run changes is to"
+        " be a buffer"
     )
 
 

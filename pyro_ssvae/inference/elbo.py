@@ -36,12 +36,15 @@ class SiteTerm:
             unbiased estimate where a parent is sampled. That of z in
             :class:`pyro_ssvae.guides.ADGM` is KL[q(z | x, y, a) || p(z)] at one sample of a. A
             convex function of it is then biased upward: E|KL - C| >= |E KL - C|.
+        mixed: The latent sites that are in it together with others, of which it cannot be told
+            apart: they stand within the logarithm of one sum.
     """
 
     value: Tensor
     latent: bool = False
     discrete: bool = False
     analytic: bool = False
+    mixed: tuple[str, ...] = ()
 
     def __add__(self, other: SiteTerm) -> SiteTerm:
         analytic = self.analytic and other.analytic
@@ -95,7 +98,8 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         """The sites' terms by name, of which the ELBO is the sum.
 
         Sites that are summed over in the model, log sum_y p(y) p(x | y), have one term together,
-        under their names joined by ``+`` in alphabetical order.
+        under their names joined by ``+`` in alphabetical order. Where one alone of these is latent
+        and none is observed, as z in log sum_c p(c) p(z | c), they are its prior, and in its term.
 
         Args:
             model: The Pyro program of the joint distribution.
@@ -157,6 +161,8 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         }
 
     def _weighted_loss(self, terms: Mapping[str, SiteTerm]) -> Tensor:
+        for name in self.kl_weights:
+            check_weighable(terms, [name])
         weighted = [
             term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
             for name, term in terms.items()
@@ -168,6 +174,18 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
             if name not in names:
                 raise InputError(
                     f"kl_weights: expected names among the sites {sorted(names)}, got {name!r}"
+                )
+
+
+def check_weighable(terms: Mapping[str, SiteTerm], names: Iterable[str] | None = None) -> None:
+    """Raise :class:`InputError` unless latent sites, those named or all, have their own terms."""
+    for joined, term in terms.items():
+        for name in term.mixed:
+            if names is None or name in names:
+                raise InputError(
+                    f"expected weight 1 of the KL divergence of {name!r}, which is part of"
+                    f" {joined!r}, summed over in the model, got another: use beta=1 and no warmup,"
+                    " or sample in the guide too what is summed over"
                 )
 
 
@@ -195,7 +213,8 @@ def _terms(
         ]).sum()
         inferred = guide_sites.get(name)
         if inferred is None or inferred["is_observed"]:
-            yield name, SiteTerm(value)
+            within = tuple(site for site in name.split("+") if site in guide_sites)
+            yield name, SiteTerm(value, mixed=() if name in model_trace.nodes else within)
         else:
             infer, fn = inferred["infer"], base(model_trace.nodes.get(name, inferred)["fn"])
             summed = infer.get("enumerate") is not None and infer.get("num_samples") is None
@@ -223,7 +242,11 @@ def _costs(
         with shared_intermediates() as shared:
             ring = SampleRing(cache=shared, dim_to_size=sizes)
             contracted = contract_tensor_tree(factors, dims, ring=ring)
-        costs["+".join(sorted(names.values()))] = [
+        together = sorted(names.values())
+        observed = any(model_trace.nodes[name]["is_observed"] for name in together)
+        inferred = [name for name in together if name in guide_trace.nodes]
+        prior = not observed and len(inferred) == 1  # of what the guide infers
+        costs[inferred[0] if prior else "+".join(together)] = [
             (ordinal, packed.scale_and_mask(cost, scale=scale))
             for ordinal, of_ordinal in contracted.items() for cost in of_ordinal
         ]

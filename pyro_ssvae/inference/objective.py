@@ -21,7 +21,7 @@ from pyro_ssvae.contract import (
 from pyro_ssvae.errors import InputError, not_negative, one_of
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.agreement import agreement
-from pyro_ssvae.inference.bounds import KL, elbo_terms
+from pyro_ssvae.inference.bounds import KL, elbo_terms, weighted
 from pyro_ssvae.inference.elbo import SiteTerm
 from pyro_ssvae.inference.feng import Capacity
 from pyro_ssvae.inference.programs import private_params
@@ -219,11 +219,7 @@ class Objective(nn.Module):
         )
         for name, part in self._rewritings():
             sites = part(sites, asked, self.weights[name])
-        beta = self.kl_weight(epoch)
-        return -reduce(add, (
-            beta * site.value if site.latent and not site.discrete else site.value
-            for site in sites.values()
-        ))
+        return -weighted(sites, self.kl_weight(epoch))
 
     def turns(self) -> list[list[nn.Parameter]]:
         """The parameters that an update moves together, turn by turn: all at once for most pairs.

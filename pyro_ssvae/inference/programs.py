@@ -25,6 +25,28 @@ def private_params() -> Iterator[None]:
 
 
 @contextmanager
+def buffers_kept(*modules: nn.Module) -> Iterator[None]:
+    """Put buffers, such as the statistics of batch normalisation, back at the end.
+
+    Within, they may be changed in place, or replaced by other tensors.
+    """
+    places = [
+        (part._buffers, name, buffer, buffer.data_ptr(), buffer.detach().clone())
+        for module in modules for part in module.modules()
+        for name, buffer in part._buffers.items() if buffer is not None
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for owner, name, buffer, place, value in places:
+                owner[name] = buffer
+                if buffer.data_ptr() != place:  # what `.data` was set to is not its own
+                    buffer.data = value
+                buffer.copy_(value)
+
+
+@contextmanager
 def evaluation_mode(*programs: Any) -> Iterator[None]:
     """Put programs that are modules into evaluation mode, and back into their modes at the end."""
     modules = [m for program in programs if isinstance(program, nn.Module)

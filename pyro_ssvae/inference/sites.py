@@ -97,6 +97,10 @@ def _check_rows(what: str, sites: Sites, x: Tensor) -> None:
         if plate.size != rows:
             raise _wrong(what, name, f"in a plate of the {rows} examples, got {plate.name!r} of"
                          f" {plate.size}; write `{PLATE}`")
+        if plate.full_size not in (None, rows):
+            raise _wrong(what, name, f"in a plate of the {rows} examples, got {plate.name!r}, a"
+                         f" minibatch of {plate.full_size:,}, which multiplies the bound; write"
+                         f" `{PLATE}`")
         if shape != (rows,):
             raise _wrong(what, name, f"with batch shape ({rows},), got {shape}; one example's"
                          " dimensions are event dimensions, .to_event(1)")

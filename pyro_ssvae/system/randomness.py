@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -26,6 +27,16 @@ def seed(number: int, devices: Iterable[device]) -> None:
     for each in devices:
         with torch.cuda.device(each):
             torch.cuda.manual_seed(number)
+
+
+def other_noise() -> dict[str, object]:
+    """The states of generators that are not torch's, which training neither seeds nor saves."""
+    import numpy as np
+
+    of_numpy = [
+        part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state()
+    ]
+    return {"numpy's random state": of_numpy, "Python's random state": random.getstate()}
 
 
 @contextmanager
