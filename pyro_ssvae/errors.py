@@ -34,7 +34,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return InputError(f"unknown {kind} {name!r}: expected one of {', '.join(known)}{hint}")
+    listed = ", ".join(f'"{each}"' if "," in each else each for each in known)
+    return InputError(f"unknown {kind} {name!r}: expected one of {listed}{hint}")
 
 
 def one_of(kind: str, name: str, known: Iterable[str]) -> None:

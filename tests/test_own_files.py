@@ -86,6 +86,21 @@ def test_whole_numbers_with_gaps_are_classes(tmp_path: Path) -> None:
     assert dataset.target == Classes(("1", "2"))
 
 
+def test_long_whole_numbers_with_gaps_are_classes_of_all_their_digits(tmp_path: Path) -> None:
+    labels = ("90071992547409931", "90071992547409932", "5", "")
+    text = "a,k\n" + "".join(f"{i},{labels[i % 4]}\n" for i in range(80))
+    dataset = data.load(str(table(tmp_path / "t.csv", text)), target="k")
+    assert sorted(dataset.target.names) == sorted(labels[:3])
+    assert int(dataset.target.known(dataset.y).sum()) == 60
+
+
+def test_a_text_that_marks_an_unknown_label_is_told_of(tmp_path: Path) -> None:
+    labels = ("nan", "one", "two")
+    text = "a,k\n" + "".join(f"{i},{labels[i % 3]}\n" for i in range(90))
+    dataset = data.load(str(table(tmp_path / "t.csv", text)), target="k")
+    assert "30 labels that are 'nan' or '-1' count as unknown" in dataset.notes
+
+
 @pytest.mark.parametrize("order", ["sorted", "shuffled", "written twice"])
 def test_the_index_that_pandas_writes_is_left_out(tmp_path: Path, order: str) -> None:
     frame = pandas.DataFrame({"a": np.arange(60) % 7, "y": np.arange(60) // 30})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import pyro_ssvae
-from pyro_ssvae import data, fit, fit_ensemble, pair
+from pyro_ssvae import data, fit, fit_ensemble, guides, pair
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import predictor, runs
 
@@ -146,3 +146,61 @@ def test_a_class_is_recorded_by_its_place_and_a_module_is_refused(
         runs.train(
             "m2", split, tmp_path / "here", options={"classifier": lambda i, o: made}, epochs=1
         )
+
+
+class Drawn(nn.Module):
+    """Features of random frequencies, which are no parameters, and a state that is no tensor."""
+
+    def __init__(self, inputs: tuple[tuple[int, ...], ...], out: tuple[int, ...]) -> None:
+        super().__init__()
+        self.plain = torch.randn(192, 8)
+        self.register_buffer("kept_aside", torch.randn(8), persistent=False)
+        self.last = nn.Linear(8, *out)
+        self.scale = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last((x.flatten(1) @ self.plain + self.kept_aside).cos() * self.scale)
+
+    def get_extra_state(self) -> float:
+        return self.scale
+
+    def set_extra_state(self, state: float) -> None:
+        self.scale = state
+
+
+def test_what_a_network_draws_and_keeps_beside_its_weights_is_read_back(
+    split: data.Split, tmp_path: Path
+) -> None:
+    plan = {"epochs": 3, "patience": 2, "figures": False}
+    metrics = runs.train("m2", split, tmp_path, options=OPTIONS | {"classifier": Drawn}, **plan)
+    torch.rand(5)  # the random state is another one by then
+    run = runs.load(tmp_path, dataset=split.dataset)
+    assert runs.test_metrics(run)["accuracy"] == metrics["test"]["accuracy"]
+    x, _ = split.part("test")
+    again = predictor.load(tmp_path).table(x.numpy())
+    assert again.equals(run.predictor.table(x.numpy()))
+
+
+BROKEN = '''
+import pyro
+from pyro import distributions as dist
+from pyro_ssvae import guides, models
+
+class Model(models.M2):
+    def forward(self, x, y=None):
+        pyro.sample("everywhere", dist.Delta(x.new_zeros(())))
+        super().forward(x, y)
+'''
+
+
+def test_a_pair_of_ones_own_is_checked_before_it_is_trained(
+    split: data.Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_pair.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    import broken_pair
+
+    mine = pair(broken_pair.Model, guides.M2, name="mine")
+    with pytest.raises(InputError, match="site 'everywhere' of the model: expected one in a plate"):
+        runs.train(mine, split, tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run").exists()

@@ -85,7 +85,8 @@ def data_options(command: Command) -> Command:
                           " the known labels in a file."),
         data_root_option,
         click.option("--only", default=None, metavar="CLASS,...",
-                     help="Classes to tell apart; examples of others stay, unlabelled."),
+                     help="Classes to tell apart; examples of others stay, unlabelled. A name with"
+                          ' a comma in it stands in double quotes: \'"a, b",c\'.'),
         click.option("--labels", default=None, metavar="NUMBER",
                      help="Labelled examples: a number in all, all, or CLASS=NUMBER,...; default"
                           " 50, or all where some labels are unknown."),
@@ -153,7 +154,7 @@ def given_data(
 
     dataset = read_for(pairs, data_name, data_root, {**reading, "test": test})
     if only is not None:
-        dataset = dataset.only(*only.split(","))
+        dataset = dataset.only(*values.names(only))
     if data_name not in data.SOURCES or dataset.notes:
         log(str(dataset))
     if labels is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -112,6 +113,11 @@ def by_data(
     return found.pop("", None), found
 
 
+def names(text: str) -> list[str]:
+    """Names with commas between them; one that holds a comma stands in double quotes."""
+    return next(csv.reader([text], skipinitialspace=True), [])
+
+
 def several_labels(text: str | None) -> list[Any]:
     """The texts of several numbers of labels, ``50,100,all``, each for :func:`labels`."""
     return [text] if text is None or "=" in text else text.split(",")
@@ -128,11 +134,11 @@ def labels(text: str) -> int | dict[str, int] | Literal["all"]:
     try:
         if "=" not in text:
             return int(text)
-        pairs = [part.rpartition("=") for part in text.split(",")]
+        pairs = [part.rpartition("=") for part in names(text)]
         result = {name: int(number) for name, _, number in pairs}
     except ValueError:
         result = {}
-    if "" in result or len(result) != text.count(",") + 1:
+    if "" in result or len(result) != len(names(text)):
         raise InputError(
             "expected a number of examples, all, or a number for each class such as cat=5,dog=20,"
             f" got {text!r}"

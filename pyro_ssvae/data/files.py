@@ -26,6 +26,8 @@ FORMS = "FILE.npz with arrays x and y, FILE.csv with a column of labels, or a fo
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column that has no name
 TEST = 0.2  # the share that is set aside for testing
 MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")  # of a gap
+TEXTS = ("nan", "-1")  # marks of unknown labels, beside others that are texts
+LONG = re.compile(r"[+-]?\d{16,}")  # whole numbers that floating point may not hold
 LED_BY_ZERO = re.compile(r"[+-]?0\d+")  # as codes are, and whole numbers are not
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -172,8 +174,9 @@ def _table(
     labels = _labels(frame[target], labels_are)
     if labels_are != "number" and frame[target].dtype.kind in "iuf":
         texts = table_in(path, [target])[target]
-        if texts.str.fullmatch(LED_BY_ZERO).eq(True).any():
-            labels = texts.to_numpy()  # 007 is no 7
+        gaps_beside_long = frame[target].dtype.kind == "f" and texts.str.fullmatch(LONG).eq(True)
+        if np.any(texts.str.fullmatch(LED_BY_ZERO).eq(True) | gaps_beside_long):
+            labels = texts.to_numpy()  # 007 is no 7, and a gap makes one number of two long ones
     _check_decided(path, labels, labels_are)
     _check_classes(path, list(labels), labels_are)
     index = [name for name, column in frame.items() if _is_index(name, column)]
@@ -181,6 +184,8 @@ def _table(
     x = frame[[name for name in frame.columns if name not in out]]
     made = from_arrays(x, labels, name=path.name, test=test, target=labels_are)
     notes = ["ignored: " + ", ".join(ignore)] if ignore else []
+    if marks := sum(isinstance(value, str) and value in TEXTS for value in labels):
+        notes.append(f"{marks:,} labels that are {' or '.join(map(repr, TEXTS))} count as unknown")
     if index:
         notes.append(f"left out: {', '.join(index)}, which has no name and numbers the rows")
     return replace(made, notes=(*made.notes, *notes))

@@ -163,4 +163,5 @@ def _check_tensors(part: str, content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError(f"{part} has no named weights")
     for name, value in content.items():
-        check_tensor(f"{part}'s {name}", value, finite=False)
+        if not name.endswith("_extra_state"):  # of `get_extra_state`, which may be any plain value
+            check_tensor(f"{part}'s {name}", value, finite=False)

@@ -72,9 +72,11 @@ def export(folder: str | Path, out: str | Path, *, pair: Pair | None = None) -> 
                 f" {_in_a_line(error)}"
             ) from None
         _check(folder, classifier, program)
+    buffer = io.BytesIO()  # torch's own writer ends the process where the disk is full
+    extra = {METADATA: json.dumps(metadata, indent=2)}
+    torch.export.save(program, buffer, extra_files=extra)
     with replacing(out) as temporary:
-        extra = {METADATA: json.dumps(metadata, indent=2)}
-        torch.export.save(program, temporary, extra_files=extra)
+        temporary.write_bytes(buffer.getbuffer())
     return metadata
 
 

@@ -24,6 +24,7 @@ from pyro_ssvae.experiments.pairs import Pair
 from pyro_ssvae.inference import sampling
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.targets import Number, Target
 
 
@@ -220,7 +221,8 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
     dataset = recorded.read_description(folder)
     which = recorded.pair_of(folder, saved["record"], pair)
     with checkpoint.reading(folder / CHECKPOINT):
-        objective = which.build(dataset, saved["record"].values).to(where)
+        with seeded(saved["record"].seed, [where]):  # as in training, for constants that are drawn
+            objective = which.build(dataset, saved["record"].values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)
     temperatures = calibration.temperatures_of(folder, dataset.target)

@@ -20,6 +20,7 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
 from pyro_ssvae.experiments.record import Record, Updates, started
+from pyro_ssvae.inference.check import check
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.training.aggressive import AggressiveInference
@@ -30,6 +31,8 @@ from pyro_ssvae.training.log import check_tensorboard
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.selections import Selections
 from pyro_ssvae.training.stopping import EarlyStopping
+
+CHECKED = 8  # examples that a pair of one's own is checked with before it is trained
 
 
 @dataclass
@@ -105,6 +108,9 @@ def prepare(
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
     with seeded(seed, [where]):
         objective = which.build(moved.dataset, values).to(where)
+    if not which.model.__module__.startswith("pyro_ssvae."):
+        some = moved.labelled.repeat(2)[:CHECKED]  # one is too few
+        check(objective.model, objective.guide, *moved.examples(some))
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
     selections = Selections() if record.selections else None

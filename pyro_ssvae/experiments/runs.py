@@ -28,6 +28,7 @@ from pyro_ssvae.experiments.record import Record
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system import processes
 from pyro_ssvae.system.files import locked
+from pyro_ssvae.system.randomness import seeded
 
 
 def train(
@@ -108,7 +109,8 @@ def load(
     split = recorded.split_of(folder, record, dataset, root).to(where)
     which = recorded.pair_of(folder, record, pair)
     with checkpoint.reading(folder / folders.CHECKPOINT):
-        objective = which.build(split.dataset, record.values).to(where)
+        with seeded(record.seed, [where]):  # constants of a module may be drawn, as its weights are
+            objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)
     fit_classifier(objective.guide, split)
