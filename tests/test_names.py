@@ -37,7 +37,7 @@ def test_letters_that_the_terminal_lacks_end_no_command(tmp_path: Path) -> None:
     rows = "".join(f"{i % 7},{'żółć' if i % 2 else 'plain'}\n" for i in range(60))
     (tmp_path / "t.csv").write_text("a,k\n" + rows, encoding="utf-8")
     command = [sys.executable, "-m", "pyro_ssvae", "train", "supervised", "--data", "t.csv",
-               "--target", "k", "--epochs", "1", "--out", "run"]
+               "--target", "k", "--epochs", "1", "--labels", "10", "--out", "run"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True,
                           env={**os.environ, "PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0, done.stderr
