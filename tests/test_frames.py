@@ -300,6 +300,7 @@ def test_columns_can_be_told_by_hand() -> None:
 
 
 def test_a_number_of_a_further_row_that_float32_does_not_hold_is_refused() -> None:
-    made = from_arrays(frame(a=[1.0, 2.0, 3.0], b=["u", "v", "u"]), np.array([0, 1, 0]))
+    rows = frame(a=[1.0, 2.0, 3.0], b=["u", "v", "u"])
+    made = from_arrays(rows, np.array([0, 1, 0]), test=None)
     with pytest.raises(InputError, match="expected finite x, got NaN or infinity in 1 of 2"):
         made.encoded(frame(a=[1e39, 1.0], b=["u", "v"]))

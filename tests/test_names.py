@@ -41,4 +41,4 @@ def test_letters_that_the_terminal_lacks_end_no_command(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True,
                           env={**os.environ, "PYTHONIOENCODING": "latin-1"})
     assert done.returncode == 0, done.stderr
-    assert rb"\u017c\xf3\u0142\u0107" in done.stdout + done.stderr
+    assert b"\\u017c\xf3\\u0142\\u0107" in done.stdout + done.stderr

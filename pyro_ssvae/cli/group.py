@@ -102,7 +102,11 @@ class _Commands(click.Group):
             if isinstance(stream, io.TextIOWrapper):  # names that it cannot encode are to be seen
                 stream.reconfigure(errors="backslashreplace")
         with _one_speaks():
-            return super().main(*args, **options)
+            try:
+                return super().main(*args, **options)
+            except OSError as error:  # of help that cannot be written
+                click.echo(f"Error: {_one_line(error)}", err=True)
+                sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
