@@ -92,3 +92,9 @@ def test_errors_name_the_rows_of_the_whole_frame(of_mixed: SemiSupervisedVAEClas
     rows.loc[5_555, "flag"] = 3.0
     with pytest.raises(InputError, match="got 3 in row 5555"):
         of_mixed.predict(rows)
+
+
+def test_categories_of_false_and_true_come_back_as_such() -> None:
+    frame = FRAME.assign(flag=pd.Categorical(CLASS > 0))
+    made = classifier(epochs=2).fit(frame, CLASS).reconstruct(frame)
+    assert made["flag"].dtype == frame["flag"].dtype

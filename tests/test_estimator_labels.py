@@ -147,3 +147,10 @@ def test_cross_validation_of_a_column_scores_as_that_of_its_values() -> None:
         cross_val_score(classifier(), X, form, cv=folds) for form in (y, pd.DataFrame({"y": y}))
     )
     assert one == pytest.approx(other)
+
+
+def test_classes_that_no_array_holds_stay_objects() -> None:
+    y = np.empty(N, dtype=object)
+    y[:] = [((1, 2), (2, 3), (3, 4))[k] for k in CLASS]
+    model = classifier().fit(X, y)
+    assert model.classes_.tolist() == [(1, 2), (2, 3), (3, 4)] and 0 <= model.score(X, y) <= 1

@@ -87,11 +87,17 @@ def test_whole_numbers_with_gaps_are_classes(tmp_path: Path) -> None:
 
 
 def test_long_whole_numbers_with_gaps_are_classes_of_all_their_digits(tmp_path: Path) -> None:
-    labels = ("90071992547409931", "90071992547409932", "5", "")
+    labels = ("90071992547409931", "90071992547409932", "5", "NA")
     text = "a,k\n" + "".join(f"{i},{labels[i % 4]}\n" for i in range(80))
     dataset = data.load(str(table(tmp_path / "t.csv", text)), target="k")
     assert sorted(dataset.target.names) == sorted(labels[:3])
     assert int(dataset.target.known(dataset.y).sum()) == 60
+
+
+def test_a_long_number_beside_real_ones_is_one_of_them(tmp_path: Path) -> None:
+    labels = ("9007199254740993", "0.5", "1.25", "")
+    text = "a,k\n" + "".join(f"{i},{labels[i % 4]}\n" for i in range(80))
+    assert isinstance(data.load(str(table(tmp_path / "t.csv", text)), target="k").target, Number)
 
 
 def test_a_text_that_marks_an_unknown_label_is_told_of(tmp_path: Path) -> None:

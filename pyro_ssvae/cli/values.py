@@ -114,8 +114,16 @@ def by_data(
 
 
 def names(text: str) -> list[str]:
-    """Names with commas between them; one that holds a comma stands in double quotes."""
-    return next(csv.reader([text], skipinitialspace=True), [])
+    """Names with commas between them; one that holds a comma stands in double quotes.
+
+    Raises:
+        InputError: If a quote is not closed, or there are several lines.
+    """
+    try:
+        return next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error:
+        raise InputError(f"expected names with commas between them, in a line, got {text!r:.60}"
+                         ) from None
 
 
 def several_labels(text: str | None) -> list[Any]:

@@ -27,6 +27,7 @@ UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")  # what pandas calls a column that
 TEST = 0.2  # the share that is set aside for testing
 MARKS = ("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")  # of a gap
 TEXTS = ("nan", "-1")  # marks of unknown labels, beside others that are texts
+WHOLE = re.compile(r"[+-]?\d+")
 LONG = re.compile(r"[+-]?\d{16,}")  # whole numbers that floating point may not hold
 LED_BY_ZERO = re.compile(r"[+-]?0\d+")  # as codes are, and whole numbers are not
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -173,9 +174,10 @@ def _table(
     _check_columns(path, list(frame.columns), target, ignore)
     labels = _labels(frame[target], labels_are)
     if labels_are != "number" and frame[target].dtype.kind in "iuf":
-        texts = table_in(path, [target])[target]
-        gaps_beside_long = frame[target].dtype.kind == "f" and texts.str.fullmatch(LONG).eq(True)
-        if np.any(texts.str.fullmatch(LED_BY_ZERO).eq(True) | gaps_beside_long):
+        gaps = frame[target].isna()
+        texts = table_in(path, [target])[target].mask(gaps, "")
+        long = texts.str.fullmatch(LONG) & (texts.str.fullmatch(WHOLE) | gaps).all()
+        if (texts.str.fullmatch(LED_BY_ZERO) | (long & gaps.any())).any():
             labels = texts.to_numpy()  # 007 is no 7, and a gap makes one number of two long ones
     _check_decided(path, labels, labels_are)
     _check_classes(path, list(labels), labels_are)

@@ -21,7 +21,7 @@ from pyro_ssvae.engine.settings import settings
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.objective import Loss, Objective
 from pyro_ssvae.inference.programs import buffers_kept
-from pyro_ssvae.system.randomness import other_noise
+from pyro_ssvae.system.randomness import other_noise, other_noise_kept
 
 
 SAME = 1e-2  # of its size that a gradient may be off by rounding, in bfloat16 too
@@ -71,7 +71,8 @@ class Program:
 def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") -> Program:
     """Run an objective and its gradient, noting down their tensor operations.
 
-    Nothing is changed by it. What the operations give is held against what the program gave.
+    Weights, buffers and random states are as they were in the end; what else the objective changes
+    as it runs is not put back. What the operations give is held against what the program gave.
 
     Args:
         objective: The objective, in the mode, on the device and with the options to trace it with.
@@ -92,6 +93,8 @@ def trace(objective: Objective, batch: Batch, *, precision: Precision = "fp32") 
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         try:
+            with unchanged(objective, device), matrix_products(precision), last:
+                objective(_other(batch), 0.0)  # what it makes at its first call is there then
             with unchanged(objective, device), matrix_products(precision), last:
                 before = _state(objective)
                 loss, gradients = _learnt(objective, batch)
@@ -202,6 +205,11 @@ def _learnt(objective: Objective, batch: Batch) -> tuple[Loss, dict[nn.Parameter
     return loss, {p: each for p, each in zip(parameters, gradients) if each is not None}
 
 
+def _other(batch: Batch) -> Batch:
+    """A batch of the same shapes whose rows are all the first one."""
+    return Batch(*(part[part.new_zeros(len(part), dtype=torch.int64)] for part in batch.tensors))
+
+
 def _state(objective: Objective) -> dict[str, Any]:
     """What no update may change, for a graph does not: settings, places of buffers, noise."""
     places = {
@@ -243,10 +251,10 @@ def _check_same(
 
 @contextmanager
 def unchanged(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put buffers, such as the statistics of batch normalisation, and random state back."""
+    """Put buffers, such as the statistics of batch normalisation, and random states back."""
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        buffers_kept(module),
+        other_noise_kept(), buffers_kept(module),
     ):
         yield
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import threading
 from collections.abc import Callable
 from functools import wraps
@@ -39,6 +40,15 @@ Result = TypeVar("Result")
 ENTRIES = 2**17  # that a pair sees at a time, where it is asked about further rows
 HIDDEN, CLASSES = 32, 8  # entries that a row counts for at least, with so many classes or fewer
 TURN = threading.RLock()  # Pyro's handlers and torch's seed are one for all threads
+
+
+def _renew() -> None:
+    global TURN
+    TURN = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of the threads that may be in turn
+    os.register_at_fork(after_in_child=_renew)
 
 
 def in_turn(function: Callable[Given, Result]) -> Callable[Given, Result]:

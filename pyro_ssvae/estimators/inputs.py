@@ -164,7 +164,7 @@ def encoded(inputs: Inputs, X: Any, rows: int) -> Iterator[Tensor]:
     """
     together = rows
     if isinstance(inputs, Images):
-        together = len(X)  # their brightest pixel may say what they are
+        together = rows if inputs.told(X) else len(X)  # the brightest pixel of all may tell
     elif not issparse(X):
         together = max(rows, TOGETHER)  # every column of a frame costs time, whatever its length
     for first in range(0, X.shape[0], together):

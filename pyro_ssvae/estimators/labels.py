@@ -96,7 +96,11 @@ def read_classes(y: Any) -> tuple[Target, Tensor, Any]:
     codes = index.numpy()
     first = [int((codes == k).argmax()) for k in range(target.width)]
     classes = y[first]
-    return target, index, np.array(classes.tolist()) if y.dtype.kind == "O" else classes
+    if y.dtype.kind == "O":  # of whole numbers, of texts or of False and True, with their type
+        values = classes.tolist()
+        typed = np.array(values)
+        classes = typed if typed.ndim == 1 and typed.tolist() == values else classes
+    return target, index, classes
 
 
 def _check_whole(values: Array) -> None:

@@ -83,13 +83,12 @@ class Table:
 
 def _type(column: Any, value: Any) -> Any:
     """What the entries of a column are, of which one is given: None for numbers and texts."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool
     if hasattr(column, "iloc"):
         from pandas import CategoricalDtype
 
-        return column.dtype if isinstance(column.dtype, CategoricalDtype) else None
-    return None
+        if isinstance(column.dtype, CategoricalDtype):
+            return column.dtype
+    return bool if isinstance(value, (bool, np.bool_)) else None
 
 
 def _entries(column: Column, values: Array, kind: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,9 +109,9 @@ def prepare(
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
     with seeded(seed, [where]):
         objective = which.build(moved.dataset, values).to(where)
-    if not which.model.__module__.startswith("pyro_ssvae."):
-        some = moved.labelled.repeat(2)[:CHECKED]  # one is too few
-        check(objective.model, objective.guide, *moved.examples(some))
+    programs = which.model, which.guide
+    if saved is None and not all(p.__module__.startswith("pyro_ssvae.") for p in programs):
+        _check_own(objective, moved)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
     selections = Selections() if record.selections else None
@@ -131,6 +132,15 @@ def prepare(
     return Prepared(
         record, objective, moved, optimizer, stopping, inference, state, history, selections
     )
+
+
+def _check_own(objective: Objective, split: Split) -> None:
+    """Warn of what is wrong with a pair of one's own, which training may not show, or late."""
+    some = split.labelled.repeat(2)[:CHECKED]  # one is too few
+    try:
+        check(objective.model, objective.guide, *split.examples(some))
+    except InputError as error:
+        warnings.warn(f"pyro_ssvae.check would refuse the pair: {error}", stacklevel=4)
 
 
 def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:

@@ -116,17 +116,11 @@ def _check_data(x: Any, y: Any) -> None:
 @contextmanager
 def _as_it_was(model: nn.Module, guide: nn.Module) -> Iterator[None]:
     """Leave buffers and random states as they are, and Pyro's own checks aside."""
-    of_numpy, of_python = np.random.get_state(), random.getstate()
-    devices = randomness.gpus([model, guide])
-    try:
-        with (
-            randomness.seeded(SEED, devices), pyro.validation_enabled(False),
-            buffers_kept(model, guide),
-        ):
-            yield
-    finally:
-        np.random.set_state(of_numpy)
-        random.setstate(of_python)
+    with (
+        randomness.seeded(SEED, randomness.gpus([model, guide])), randomness.other_noise_kept(),
+        pyro.validation_enabled(False), buffers_kept(model, guide),
+    ):
+        yield
 
 
 def _bound(model: Any, guide: Any, x: Tensor, y: Tensor | None) -> Tensor:
@@ -158,7 +152,8 @@ def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
             "expected programs that draw from torch's random state as it is, got one that seeds"
             " it: leave torch.manual_seed and pyro.set_rng_seed to the caller"
         )
-    where = "of an origin of its own, for two runs from one random state differ"
+    where = ("of an origin of its own, for two runs from one random state differ (or each changes an"
+             " attribute, which is to be a buffer)")
     if any(not np.array_equal(a, b) for a, b in zip(of_numpy, np.random.get_state())):
         where = "of numpy's global random state"
     elif of_python != random.getstate():
@@ -167,8 +162,7 @@ def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
         return
     raise InputError(
         f"expected noise of torch alone, which training seeds and saves, got noise {where}: draw it"
-        " by pyro.sample, or by torch's functions without a generator; what every run changes is to"
-        " be a buffer"
+        " by pyro.sample, or by torch's functions without a generator"
     )
 
 

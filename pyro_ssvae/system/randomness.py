@@ -40,6 +40,19 @@ def other_noise() -> dict[str, object]:
 
 
 @contextmanager
+def other_noise_kept() -> Iterator[None]:
+    """Put the states of NumPy's and Python's generators back at the end."""
+    import numpy as np
+
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
+
+
+@contextmanager
 def seeded(number: int, devices: Iterable[device]) -> Iterator[None]:
     """Within, torch draws what a seed gives on the CPU and on some GPUs; then it is as it was.
 
