@@ -152,8 +152,8 @@ def _check_noise(model: Any, guide: Any, x: Tensor) -> None:
             "expected programs that draw from torch's random state as it is, got one that seeds"
             " it: leave torch.manual_seed and pyro.set_rng_seed to the caller"
         )
-    where = ("of an origin of its own, for two runs from one random state differ (or each changes an"
-             " attribute, which is to be a buffer)")
+    where = ("of an origin of its own, for two runs from one random state differ (or each changes"
+             " an attribute, which is to be a buffer)")
     if any(not np.array_equal(a, b) for a, b in zip(of_numpy, np.random.get_state())):
         where = "of numpy's global random state"
     elif of_python != random.getstate():
