@@ -117,7 +117,7 @@ def names(text: str) -> list[str]:
     """Names with commas between them; one that holds a comma stands in double quotes.
 
     Raises:
-        InputError: If a quote is not closed, or there are several lines.
+        InputError: If there are several lines.
     """
     try:
         return next(csv.reader([text], skipinitialspace=True), [])
@@ -139,14 +139,15 @@ def labels(text: str) -> int | dict[str, int] | Literal["all"]:
     """
     if text == "all":
         return "all"
+    parts = names(text)
     try:
         if "=" not in text:
             return int(text)
-        pairs = [part.rpartition("=") for part in names(text)]
+        pairs = [part.rpartition("=") for part in parts]
         result = {name: int(number) for name, _, number in pairs}
     except ValueError:
         result = {}
-    if "" in result or len(result) != len(names(text)):
+    if "" in result or len(result) != len(parts):
         raise InputError(
             "expected a number of examples, all, or a number for each class such as cat=5,dog=20,"
             f" got {text!r}"

@@ -23,7 +23,6 @@ from pyro_ssvae.inference.objective import Loss, Objective
 from pyro_ssvae.inference.programs import buffers_kept
 from pyro_ssvae.system.randomness import other_noise, other_noise_kept
 
-
 SAME = 1e-2  # of its size that a gradient may be off by rounding, in bfloat16 too
 
 

@@ -41,7 +41,7 @@ class Images:
 
     def encode(self, X: Any, first: int = 0) -> Tensor:
         # As the training images came: whether a dark image is divided it does not say itself.
-        return further(X, self.like, True if self.told(X) and X.dtype.kind == "f" else None)
+        return further(X, self.like, True if self.floats and X.dtype.kind == "f" else None)
 
     def told(self, X: Any) -> bool:
         """Whether the type of images tells the units that they are in; else their numbers do."""

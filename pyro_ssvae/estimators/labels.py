@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.targets import SeveralLabels, Target, read
-from pyro_ssvae.targets.marks import is_mark
+from pyro_ssvae.targets.marks import is_mark, unmasked
 
 Array = np.ndarray[Any, Any]
 
@@ -32,9 +32,7 @@ def as_given(y: Any, estimator: str) -> Any:
         y = y.toarray()
     if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) > 1:
         y = np.array(y, dtype=object)  # not all texts
-    if isinstance(y, np.ma.MaskedArray):
-        gaps, y = np.ma.getmaskarray(y), y.data.astype(object)
-        y[gaps] = None
+    y = unmasked(y)
     if not hasattr(y, "columns"):
         y = np.asarray(y)
     if len(y.shape) == 2 and y.shape[1] == 1:

@@ -161,8 +161,7 @@ class TraceEnumKL_ELBO(TraceEnum_ELBO):
         }
 
     def _weighted_loss(self, terms: Mapping[str, SiteTerm]) -> Tensor:
-        for name in self.kl_weights:
-            check_weighable(terms, [name])
+        check_weighable(terms, self.kl_weights)
         weighted = [
             term.value * (self.kl_weights.get(name, 1.0) if term.latent else 1.0)
             for name, term in terms.items()

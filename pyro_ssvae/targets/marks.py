@@ -9,6 +9,15 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
+def unmasked(values: Any) -> Any:
+    """Values as they are; of a masked array with None in place of what is masked."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    result = values.data.astype(object)
+    result[np.ma.getmaskarray(values)] = None
+    return result
+
+
 def is_missing(value: Any) -> bool:
     """Whether a value is None or NaN, or what pandas has for a missing one."""
     # pandas' NA comes first: of it and itself, != is neither true nor false.

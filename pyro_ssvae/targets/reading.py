@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pyro_ssvae.errors import InputError, few, one_of
 from pyro_ssvae.targets.classes import Classes
-from pyro_ssvae.targets.marks import is_missing, unknown
+from pyro_ssvae.targets.marks import is_missing, unknown, unmasked
 from pyro_ssvae.targets.number import Number
 from pyro_ssvae.targets.sets import ClassSets
 from pyro_ssvae.targets.several import SeveralLabels
@@ -126,9 +126,7 @@ def _in_order(y: Any, names: Sequence[str]) -> Any:
 def _array(y: Any) -> Array:
     if isinstance(y, Tensor):
         y = (y.float() if y.dtype == torch.bfloat16 else y).detach().cpu().numpy()
-    if isinstance(y, np.ma.MaskedArray):
-        gaps, y = np.ma.getmaskarray(y), y.data.astype(object)
-        y[gaps] = None
+    y = unmasked(y)
     if not isinstance(getattr(y, "dtype", np.dtype(object)), np.dtype):
         return np.asarray(y, dtype=object)  # of pandas: whole numbers stay whole beside gaps
     if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) > 1:
