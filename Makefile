@@ -2,12 +2,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
-MNIST := ../shared/data
-
-# Data files beside the checkout are used where there are any.
-ifneq ($(wildcard $(MNIST)),)
-export PYRO_SSVAE_DATA ?= $(abspath $(MNIST))
-endif
 
 # Those that `make bench` runs, one after the other; the last makes the page of them all.
 BENCHMARKS := updates profiled sure bound pairs convolutions classes labels rows batches replicas processes variance memory command short page

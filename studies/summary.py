@@ -28,12 +28,11 @@ HERE = Path(__file__).resolve().parent
 UNDERWAY, FILES = "underway", (METRICS, HISTORY)
 INTRODUCTION = """# What the papers claim, and what came out
 
-{run} of {all} studies were run by `pyro-ssvae reproduce NAME`; those that were not are named at the
-end. Whether a claim holds is computed from the numbers of the run, which stand beside the published
-ones on the page of each study. A scale under 1 is the share of the epochs and of the draws that
-were run, of all data sets or of one: a claim about these is not settled. An interval in brackets
-is to cover the true mean in 95 of 100 studies; of five draws it does so less often, most of all
-where a draw in many goes badly.
+{run} of {all} studies were run by `pyro-ssvae reproduce NAME`. Whether a claim holds is computed
+from the numbers of the run, which stand beside the published ones on the page of each study. A
+scale under 1 is the share of the epochs and of the draws that were run, of all data sets or of one:
+a claim about these is not settled. An interval in brackets is to cover the true mean in 95 of 100
+studies; of five draws it does so less often, most of all where a draw in many goes badly.
 """
 
 

@@ -1,6 +1,8 @@
 """The Python of the site's pages runs as pasted."""
 
+import gc
 import re
+import sys
 import warnings
 from pathlib import Path
 
@@ -21,7 +23,11 @@ def python(page: Path) -> list[str]:
 @pytest.mark.parametrize("name", [name for name, page in PAGES.items() if python(page)])
 def test_the_python_of_a_page_runs_as_pasted(name, monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
+    unraised = []  # such as the warning of a training that is dropped, and never iterated over
+    monkeypatch.setattr(sys, "unraisablehook", lambda found: unraised.append(found.exc_value))
     code = re.sub(r"epochs=(\d\d+|[35])", "epochs=1", "\n".join(python(PAGES[name])))
     with pyro.get_param_store().scope(), warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(compile(code, f"{name}.md", "exec"), {})
+        gc.collect()
+    assert unraised == []
