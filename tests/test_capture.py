@@ -304,7 +304,7 @@ def test_without_a_compiler_a_graph_is_replayed_as_traced(monkeypatch) -> None:
 
 
 def test_what_a_gpu_cannot_record_is_refused_and_leaves_all_as_it_was(monkeypatch) -> None:
-    def failing(function, generators) -> None:
+    def failing(function, generators, stream) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nand so on")
 
     def function(x: Tensor) -> list[Tensor]:
@@ -555,7 +555,9 @@ def test_auto_captures_where_a_run_is_long_and_says_the_same_after_a_resume(spli
     assert decided("auto", WORTH_TRACING - 1, split, cpu) == "off"
     assert decided("auto", worth - 1, split, cpu) == "traced"
     assert decided("auto", worth, split, cpu) == decided("on", 1, split, cpu) == "on"
-    assert decided("auto", 1, split, torch.device("cuda")) == "on"
+    gpu = torch.device("cuda")
+    assert decided("auto", 1, split, gpu) == decided("auto", worth - 1, split, gpu) == "traced"
+    assert decided("auto", worth, split, gpu) == "on"
     for way in ("traced", "off"):
         assert decided(way, 10**9, split, cpu) == way
     assert decided(True, 1, split, cpu) == "on" and decided(False, 10**9, split, cpu) == "off"

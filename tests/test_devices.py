@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_ssvae import guides
 from pyro_ssvae.contract import fits_classifier, predictor
-from pyro_ssvae.evaluation import each, evaluate, importance, probes
+from pyro_ssvae.evaluation import chunks, each, evaluate, importance, probes
 from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.experiments import pairs
 from pyro_ssvae.inference import query
@@ -83,3 +83,11 @@ def test_a_tensor_that_stays_behind_is_found() -> None:
     guide.classify(x)
     with pytest.raises(AssertionError, match="FakeTensor"), pretended.gpu(model, guide):
         guide.classify(pretended.on_gpu(x))
+
+
+def test_more_is_looked_at_at_a_time_on_a_gpu_where_examples_are_small() -> None:
+    few, large = torch.zeros(3, 1, 8, 8), torch.zeros(3, 3, 500, 500)
+    assert chunks.size(few, 250) == chunks.size(large, 250) == 250
+    with pretended.gpu():
+        assert chunks.size(pretended.on_gpu(few), 250) == chunks.NUMBERS // 64
+        assert chunks.size(pretended.on_gpu(large), 250) == 250

@@ -1,5 +1,6 @@
 """Several processes train as one does: the same losses, gradients, weights and histories."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import multiprocessing
 
 from pyro_ssvae import Term
-from pyro_ssvae.errors import InputError
+from pyro_ssvae.errors import InputError, LostProcessError
 from pyro_ssvae.system import processes
 
 NUMBERS = (3, 2)
@@ -111,6 +112,50 @@ def test_an_environment_that_torchrun_did_not_make_is_told(environment, said, mo
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match=said), processes.joined():
         pass
+
+
+class OfTheGroup:
+    """A recording that has sums of all processes in it."""
+
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+
+    def reset(self) -> None:
+        self.done.append("forgotten")
+
+
+@pytest.mark.parametrize("error, backend, done", [
+    (None, "cpu:gloo,cuda:nccl", ["forgotten", "ended"]),
+    (InputError, "cpu:gloo,cuda:nccl", ["forgotten", "ended"]),
+    (LostProcessError, "cpu:gloo", ["forgotten", "ended"]),
+    (LostProcessError, "cpu:gloo,cuda:nccl", []),
+])
+def test_a_group_ends_when_no_recording_holds_it_and_is_left_where_a_process_is_lost_to_nccl(
+    error, backend, done, monkeypatch
+) -> None:
+    happened: list[str] = []
+    recording = OfTheGroup(happened)
+    monkeypatch.setattr(processes, "_begin", lambda: True)
+    monkeypatch.setattr(processes, "number", lambda: 2)
+    monkeypatch.setattr("torch.distributed.get_backend_config", lambda: backend)
+    monkeypatch.setattr(
+        "torch.distributed.destroy_process_group", lambda: happened.append("ended")
+    )
+    with pytest.raises(error) if error else nullcontext(), processes.joined():
+        processes.end_with_group(recording)
+        if error:
+            raise error("so it is")
+    processes._recordings.discard(recording)
+    assert happened == done
+
+
+def test_gpus_are_counted_where_it_is_said_how_many_processes_share_them(monkeypatch) -> None:
+    monkeypatch.setattr(processes, "number", lambda: 4)
+    processes.check_devices(1)  # of this process alone, for all that is known
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    processes.check_devices(2)
+    with pytest.raises(InputError, match="each of the 2 processes on this machine, got 1"):
+        processes.check_devices(1)
 
 
 def test_a_term_is_over_what_is_known() -> None:

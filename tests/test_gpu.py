@@ -20,7 +20,8 @@ from pyro_ssvae import (
     guides,
     models,
 )
-from pyro_ssvae.data import Split, batches
+from pyro_ssvae.data import Split, batches, load
+from pyro_ssvae.data.split import PARTS
 from pyro_ssvae.engine.capture import Captured
 from pyro_ssvae.engine.graphs import Recorded
 from pyro_ssvae.experiments import pairs
@@ -37,6 +38,12 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def convolutions_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in TF32, torch's default for convolutions, in which each algorithm rounds its own way."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +74,40 @@ def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(mode)
 
 
+def test_data_on_a_gpu_are_split_as_on_a_cpu(tmp_path) -> None:
+    digits = load("digits")
+    on_gpu, on_cpu = digits.to("cuda").split(labels=50), digits.split(labels=50)
+    on_gpu.save(tmp_path / "split.json")
+    read = Split.load(tmp_path / "split.json", digits.to("cuda"))
+    for name in PARTS:
+        assert getattr(on_gpu, name).is_cuda and getattr(read, name).is_cuda
+        assert getattr(on_gpu, name).tolist() == getattr(on_cpu, name).tolist()
+        assert getattr(read, name).tolist() == getattr(on_cpu, name).tolist()
+    assert all(part.is_cuda for part in on_gpu.part("test"))
+
+
 @pytest.mark.parametrize("name", pairs.names())
 def test_a_recorded_update_is_the_eager_one(name) -> None:
     split = small.split_for(name).to("cuda")
     batch = next(batches(split, 10, 20))
-    found = []
+    found, slopes = [], []
     for capture in (True, False):
         objective = build(name, split)
         step = made(objective, adam(objective), capture)
         with pyro.validation_enabled(False):
-            step(batch, Moment(0, 0, 9))
-            torch.manual_seed(2)
-            losses = [step(batch, Moment(0, number, 9))["loss"].item() for number in (1, 2)]
+            losses = []
+            for number in range(3):
+                torch.manual_seed(number)
+                losses.append(step(batch, Moment(0, number, 9))["loss"].item())
+                slopes.append({n: p.grad for n, p in objective.named_parameters()})
         found.append((losses, objective.state_dict()))
     (recorded, weights), (eager, expected) = found
     assert recorded == pytest.approx(eager, rel=1e-4)
     for name, value in expected.items():
-        torch.testing.assert_close(weights[name], value, rtol=1e-3, atol=1e-4)
+        of_all = [each[name].abs() for each in slopes[3:] if each.get(name) is not None]
+        # The first steps of Adam go by the sign of a gradient, which rounding gives where it is 0.
+        clear = torch.stack([(g == 0) | (g > 1e-4) for g in of_all]).all(0) if of_all else ...
+        torch.testing.assert_close(weights[name][clear], value[clear], rtol=1e-3, atol=1e-4)
 
 
 def test_an_update_that_is_not_compiled_is_recorded_and_the_eager_one(split) -> None:
@@ -147,7 +171,8 @@ def test_what_cannot_be_recorded_is_trained_eagerly_with_the_same_noise(split) -
     found = []
     for capture in (True, False):
         objective = small.m2(small.DIGIT, 10, guide=Copying).cuda()
-        step = made(objective, adam(objective), capture)
+        # This rate is the same in float32, as captured updates have it, and in float64.
+        step = made(objective, adam(objective, lr=2**-10), capture)
         torch.manual_seed(2)
         stream = torch.cuda.current_stream()
         with warnings.catch_warnings(record=True) as caught, pyro.validation_enabled(False):
@@ -219,7 +244,7 @@ def test_an_ensembles_update_waits_for_nothing(split) -> None:
     ensemble = Ensemble(replicas, [1e-3] * 3)
     ensemble.begin([1, 2, 3])
     one = next(batches(split, 10, 20))
-    batch = type(one)(*(torch.stack([part] * 3) for part in one))
+    batch = type(one)(*(torch.stack([part] * 3) for part in one.tensors))
     with pyro.validation_enabled(False):
         ensemble(batch, Moment(0, 0, 5))
         with no_waiting():
@@ -240,6 +265,30 @@ def test_a_pause_within_an_epoch_changes_nothing(capture: str, split: Split) -> 
     list(resumed)
     for value, expected in zip(parts.state_dict().values(), whole.state_dict().values()):
         assert torch.equal(value, expected)
+
+
+def test_an_ensemble_that_paused_on_a_gpu_goes_on_on_a_cpu() -> None:
+    def training(device: str, pause: Callable[[], bool] | None = None) -> Training:
+        split = small.split().to(device)
+        replicas = [small.objective("m2", split, seed).to(device) for seed in range(2)]
+        return fit_ensemble(replicas, split, epochs=1, batch_unlabelled=300, pause=pause)
+
+    asked = iter([False, True])
+    assert not list(paused := training("cuda", lambda: next(asked)))
+    (resumed := training("cpu")).load_state_dict(copy.deepcopy(paused.state_dict()))
+    assert len(list(resumed)) == 1
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA GPUs")
+def test_updates_are_recorded_on_a_second_gpu_too() -> None:
+    for device in ("cuda:0", "cuda:1"):
+        split = small.split().to(device)
+        objective = small.objective("m2", split).to(device)
+        step = made(objective, adam(objective), True, compile=False)
+        batch = next(batches(split, 10, 20))
+        with pyro.validation_enabled(False):
+            losses = [step(batch, Moment(0, number, 9))["loss"].item() for number in range(9)]
+        assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize("make", [None, lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9)],

@@ -54,6 +54,7 @@ class Split:
     hidden: Tensor | None = None
 
     def __post_init__(self) -> None:
+        self._be_on(self.dataset.y.device)
         parts = {name: getattr(self, name) for name in PARTS}
         for name, part in parts.items():
             if name != "test" and part.numel() == 0:
@@ -62,7 +63,7 @@ class Split:
         if self.hidden is not None:
             self._check_hidden(self.hidden)
         for name in ("labelled", "validation"):
-            part = parts[name].to(self.dataset.y.device)
+            part = parts[name]
             without = part[~self.dataset.target.known(self.dataset.y[part])]
             if len(without):
                 raise InputError(
@@ -151,11 +152,13 @@ class Split:
         """The same split with its data on another device, see :meth:`Dataset.to`."""
         moved = copy.copy(self)
         object.__setattr__(moved, "dataset", self.dataset.to(device, workers))
-        for name in ("labelled", "unlabelled", "validation"):
-            object.__setattr__(moved, name, getattr(self, name).to(device))
-        if self.hidden is not None:
-            object.__setattr__(moved, "hidden", self.hidden.to(device))
+        moved._be_on(device)
         return moved
+
+    def _be_on(self, device: torch.device | str) -> None:
+        for name in ("labelled", "unlabelled", "validation", "hidden"):
+            if (tensor := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tensor.to(device))
 
     def save(self, path: str | Path) -> None:
         """Write the indices as JSON; hidden labels as pairs of an example and a label."""
@@ -187,7 +190,7 @@ class Split:
             raise InputError(f"{path}: expected a split of {dataset.name}, got one of {name}")
         try:
             indices.check("indices", torch.cat(list(parts.values())), len(dataset.y))
-            test = parts.pop("test")
+            test = parts.pop("test").to(dataset.y.device)
             hidden = None if pairs is None else indices.mask(pairs, dataset.y)
             return cls(replace(dataset, test=test), **parts, seed=seed, hidden=hidden)
         except InputError as error:

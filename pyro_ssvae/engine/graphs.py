@@ -14,6 +14,7 @@ from torch import Tensor
 from pyro_ssvae import private
 from pyro_ssvae.engine.cheaper import cheaper
 from pyro_ssvae.engine.program import CaptureError, reason
+from pyro_ssvae.system import processes
 
 Function = Callable[..., Sequence[Tensor]]
 
@@ -101,27 +102,33 @@ class Recorded:
         device = tensors[0].device
         try:
             with _restored(state, generators, device):
-                self._warm_up(function, device)
-                self._record(function, generators)
+                stream = self._warm_up(function, device)
+                self._record(function, generators, stream)
         except Exception as error:
             first = error.__context__  # what ends a recording that has failed fails as well
             cause = first if isinstance(first, Exception) else error
             raise CaptureError(f"the GPU cannot record it: {reason(cause)}") from error
 
-    def _warm_up(self, function: Function, device: torch.device) -> None:
+    def _warm_up(self, function: Function, device: torch.device) -> torch.cuda.Stream:
         stream = torch.cuda.Stream(device)
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             for _ in range(3):
                 function(*self.tensors)
         torch.cuda.current_stream(device).wait_stream(stream)
+        return stream
 
-    def _record(self, function: Function, generators: Sequence[torch.Generator]) -> None:
+    def _record(
+        self, function: Function, generators: Sequence[torch.Generator], stream: torch.cuda.Stream
+    ) -> None:
         self.graph = torch.cuda.CUDAGraph()
         for generator in generators:
             self.graph.register_generator_state(generator)
-        with torch.cuda.graph(self.graph):
+        # Torch's own stream is one of the first GPU that was recorded on. What other threads do,
+        # such as those that pin memory, is no part of the recording, and does not end it.
+        with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
             self.outputs = function(*self.tensors)
+        processes.end_with_group(self.graph)
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         """What the function returns, computed by the recorded kernels."""

@@ -15,6 +15,7 @@ from pyro_ssvae.data import Part, Split
 from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.data.view import taken
 from pyro_ssvae.errors import InputError, one_of
+from pyro_ssvae.evaluation import chunks
 from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_posteriors, iwae
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
 from pyro_ssvae.inference import query
@@ -172,7 +173,8 @@ def predictions(guide: Any, target: Target, x: Part) -> Tensor:
     if predict is None:
         raise InputError(f"{type(guide).__name__}'s guide predicts no y")
     with private_params():
-        return torch.cat([target.predicted(predict(chunk)) for chunk in x.split(CHUNK)])
+        parts = x.split(chunks.size(x, CHUNK))
+        return torch.cat([target.predicted(predict(part)) for part in parts])
 
 
 def elbo(
@@ -193,8 +195,9 @@ def elbo_parts(
         model, such as the y of a mixture, is part of the reconstruction.
     """
     totals: dict[str, list[float]] = {}
-    labels = repeat(None) if y is None else y.split(CHUNK)
-    for rows, own in zip(x.split(CHUNK), labels):
+    size = chunks.size(x, CHUNK)
+    labels = repeat(None) if y is None else y.split(size)
+    for rows, own in zip(x.split(size), labels):
         for name, term in elbo_terms(model, guide, rows, own).items():
             totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))
     terms = {name: math.fsum(values) for name, values in totals.items()}

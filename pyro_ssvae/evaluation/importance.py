@@ -14,10 +14,11 @@ from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 from torch.nn import functional as F
 
+from pyro_ssvae.evaluation import chunks
 from pyro_ssvae.inference.programs import evaluation_mode, private_params
 from pyro_ssvae.system.randomness import seeded
 
-ROWS = 1_000  # examples times samples weighed at a time: what stays in a processor's cache
+ROWS = 1_000  # examples times samples weighed at a time on a CPU: what stays in its cache
 IWAE_SAMPLES = 50
 CLASS_SAMPLES = 16  # with the same noise for every class: one to two points from 64 in accuracy
 
@@ -37,7 +38,7 @@ def iwae(
     """
     total = 0.0
     with torch.no_grad():
-        for part in x.split(max(1, ROWS // samples)):
+        for part in x.split(max(1, chunks.size(x, ROWS) // samples)):
             weights = log_weights(model, guide, part, samples=samples).joint
             total += (weights.logsumexp(0) - math.log(samples)).sum().item()
     return total / len(x)
@@ -71,7 +72,7 @@ def class_posteriors(
     """
     log_joints = []
     with torch.no_grad():
-        for part in x.split(max(1, ROWS // samples)):
+        for part in x.split(max(1, chunks.size(x, ROWS) // samples)):
             seed = int(torch.randint(2**31, ()))
             of_class = []
             for k in range(classes):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import Part
+from pyro_ssvae.evaluation import chunks
 from pyro_ssvae.inference import query
 
 CHUNK = 250  # examples at a time: large images and their hidden layers take memory
@@ -17,7 +18,8 @@ CHUNK = 250  # examples at a time: large images and their hidden layers take mem
 
 def posterior_means(guide: Callable[..., Any], x: Part, y: Tensor | None = None) -> Tensor:
     """The posterior means of z, (N, J), of x (N, ...), given labels y (N, S) or none."""
-    labels = repeat(None) if y is None else y.split(CHUNK)
+    size = chunks.size(x, CHUNK)
+    labels = repeat(None) if y is None else y.split(size)
     return torch.cat([
-        query.posterior_mean(guide, rows, own) for rows, own in zip(x.split(CHUNK), labels)
+        query.posterior_mean(guide, rows, own) for rows, own in zip(x.split(size), labels)
     ])

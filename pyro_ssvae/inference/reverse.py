@@ -87,8 +87,20 @@ class ReverseBoundOfGiven:
         return negative_elbo(model, guide, y, z, batch.x, self.gradient)
 
 
-class StraightThrough(dist.Bernoulli):
-    """A Bernoulli whose binary samples pass gradients on as if they were its means."""
+class Binary(dist.Bernoulli):
+    """A Bernoulli whose noise is uniform, and depends on no probability.
+
+    So it can be drawn ahead of the program, and is the same in compiled code.
+    """
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        with torch.no_grad():
+            probs = self.probs.expand(self._extended_shape(sample_shape))
+            return (torch.rand_like(probs) < probs).to(probs.dtype)
+
+
+class StraightThrough(Binary):
+    """One whose samples pass gradients on as if they were its means."""
 
     has_rsample = True
 
@@ -98,10 +110,10 @@ class StraightThrough(dist.Bernoulli):
         return drawn + (self.probs - self.probs.detach())
 
 
-class Binary(Messenger):
+class BinaryImages(Messenger):
     """Has the image x drawn from a Bernoulli of this kind, which knows no grey."""
 
-    def __init__(self, kind: type[dist.Bernoulli]) -> None:
+    def __init__(self, kind: type[Binary]) -> None:
         super().__init__()
         self.kind = kind
 
@@ -196,9 +208,9 @@ def negative_elbo(
             poutine.condition(poutine.uncondition(model), data=given), hide=["y", "z"]
         )
         if gradient == "relaxed":
-            Binary(StraightThrough)(program)(images)
+            BinaryImages(StraightThrough)(program)(images)
         else:
             with torch.no_grad():
-                Binary(dist.Bernoulli)(program)(images)
+                BinaryImages(Binary)(program)(images)
 
     return elbo.differentiable_loss(generates_labels, infers_images) / len(y)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pyro_ssvae.errors import InputError, LostProcessError
 
@@ -28,6 +29,16 @@ class Place:
 
 
 _place = Place()
+
+
+class Recording(Protocol):
+    """Operations that are recorded, to be replayed."""
+
+    def reset(self) -> None:
+        """Forget them."""
+
+
+_recordings: weakref.WeakSet[Recording] = weakref.WeakSet()
 
 
 def started() -> Place:
@@ -84,12 +95,23 @@ def joined() -> Iterator[None]:
     before, began = _place, _begin()
     try:
         yield
+    except LostProcessError:
+        began = began and not _on_gpus()  # NCCL would wait for the process that is lost
+        raise
     finally:
         _place = before
         if began:
             from torch import distributed
 
+            for recording in list(_recordings):  # which NCCL would wait for
+                recording.reset()
             distributed.destroy_process_group()
+
+
+def end_with_group(recording: Recording) -> None:
+    """Have a recording, which may have sums of all processes in it, end with their group."""
+    if number() > 1:
+        _recordings.add(recording)
 
 
 def alone(what: str, advice: str) -> None:
@@ -100,7 +122,7 @@ def alone(what: str, advice: str) -> None:
 
 def check_devices(devices: int) -> None:
     """Raise :class:`InputError` if the processes of this machine are more than its GPUs."""
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", number()))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun sets it
     if number() > 1 and 0 < devices < here:
         raise InputError(
             f"expected a GPU for each of the {here} processes on this machine, got {devices}: start"
@@ -231,6 +253,12 @@ def _initialized() -> bool:
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized()
+
+
+def _on_gpus() -> bool:
+    from torch import distributed
+
+    return "nccl" in distributed.get_backend_config()
 
 
 def _device(devices: int) -> int:

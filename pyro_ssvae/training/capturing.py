@@ -26,7 +26,7 @@ from pyro_ssvae.training.steps import Eager, Losses, Wrapping
 Way = Literal["on", "traced", "off"]
 Capture = Literal["auto", "on", "traced", "off"] | bool
 WORTH_TRACING = 150  # updates on a CPU: one or two seconds, against 10 ms an update
-WORTH_UPDATES = 2_500  # on a CPU: a compiler's 15 to 50 s, against 10 ms an update
+WORTH_UPDATES = 2_500  # a compiler's 15 to 50 s, against 10 ms an update
 FEW = 256  # numbers of an example: with fewer an update is small, and compiled 3 ms shorter
 WORTH_UPDATES_OF_FEW = 10_000
 
@@ -52,13 +52,13 @@ def decided(capture: Capture, updates: int, split: Split, device: torch.device) 
     one_of("capture", capture, ("auto", "on", "traced", "off"))
     if capture != "auto":
         return capture
-    if device.type == "cuda" or updates >= worth_compiling(split):
+    if updates >= worth_compiling(split):
         return "on"
-    return "traced" if updates >= WORTH_TRACING else "off"
+    return "traced" if device.type == "cuda" or updates >= WORTH_TRACING else "off"
 
 
 def worth_compiling(split: Split) -> int:
-    """The number of updates on a CPU from which on a compiler pays, by the size of the examples."""
+    """The number of updates from which on a compiler pays, by the size of the examples."""
     few = math.prod(split.dataset.shape) < FEW
     return WORTH_UPDATES_OF_FEW if few else WORTH_UPDATES
 

@@ -85,7 +85,9 @@ class Ensemble:
         check_programs(self.objectives)
         self.begin(seeds)
         for name, state in noise.items():
-            self.generators[int(name)].set_state(state.cpu())
+            generator = self.generators[int(name)]
+            if state.shape == generator.get_state().shape:  # else it is of another kind of device
+                generator.set_state(state.cpu())
         yield lambda: {str(i): g.get_state() for i, g in enumerate(self.generators)}
 
     def begin(self, seeds: Sequence[int]) -> None:
@@ -137,9 +139,12 @@ class Ensemble:
         """See :class:`pyro_ssvae.training.steps.Step`; the replicas' weights are written."""
         self.write()
         checked, self.checked = self.checked, []
+        if not checked:
+            return
+        fine = torch.stack([each.outcome.finite.all(-1) for each in checked], 1).tolist()  # (R, U)
         for i, guard in self._staying():
-            guard.checked += [each.of_replica(i) for each in checked]
-            guard.settle()
+            broken = [each for each, is_fine in zip(checked, fine[i]) if not is_fine]
+            guard.count(sum(fine[i]), [each.of_replica(i) for each in broken])
 
     def end(self) -> list[int]:
         """See :class:`pyro_ssvae.training.steps.Step`; the replicas' weights are written."""

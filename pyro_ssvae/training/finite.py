@@ -98,8 +98,15 @@ class Guard:
         if not checked:
             return
         fine = torch.stack([each.outcome.finite.all() for each in checked]).tolist()
-        broken = [each for each, is_fine in zip(checked, fine) if not is_fine]
-        self.fine += sum(fine)
+        self.count(sum(fine), [each for each, is_fine in zip(checked, fine) if not is_fine])
+
+    def count(self, fine: int, broken: Sequence[Checked]) -> None:
+        """Count so many finite outcomes, and those that are not.
+
+        Raises:
+            NonFiniteLossError: If there are some, and ``on_nonfinite`` is ``"stop"``.
+        """
+        self.fine += fine
         self.skipped += len({each.now for each in broken})  # of players in turns, two may have been
         if broken and self.on_nonfinite == "stop":
             raise self._error(broken[0])

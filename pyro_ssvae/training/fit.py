@@ -68,9 +68,9 @@ def fit(
         aggressive: The rule by which the guide is trained aggressively, as long as it says.
         capture: The way to compute updates: ``"on"`` or True by one compiled graph, ``"traced"`` by
             one that is replayed as it was traced, which takes no compiler, ``"off"`` or False by
-            Pyro. ``"auto"`` compiles on a GPU, and on a CPU where the training has
-            :func:`pyro_ssvae.training.capturing.worth_compiling` updates or more; from
-            :data:`pyro_ssvae.training.capturing.WORTH_TRACING` on it traces. What cannot be
+            Pyro. ``"auto"`` compiles where the training has
+            :func:`pyro_ssvae.training.capturing.worth_compiling` updates or more; else it traces,
+            on a CPU from :data:`pyro_ssvae.training.capturing.WORTH_TRACING` on. What cannot be
             captured is computed by Pyro, with a warning; what moves in turns, as an adversary may,
             is so without one. See :class:`pyro_ssvae.engine.capture.Captured`.
         how: The arguments that :class:`pyro_ssvae.training.how.How` names, ``epochs`` among them.
