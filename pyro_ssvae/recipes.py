@@ -2,7 +2,7 @@
 
 An option of a pair has the value of the last of these that says something about it:
 
-1. the default of the constructor that takes it, and ``likelihood="normal:0.1"`` where x is not in
+1. the default of the constructor that takes it, and ``likelihood="normal:1.0"`` where x is not in
    [0, 1];
 2. the kind of data, :data:`KINDS`;
 3. the pair, :data:`PAIRS`;

@@ -15,6 +15,7 @@ from pyro_ssvae.evaluation.evaluate import elbo, elbo_parts, evaluate, predictio
 from pyro_ssvae.evaluation.latents import posterior_means
 from pyro_ssvae.evaluation.validation import check_support
 from pyro_ssvae.inference.programs import evaluating
+from pyro_ssvae.statistics.table import higher_is_better
 from pyro_ssvae.system.progress import Progress
 
 X, Y = torch.rand(9, 4), torch.eye(3).repeat(3, 1)
@@ -216,3 +217,30 @@ def test_grey_pixels_under_pyros_bernoulli_are_refused_with_what_takes_them() ->
     split = from_arrays(torch.rand(60, 4), torch.arange(60) % 3).split(9)
     with pytest.raises(InputError, match=r"Boolean.* between 0 and 1 there is .*GreyBernoulli"):
         check_support(objective, split)
+
+
+def test_further_sites_that_are_observed_are_no_divergences() -> None:
+    def model(x: torch.Tensor, y: torch.Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", Normal(x.new_zeros(2), 1.0).to_event(1))
+            pyro.sample("x", Normal(z.sum(-1, keepdim=True).expand(-1, 4), 1.0).to_event(1), obs=x)
+            pyro.sample("total", Normal(z.sum(-1), 1.0), obs=x.sum(-1))
+            pyro.deterministic("length", z.norm(dim=-1))
+
+    def guide(x: torch.Tensor, y: torch.Tensor | None = None) -> None:
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", Normal(x.new_zeros(2), 1e-4).to_event(1))
+
+    parts = elbo_parts(model, guide, X)
+    assert parts.keys() == {"elbo", "reconstruction", "kl_z", "nll_total"}
+    expected = -Normal(0.0, 1.0).log_prob(X.sum(-1)).mean()
+    assert parts["nll_total"] == pytest.approx(expected.item(), rel=1e-3)
+    assert parts["elbo"] == pytest.approx(
+        parts["reconstruction"] - parts["kl_z"] - parts["nll_total"]
+    )
+    assert not higher_is_better("test.nll_total")
+
+
+def test_a_part_that_there_is_none_of_is_refused(pair) -> None:
+    with pytest.raises(InputError, match="unknown part 'val': expected one of labelled"):
+        evaluate(*pair, small.split(), "val")

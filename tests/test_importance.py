@@ -7,6 +7,7 @@ import pytest
 import torch
 from by_hand import log_bernoulli, log_normal, one_hot
 from pyro import distributions as dist
+from pyro import poutine
 from torch import Tensor, nn
 
 from pyro_ssvae import guides, models
@@ -221,3 +222,14 @@ def test_weights_are_those_of_evaluation(measure) -> None:
         found.append(measure(model, guide))
         assert model.training is guide.training is guide.labels.training is mode
     assert found[0] == found[1]
+
+
+def test_weights_are_scaled_and_masked_as_the_bound_is() -> None:
+    def weights(wrapped) -> Tensor:
+        torch.manual_seed(0)
+        return log_weights(wrapped(Model(1.0)), wrapped(Guide()), X, samples=2).joint
+
+    whole = weights(lambda program: program)
+    torch.testing.assert_close(weights(lambda p: poutine.scale(p, scale=0.1)), 0.1 * whole)
+    some = torch.tensor([True, False, True, False])
+    torch.testing.assert_close(weights(lambda p: poutine.mask(p, mask=some)), some * whole)

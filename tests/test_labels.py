@@ -344,9 +344,16 @@ def test_labels_are_relaxed_in_training_and_not_in_evaluation(how, hard) -> None
     assert inference.infer == {}
 
 
+def test_an_inference_may_be_given_by_its_text() -> None:
+    assert LabelInference("relaxed:0.3").how == Relaxed(0.3)
+    assert LabelInference("enumerated:2").how == Enumerated(2)
+
+
 def test_another_inference_or_temperature_is_refused() -> None:
-    with pytest.raises(InputError, match="expected labels.Enumerated.*, got 'relaxed'"):
-        LabelInference("relaxed")
+    with pytest.raises(InputError, match="expected labels.Enumerated.*, got 7"):
+        LabelInference(7)
+    with pytest.raises(InputError, match="unknown label_inference 'relax'.*relaxed"):
+        LabelInference("relax")
     for how in (Relaxed, StraightThrough):
         with pytest.raises(InputError, match="expected temperature > 0, got 0"):
             how(0)

@@ -284,7 +284,14 @@ def test_what_makes_no_body_is_refused_in_one_line(body, message, package) -> No
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("head", ["bernoulli", None, 3, nn.OneHots])
+def test_a_likelihood_may_be_given_by_its_text() -> None:
+    made = nn.network("mlp", "normal:0.3", 4, 2, ())
+    assert made.head == nn.Normal(0.3)
+    with pytest.raises(InputError, match="unknown likelihood 'normale'.*normal"):
+        nn.network("mlp", "normale", 4, 2, ())
+
+
+@pytest.mark.parametrize("head", [None, 3, nn.OneHots])
 def test_what_is_no_head_is_refused(head) -> None:
     with pytest.raises(InputError, match=r"expected a head such as nn.Bernoulli\(\), got"):
         nn.network("mlp", head, 4, K, ())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas
 import pytest
+import scipy.sparse
 import torch
 
 from pyro_ssvae.data import Dataset, files, from_arrays, further
@@ -203,3 +204,38 @@ def test_real_numbers_far_from_zero_keep_their_digits() -> None:
     assert encoded.dtype == torch.float32
     expected = (y - y.mean()) / y.std()
     assert encoded[:, 0].tolist() == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+class Items(torch.utils.data.Dataset):
+    """Examples of torch, which a loop over indices would never come to the end of."""
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return torch.tensor(X[index % len(X)]), index % 2
+
+
+@pytest.mark.parametrize("x, advice", [
+    (Items(), "got Items: stack its items"),
+    (torch.utils.data.DataLoader(Items()), "got DataLoader: stack its items"),
+    (scipy.sparse.csr_matrix(X), r"got csr_matrix: use x.toarray\(\)"),
+    (torch.tensor(X).to_sparse(), r"got Tensor: use x.to_dense\(\)"),
+])
+def test_examples_of_other_forms_are_refused_with_what_to_do(x: Any, advice: str) -> None:
+    with pytest.raises(InputError, match=advice):
+        from_arrays(x, HALVES)
+
+
+def test_real_numbers_in_two_dimensions_are_refused_with_what_to_do() -> None:
+    with pytest.raises(InputError, match=r"a real number is one for each example, y\[:, 0\]"):
+        from_arrays(X, X[:, :1])
+
+
+def test_the_number_of_labels_that_nobody_asked_for_is_told_as_the_default() -> None:
+    y = np.arange(400) >= 390
+    rare = from_arrays(np.random.default_rng(0).random((400, 2)), y)
+    with pytest.raises(InputError, match='needs 50 .*; 100 is the default, and labels="all" keeps'):
+        rare.split()
+    with pytest.raises(InputError, match="needs 50 ((?!default).)*$"):
+        rare.split(labels=100)

@@ -14,7 +14,6 @@ import pyro_ssvae
 from pyro_ssvae import data, fit, fit_ensemble, guides, pair
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.experiments import predictor, runs
-from pyro_ssvae.experiments.prepared import prepare
 
 NETWORKS = '''
 import torch
@@ -204,4 +203,4 @@ def test_a_pair_of_ones_own_is_checked_before_it_is_trained(
     mine = pair(broken_pair.Model, guides.M2, name="mine")
     wrong = "check would refuse the pair: site 'everywhere' of the model: expected one in a plate"
     with pytest.warns(UserWarning, match=wrong):
-        prepare(mine, split, tmp_path / "run", epochs=1)
+        next(fit(mine.on(split)[0], split, epochs=1))

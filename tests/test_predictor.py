@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,26 @@ def test_a_missing_or_broken_description_is_refused_with_its_path(tmp_path: Path
     (tmp_path / "run" / "data.json").write_text("{")
     with pytest.raises(InputError, match=r"data\.json: expected the data of a run, got: "):
         predictor.load(tmp_path / "run", device="cpu")
+
+
+def test_a_predictors_programs_are_in_evaluation_mode(tmp_path: Path) -> None:
+    train(tmp_path / "run")
+    assert not predictor.load(tmp_path / "run").objective.guide.classifier.training
+    assert not runs.load(tmp_path / "run", dataset=dataset()).objective.training
+
+
+def test_examples_far_beyond_the_training_data_are_warned_of(tmp_path: Path) -> None:
+    x = PIXELS / 255
+    train(tmp_path / "run", x=x)
+    loaded = predictor.load(tmp_path / "run")
+    with pytest.warns(UserWarning, match="numbers from 0 to 16, where .* are from 0 to 1: scale"):
+        loaded.predict(np.array([[0.0, 16.0, 3.0]]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert loaded.predict(x[:3] * 1.5) and loaded.predict(x[:0]) == []
+    about = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert about.pop("extent") == [pytest.approx(x.min()), pytest.approx(x.max())]
+    (tmp_path / "run" / "data.json").write_text(json.dumps(about))  # as older runs have it
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictor.load(tmp_path / "run").predict(np.array([[0.0, 16.0, 3.0]]))

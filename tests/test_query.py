@@ -1,9 +1,11 @@
 import pyro
+import small
 import torch
 from pyro import distributions as dist
 from torch import Tensor
 
 from pyro_ssvae import guides, models
+from pyro_ssvae.evaluation.evaluate import elbo
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluation_mode
 
@@ -111,3 +113,26 @@ def test_likelihood_does_not_read_x(pair) -> None:
     z = torch.randn(3, 2)
     a, b = (query.likelihood(model, x, y=Y, z=z).mean for x in (X, torch.rand(3, 4)))
     assert torch.equal(a, b)
+
+
+def test_what_is_asked_of_programs_in_training_is_answered_as_in_evaluation() -> None:
+    split = small.split()
+    objective = small.objective("m2", split, network="conv")
+    model, guide, x = objective.model, objective.guide, split.part("test")[0][:6]
+
+    def asked() -> list[Tensor]:
+        torch.manual_seed(0)
+        y, z = torch.eye(10)[:6], torch.zeros(6, model.z_dim)
+        return [
+            query.posterior_mean(guide, x), query.posterior(guide, x).log_weights.detach(),
+            query.likelihood(model, x, y=y, z=z).mean, query.draw(model, x)[0].mean,
+            query.site(guide, "y", x).probs.detach(), torch.tensor(elbo(model, guide, x)),
+        ]
+
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    in_training = asked()
+    assert objective.training and all(module.training for module in objective.modules())
+    assert all(torch.equal(value, before[name]) for name, value in objective.state_dict().items())
+    objective.eval()
+    for found, expected in zip(in_training, asked(), strict=True):
+        torch.testing.assert_close(found, expected)

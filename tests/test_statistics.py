@@ -337,7 +337,8 @@ def test_a_single_configuration_is_not_the_best_of_anything() -> None:
 def test_too_few_draws_mark_nothing() -> None:
     found = standings({"a": runs(1, 1, 1), "b": runs(9, 9.5, 9)}, higher=True)
     assert found.rows[1].to_best.high < 0
-    assert not found.marked and found.worse(found.rows[1]) is None and found.alike == ("a",)
+    assert not found.marked and found.worse(found.rows[1]) is None
+    assert (found.alike, found.unsettled) == ((), ("a",))
 
 
 def test_of_equals_one_is_seldom_marked() -> None:

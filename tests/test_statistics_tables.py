@@ -41,7 +41,7 @@ def test_the_best_is_called_so_only_where_it_is_told_from_all() -> None:
     found = standings({"a": runs(1, 2, 3), "b": runs(9, 9.5, 9)}, higher=True)
     assert cells(found, "test.elbo")[1][2] == "–"
     assert cells(found, "test.elbo")[2][3] == "too few draws"
-    assert footnotes(found)[0] == "b has the best mean; a cannot be told from it."
+    assert footnotes(found)[0] == "b has the best mean; of a there are too few label draws to tell."
     assert "a: 3 label draws: no interval of so few covers 95%" in markdown(found, "test.elbo")
 
 

@@ -575,7 +575,7 @@ def test_runs_on_a_gpu_are_captured_whatever_their_number(
 ) -> None:
     monkeypatch.setattr(job, "_check", lambda *_: None)  # there need be no GPU
     monkeypatch.setattr(job, "choose_device", torch.device)
-    for device, captured in (("cpu", "off"), ("cuda", "on")):
+    for device, captured in (("cpu", "off"), ("cuda", "traced")):
         jobs = job.jobs_of(settings(stripes, draws=1, device=device), tmp_path)
         assert {each.record.capture for each in jobs} == {captured}
 
@@ -591,3 +591,11 @@ def test_runs_of_one_program_are_captured_where_all_together_are_worth_it(
     assert [m["capture"] for m in metrics] == 4 * ["on"] + 2 * ["off"]
     again = study(settings(stripes), tmp_path / "out", resume=True)
     assert [m["capture"] for m in again] == 4 * ["on"] + 2 * ["off"]
+
+
+def test_runs_of_before_that_are_of_no_setting_are_told_of(folder: Path, stripes: Dataset) -> None:
+    said: list[str] = []
+    study(settings(stripes)[:-1], folder, resume=True, log=said.append)
+    assert any("1 runs that the study had before" in line for line in said)
+    study(settings(stripes), folder, resume=True, log=(again := []).append)
+    assert not any("the study had before" in line for line in again)

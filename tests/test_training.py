@@ -538,3 +538,34 @@ def test_what_is_no_split_is_refused_with_how_to_make_one(given, message) -> Non
     ):
         with pytest.raises(InputError, match=f"^expected a split, got {message}$"):
             ask()
+
+
+def test_what_was_evaluated_is_trained_in_the_mode_of_training(split) -> None:
+    found = []
+    for evaluated in (False, True):
+        objective = small.objective("m2", split, label_inference="relaxed")
+        for _ in fit(objective, split, epochs=2, batch_unlabelled=600):
+            if evaluated:
+                objective.eval()
+        found.append(weights(objective))
+    assert same(*found)
+
+
+def test_a_part_that_is_kept_in_evaluation_mode_stays_so(split) -> None:
+    objective = m2()
+    objective.guide.classifier.eval()
+    next(fit(objective, split, epochs=1, batch_unlabelled=600))
+    assert not objective.guide.classifier.training and objective.guide.encoder.training
+
+
+def test_weights_of_another_type_than_the_data_are_refused(split) -> None:
+    with pytest.raises(InputError, match="expected x of torch.float64.*, got torch.float32; use x"):
+        fit(m2().double(), split, epochs=1)
+    with pytest.raises(InputError, match="expected x of torch.float64.*, got torch.float32; use x"):
+        fit_ensemble([m2().double(), m2().double()], split, epochs=1)
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, pyro.optim.Adam({"lr": 0.1})])
+def test_what_is_no_optimizer_of_torch_is_refused(optimizer, split) -> None:
+    with pytest.raises(InputError, match=r"expected an optimizer of torch, such as .*SGD\(obj"):
+        fit(m2(), split, epochs=1, optimizer=optimizer)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import draws, indices
-from pyro_ssvae.data.examples import Examples, check_finite, further
+from pyro_ssvae.data.examples import Examples, check_finite, further, warn_beyond
 from pyro_ssvae.data.fingerprint import fingerprint
 from pyro_ssvae.data.images import Channels
 from pyro_ssvae.data.reading import WORKERS, Reader
@@ -44,6 +44,7 @@ class Dataset:
         kind: The kind of data, one of :data:`pyro_ssvae.recipes.KINDS`, whose options pairs are
             built with unless told otherwise; ``""`` is that of data of one's own.
         notes: What was made of the input that the data set was read from, a line each.
+        known_extent: The smallest and the largest number of x, where the examples are missing.
 
     Raises:
         InputError: if shapes disagree, x is not finite, y are no labels of the target, test holds
@@ -62,6 +63,7 @@ class Dataset:
     foreign: Tensor | None = None
     kind: str = ""
     notes: tuple[str, ...] = ()
+    known_extent: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.x, (Tensor, Reader)):
@@ -128,11 +130,18 @@ class Dataset:
         return fingerprint(self.y, about=f"{self.x.fingerprint} {about}")
 
     @cached_property
+    def extent(self) -> tuple[float, float] | None:
+        """The smallest and the largest number of x, None where there are no examples."""
+        if not isinstance(self.x, Tensor):
+            return 0.0, 1.0  # pixels, divided by the largest
+        if not len(self.x):
+            return self.known_extent
+        return float(self.x.min()), float(self.x.max())
+
+    @cached_property
     def within_unit(self) -> bool:
         """Whether every x lies in [0, 1]."""
-        if not isinstance(self.x, Tensor):
-            return True
-        return len(self.x) == 0 or bool(self.x.min() >= 0 and self.x.max() <= 1)
+        return self.extent is None or (self.extent[0] >= 0 and self.extent[1] <= 1)
 
     @cached_property
     def fully_known(self) -> bool:
@@ -165,7 +174,10 @@ class Dataset:
             InputError: If they are of another form, or have other columns.
         """
         like = torch.empty(0, *self.shape)
-        return further(x, Examples(like, self.columns, self.divisor, self.channels))
+        result = further(x, Examples(like, self.columns, self.divisor, self.channels))
+        if self.columns is None and self.extent is not None and len(result):
+            warn_beyond(self.extent, result)
+        return result
 
     def only(self, *classes: str) -> Dataset:
         """The data with these classes alone to tell apart; examples of all others are foreign.
@@ -246,6 +258,7 @@ class Dataset:
         """
         if validation is None:
             validation = self.validation
+        default = labels is None
         if labels is None:
             labels = 100 if self.fully_known else "all"
         seed = whole("seed", seed)
@@ -255,7 +268,8 @@ class Dataset:
                 wanted, self.target, self.y.cpu(), self.test.cpu(), self.foreign, seed
             )
         except InputError as error:
-            raise InputError(f"{self.name}: {error}") from None
+            hint = '; 100 is the default, and labels="all" keeps all' if default else ""
+            raise InputError(f"{self.name}: {error}{hint if labels == 100 else ''}") from None
         return Split(self, seed=seed, **parts)
 
 

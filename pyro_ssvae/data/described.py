@@ -30,6 +30,7 @@ def described(dataset: Dataset, target: Target) -> Content:
         "name": dataset.name, "shape": list(dataset.shape), "target": kind,
         "labels": asdict(target),  # type: ignore[call-overload]
         "columns": columns, "divisor": dataset.divisor, "channels": dataset.channels,
+        "extent": None if columns is not None else dataset.extent,
     }
 
 
@@ -53,6 +54,7 @@ def without_examples(content: Any) -> Dataset:
             columns=None if columns is None else Columns(tuple(map(_column, columns))),
             divisor=divisor,
             channels="last" if content["channels"] == "last" else "first",
+            known_extent=_extent(content.get("extent")),
         )
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"no description of data: {error!r}") from None
@@ -62,6 +64,14 @@ def _number(value: Any) -> int:
     if type(value) is not int or not 1 <= value < 2**31:
         raise ValueError(f"expected a whole number above 0, got {value!r:.60}")
     return value
+
+
+def _extent(value: Any) -> tuple[float, float] | None:
+    """The smallest and the largest number; a description that is older has none."""
+    if value is None:
+        return None
+    low, high = map(_finite, value)
+    return low, high
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +112,23 @@ def further(x: Any, like: Examples, undivided: bool | None = None) -> Tensor:
     return result
 
 
+def warn_beyond(extent: tuple[float, float], x: Tensor) -> None:
+    """Warn of further examples that lie as far from the training data as these reach.
+
+    Args:
+        extent: The smallest and the largest number of the training data.
+        x: The further examples, one at least.
+    """
+    low, high = float(x.min()), float(x.max())
+    reach = extent[1] - extent[0]
+    if low < extent[0] - reach or high > extent[1] + reach:
+        warnings.warn(
+            f"x has numbers from {low:.4g} to {high:.4g}, where those of the training data are from"
+            f" {extent[0]:.4g} to {extent[1]:.4g}: scale them as these were",
+            stacklevel=4,
+        )
+
+
 def check_finite(x: Tensor) -> None:
     """Raise :class:`InputError` if x, a row for each example, has NaN or infinity."""
     if not x.numel() or torch.stack(x.aminmax()).isfinite().all():  # NaN would be either
@@ -146,6 +164,8 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
             f"expected x without gaps, got {int(x.mask.sum()):,} masked numbers; a data frame may"
             " have gaps"
         )
+    if (advice := _other_form(x)) is not None:
+        raise InputError(f"expected x as an array (N, D), got {type(x).__name__}: {advice}")
     try:
         array = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
         numbers = np.issubdtype(array.dtype, np.number) or array.dtype == bool
@@ -160,6 +180,17 @@ def _array(x: Any) -> np.ndarray[Any, Any]:
             f" {array.shape}"
         )
     return array
+
+
+def _other_form(x: Any) -> str | None:
+    """What to do about x that holds examples and is no array; None where it is none of these."""
+    if isinstance(x, (torch.utils.data.Dataset, torch.utils.data.DataLoader)):
+        return "stack its items, torch.stack([item[0] for item in x]), and their labels likewise"
+    if hasattr(x, "tocoo"):
+        return "use x.toarray(), or SemiSupervisedVAEClassifier, which takes sparse matrices"
+    if isinstance(x, Tensor) and x.layout != torch.strided:
+        return "use x.to_dense()"
+    return None
 
 
 def _one_shape(x: Any) -> None:

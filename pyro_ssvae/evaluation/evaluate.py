@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_ssvae.contract import fits_classifier, predictor
-from pyro_ssvae.data import Part, Split
+from pyro_ssvae.data import PARTS, Part, Split
 from pyro_ssvae.data.asked import check_split
 from pyro_ssvae.data.view import taken
 from pyro_ssvae.errors import InputError, one_of
@@ -20,7 +20,7 @@ from pyro_ssvae.evaluation.importance import CLASS_SAMPLES, IWAE_SAMPLES, class_
 from pyro_ssvae.evaluation.probes import active_units, leakage, mutual_information
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.bounds import elbo_terms
-from pyro_ssvae.inference.programs import evaluating, private_params
+from pyro_ssvae.inference.programs import evaluating, evaluation_mode, private_params
 from pyro_ssvae.system.progress import Progress
 from pyro_ssvae.targets import Target
 from pyro_ssvae.targets.metrics import accuracy
@@ -81,6 +81,7 @@ def evaluate(
         ['accuracy', 'nll', 'brier', 'ece']
     """
     check_split(split)
+    one_of("part", part, PARTS)
     one_of("measures", measures, get_args(Measures))
     every = measures == "all"
     x, y = split.part(part)
@@ -191,18 +192,25 @@ def elbo_parts(
 
     Returns:
         ``elbo``, ``reconstruction``, and ``kl_NAME`` for every other site: the KL divergence of
-        one that is inferred, -log p(y) for a y that is given. A site that is summed out in the
-        model, such as the y of a mixture, is part of the reconstruction.
+        one that is inferred, -log p(y) for a y that is given. Of a further site that is observed
+        ``nll_NAME`` is minus its log-probability. A site that is summed out in the model, such as
+        the y of a mixture, is part of the reconstruction.
     """
     totals: dict[str, list[float]] = {}
     size = chunks.size(x, CHUNK)
     labels = repeat(None) if y is None else y.split(size)
+    given = set()
     for rows, own in zip(x.split(size), labels):
-        for name, term in elbo_terms(model, guide, rows, own).items():
+        with evaluation_mode(model, guide):
+            terms = elbo_terms(model, guide, rows, own)
+        for name, term in terms.items():
             totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))
-    terms = {name: math.fsum(values) for name, values in totals.items()}
-    image = [name for name in terms if "x" in name.split("+")]
+        given = {name for name, term in terms.items() if not (term.latent or term.mixed)} - {"y"}
+    parts = {name: math.fsum(values) for name, values in totals.items()}
+    image = [name for name in parts if "x" in name.split("+")]
     result = {
-        "elbo": math.fsum(terms.values()), "reconstruction": math.fsum(map(terms.pop, image)),
+        "elbo": math.fsum(parts.values()), "reconstruction": math.fsum(map(parts.pop, image)),
     }
-    return result | {f"kl_{name}": 0.0 - total for name, total in terms.items()}
+    return result | {
+        f"{'nll' if name in given else 'kl'}_{name}": 0.0 - total for name, total in parts.items()
+    }

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyro
 import torch
 from pyro import poutine
+from pyro.distributions.util import scale_and_mask
 from pyro.poutine.enum_messenger import EnumMessenger
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
@@ -123,7 +124,8 @@ def log_weights(
     for trace, sign in ((model_trace, 1.0), (guide_trace, -1.0)):
         for name, site in trace.nodes.items():
             if site["type"] == "sample" and not site_is_subsample(site):
-                log_prob = sign * site["fn"].log_prob(site["value"])
+                log_prob = site["fn"].log_prob(site["value"])
+                log_prob = sign * scale_and_mask(log_prob, site["scale"], site["mask"])
                 joint = joint + log_prob
                 if name == "x":
                     image = image + log_prob

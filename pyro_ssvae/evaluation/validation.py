@@ -52,7 +52,7 @@ def check_support(objective: Objective, split: Split) -> None:
         levels = torch.arange(256, device=x.device) / 255
         values = levels.to(x.dtype).view(-1, *[1] * (x.dim() - 1)).expand(-1, *x.shape[1:])
     if not all(bool(fn.support.check(rows).all()) for rows in values.split(CHECKED)):
-        advice = "rescale x, or use likelihood=nn.Normal(0.1), as text normal:0.1"
+        advice = "rescale x, or use likelihood=nn.Normal(1.0), as text normal:1.0"
         if getattr(fn.support, "is_discrete", False) and 0 <= values.min() <= values.max() <= 1:
             advice = "for x between 0 and 1 there is pyro_ssvae.nn.GreyBernoulli"
         raise InputError(

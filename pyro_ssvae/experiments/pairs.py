@@ -141,7 +141,7 @@ class Pair:
             if (default := as_declared(option.default, option.type)) != defaults.get(option.name)
         }
         if not within_unit and "likelihood" in defaults:
-            defaults["likelihood"] = "normal:0.1"
+            defaults["likelihood"] = "normal:1.0"
         usual = self._usual(kind)
         if sets and usual.get("unlabelled") == 0:
             del usual["unlabelled"]

@@ -226,4 +226,4 @@ def _read(folder: str | Path, pair: Pair | None, device: str) -> tuple[Predictor
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)
     temperatures = calibration.temperatures_of(folder, dataset.target)
-    return Predictor(objective, dataset, dataset.target, temperatures), which.name
+    return Predictor(objective.eval(), dataset, dataset.target, temperatures), which.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,6 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.plan import Plan, completed
 from pyro_ssvae.experiments.predictor import Predictor
 from pyro_ssvae.experiments.record import Record, Updates, started
-from pyro_ssvae.inference.check import check
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.training.aggressive import AggressiveInference
@@ -32,8 +30,6 @@ from pyro_ssvae.training.log import check_tensorboard
 from pyro_ssvae.training.optimizers import adam, load_optimizer
 from pyro_ssvae.training.selections import Selections
 from pyro_ssvae.training.stopping import EarlyStopping
-
-CHECKED = 8  # examples that a pair of one's own is checked with before it is trained
 
 
 @dataclass
@@ -109,9 +105,6 @@ def prepare(
     record = started(which.name, values, split, whole, seed=seed, capture=captured)
     with seeded(seed, [where]):
         objective = which.build(moved.dataset, values).to(where)
-    programs = which.model, which.guide
-    if saved is None and not all(p.__module__.startswith("pyro_ssvae.") for p in programs):
-        _check_own(objective, moved)
     optimizer = adam(objective, values["lr"])
     stopping = None if record.patience is None else EarlyStopping(record.patience)
     selections = Selections() if record.selections else None
@@ -132,15 +125,6 @@ def prepare(
     return Prepared(
         record, objective, moved, optimizer, stopping, inference, state, history, selections
     )
-
-
-def _check_own(objective: Objective, split: Split) -> None:
-    """Warn of what is wrong with a pair of one's own, which training may not show, or late."""
-    some = split.labelled.repeat(2)[:CHECKED]  # one is too few
-    try:
-        check(objective.model, objective.guide, *split.examples(some))
-    except InputError as error:
-        warnings.warn(f"pyro_ssvae.check would refuse the pair: {error}", stacklevel=4)
 
 
 def _checked(plan: Plan, values: Mapping[str, Any]) -> torch.device:

@@ -28,7 +28,7 @@ def pair_of(folder: Path, record: Record, given: Pair | None) -> Pair:
     except InputError as error:
         raise InputError(
             f"{folder}: {error}; a pair of one's own that has no such place is given by"
-            " runs.load(FOLDER, pair=...)"
+            " predictor.load(FOLDER, pair=...) or runs.load(FOLDER, pair=...)"
         ) from None
 
 

@@ -91,7 +91,12 @@ def study(
         if overwrite:
             earlier.refuse_links([out / RUNS, *(job.folder for job in todo)])
             earlier.clear_runs(out)
-        _begin(out, todo, resume=resume)
+        left_out = _begin(out, todo, resume=resume)
+        if left_out:
+            log(
+                f"{left_out} runs that the study had before are of none of these settings: they"
+                f" stay in {RUNS}, and are in no table"
+            )
         if resume:
             earlier.take_over(earlier.going_on(out, todo))
         with Progress("studying", len(todo), "runs", show=progress) as done:
@@ -240,8 +245,12 @@ def _free(folder: Path) -> Path:
     return aside
 
 
-def _begin(out: Path, todo: Sequence[Job], *, resume: bool) -> None:
-    """Write what the study is of, which a study that goes on must have in common."""
+def _begin(out: Path, todo: Sequence[Job], *, resume: bool) -> int:
+    """Write what the study is of, which a study that goes on must have in common.
+
+    Returns:
+        The number of runs that are of a study that goes on, and of no setting.
+    """
     version, path = pyro_ssvae.__version__, out / STUDY
     runs = {job.folder.name: job.record.as_dict() for job in todo}
     if resume and path.exists():
@@ -250,6 +259,7 @@ def _begin(out: Path, todo: Sequence[Job], *, resume: bool) -> None:
     for name in (RESULTS, STATISTICS, TIMES):
         (out / name).unlink(missing_ok=True)
     write_text(path, json.dumps({"version": version, "runs": runs}, indent=1) + "\n")
+    return len(runs) - len(todo)
 
 
 def _checked(path: Path, version: str, runs: dict[str, Any]) -> dict[str, Any]:

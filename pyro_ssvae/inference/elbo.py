@@ -207,6 +207,8 @@ def _terms(
     # Sites in the same plates and of the same dimensions share their weight.
     weight = cache(partial(_weight, Dice(guide_trace, ordering)))
     for name, of_site in costs.items():
+        if model_trace.nodes.get(name, {}).get("infer", {}).get("_deterministic"):
+            continue  # a value that was named, and no variable
         value = torch.stack([
             _expectation(*weight(ordinal, cost._pyro_dims), cost) for ordinal, cost in of_site
         ]).sum()

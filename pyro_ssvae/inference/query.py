@@ -1,4 +1,7 @@
-"""Questions put to a model or a guide: any Pyro program, no method of it needed but ``forward``."""
+"""Questions put to a model or a guide: any Pyro program, no method of it needed but ``forward``.
+
+They are answered in evaluation mode, and leave a program in the mode that it has.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from torch.distributions import Normal
 
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.divergences import base
-from pyro_ssvae.inference.programs import private_params
+from pyro_ssvae.inference.programs import evaluation_mode, private_params
 from pyro_ssvae.nn import noise
 from pyro_ssvae.nn.samples import moved
 
@@ -51,7 +54,8 @@ def site(
 
     The variables it depends on are sampled. None where the program has no such variable.
     """
-    trace = _trace(program, x, y)
+    with evaluation_mode(program):
+        trace = _trace(program, x, y)
     return trace.nodes[name]["fn"] if name in trace else None
 
 
@@ -62,7 +66,7 @@ def draw(model: Callable[..., Any], x: Tensor) -> tuple[Distribution, Tensor | N
         model: The model to draw from.
         x: The examples, (N, ...), of which only shape, type and device count.
     """
-    with torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         nodes = _trace(poutine.uncondition(model), x, None).nodes
     return nodes["x"]["fn"], nodes["y"]["value"] if "y" in nodes else None
 
@@ -106,7 +110,8 @@ def posterior(
         seed: The seed of that noise.
     """
     summed = EnumMessenger(first_available_dim=-3)(poutine.infer_config(guide, _enumeration))
-    nodes = _trace(_SharedNoise(seed)(summed), x, y).nodes
+    with evaluation_mode(guide):
+        nodes = _trace(_SharedNoise(seed)(summed), x, y).nodes
     components = nodes["z"]["fn"]
     log_weights = x.new_zeros(1, len(x))
     for name in itertools.takewhile(lambda name: name != "z", nodes):
@@ -173,14 +178,15 @@ def likelihood(model: Callable[..., Any], x: Tensor, **given: Tensor) -> Distrib
         given: The values of sites by name, such as ``y`` one-hot (N, K) and ``z`` (N, J).
     """
     program = poutine.condition(poutine.uncondition(model), data=given)
-    with torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         return _trace(program, x, None).nodes["x"]["fn"]
 
 
 def _nodes(
     program: Callable[..., Any], x: Tensor, y: Tensor | None = None
 ) -> list[dict[str, Any]]:
-    with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+    devices = [x.device] if x.is_cuda else []
+    with evaluation_mode(program), torch.random.fork_rng(devices=devices):
         return list(_trace(program, x, y).nodes.values())
 
 

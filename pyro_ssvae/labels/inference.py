@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast, get_args
 
 from torch import nn
 
 from pyro_ssvae.errors import InputError, positive
 from pyro_ssvae.labels.relaxed import RelaxedOneHots
 from pyro_ssvae.labels.top import TopClasses
+from pyro_ssvae.system.words import heard
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class LabelInference(nn.Module):
     """What a guide samples its labels from: an inference in training, the classifier's otherwise.
 
     Args:
-        how: The way to infer labels that are not given.
+        how: The way to infer labels that are not given, or its text, such as ``"enumerated:3"``.
         every: Whether the guide needs the probabilities of all classes: of several labels, and of
             those that are given to it.
 
@@ -81,8 +82,10 @@ class LabelInference(nn.Module):
         InputError: If it is no such way, or leaves out classes that the guide needs.
     """
 
-    def __init__(self, how: Inference, every: bool = False) -> None:
+    def __init__(self, how: Inference | str, every: bool = False) -> None:
         super().__init__()
+        if isinstance(how, str):
+            how = cast(Inference, heard(how, get_args(Inference), "label_inference"))
         if not isinstance(how, Inference):
             raise InputError(
                 "expected labels.Enumerated(), labels.Relaxed() or labels.StraightThrough(), got"

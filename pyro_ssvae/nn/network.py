@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Unpack, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from pyro_ssvae.errors import InputError, unknown
 from pyro_ssvae.nn.conv import Conv
 from pyro_ssvae.nn.heads import Head
+from pyro_ssvae.nn.likelihoods import Likelihood
 from pyro_ssvae.nn.mlp import MLP, Layers
 from pyro_ssvae.nn.shapes import Shape, as_shapes, checked
 from pyro_ssvae.nn.wide_resnet import WideResNet
 from pyro_ssvae.system.places import called, is_place
+from pyro_ssvae.system.words import heard
 
 # A body, as pairs take it: the name of one of the library's, a class or function that is called
 # with the shapes of the inputs and of the output, the place of one, or a module.
@@ -71,7 +73,7 @@ class Plain(nn.Module):
 
 def network(
     body: Body,
-    head: Head,
+    head: Head | str,
     inputs: int | Sequence[Shape],
     shape: Shape,
     hidden: Sequence[int],
@@ -84,7 +86,8 @@ def network(
             first layer, or ``"wrn-28-2"``; a class or function of one's own that is called as
             ``Net(inputs, out)`` with the shapes of the inputs and of the numbers that it is to
             give; the place of one, ``"mypackage.module:Net"``; or a module.
-        head: The head, which says what numbers the body gives.
+        head: The head, which says what numbers the body gives, or the text of a likelihood, such as
+            ``"normal:0.1"``.
         inputs: The size of the input, or the shape of each of several.
         shape: The shape of what the distribution is over.
         hidden: The sizes of the hidden layers of the library's bodies.
@@ -103,6 +106,8 @@ def network(
         >>> classifier(torch.rand(5, 1, 8, 8)).probs.shape
         torch.Size([5, 10])
     """
+    if isinstance(head, str):
+        head = cast(Head, heard(head, get_args(Likelihood), "likelihood"))
     if isinstance(head, type) or not callable(getattr(head, "raw", None)):
         raise InputError(f"expected a head such as nn.Bernoulli(), got {head!r:.60}")
     out = head.raw(checked(shape, "an output"))

@@ -48,11 +48,15 @@ def footnotes(found: Standings) -> list[str]:
     first, *others = found.rows
     lines = []
     if others:
-        lines.append(
-            f"{first.name} is the best: its interval to every other leaves out 0."
-            if found.marked else
-            f"{first.name} has the best mean; {_listed(found.alike)} cannot be told from it."
-        )
+        said = [f"{first.name} has the best mean"]
+        if found.marked:
+            said = [f"{first.name} is the best: its interval to every other leaves out 0"]
+        if found.alike:
+            said.append(f"{_all_or(found.alike, others)} cannot be told from it")
+        if found.unsettled:
+            few = _all_or(found.unsettled, others)
+            said.append(f"of {few} there are too few label draws to tell")
+        lines.append("; ".join(said) + ".")
     lines += _unmatched(others)
     lines += _grouped((row.name, row.to_best.caution) for row in others if row.to_best)
     lines += _grouped((row.name, row.variance.reason) for row in found.rows)
@@ -108,6 +112,11 @@ def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
         if note:
             names.setdefault(note, []).append(name)
     return [f"{_listed(own)}: {note}" for note, own in names.items()]
+
+
+def _all_or(names: Sequence[str], others: Sequence[Standing]) -> str:
+    """Names as a sentence has them, where they are not those of all others."""
+    return "all others" if len(names) == len(others) > 2 else _listed(names)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -62,12 +62,17 @@ class Standings:
     @property
     def alike(self) -> tuple[str, ...]:
         """The names of the configurations that are not told from that of the best mean."""
-        return tuple(row.name for row in self.rows[1:] if not self.worse(row))
+        return tuple(row.name for row in self.rows[1:] if self.worse(row) is False)
+
+    @property
+    def unsettled(self) -> tuple[str, ...]:
+        """The names of those that have too few label draws in common with it to say."""
+        return tuple(row.name for row in self.rows[1:] if self.worse(row) is None)
 
     @property
     def marked(self) -> bool:
         """Whether the first is the best: every other one is told from it."""
-        return len(self.rows) > 1 and not self.alike
+        return len(self.rows) > 1 and not (self.alike or self.unsettled)
 
 
 def standings(

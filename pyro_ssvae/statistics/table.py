@@ -84,7 +84,7 @@ def draw_means(values: Values) -> dict[int, float]:
 def higher_is_better(metric: str) -> bool:
     """Whether the higher values of a metric are the better ones, by its name: ``"test.nll"``."""
     name = metric.rpartition(".")[2]
-    return name not in LOWER and not name.startswith("kl_")
+    return name not in LOWER and not name.startswith(("kl_", "nll_"))
 
 
 def names(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> list[str]:

@@ -246,7 +246,7 @@ def _several(values: Array, names: Sequence[str] | None) -> tuple[Target, Tensor
         raise InputError(
             "expected labels in two dimensions as 1 (present), 0 (absent) and -1 or NaN (unknown),"
             f" got {_plain(known[row, column])!r} at {(row, column)}; one-hot classes are"
-            " y.argmax(1)"
+            " y.argmax(1), and a real number is one for each example, y[:, 0]"
         )
     result = known.astype(np.int64)
     if not result.shape[1]:

@@ -31,6 +31,7 @@ from pyro_ssvae.training.replicas import check_replicas, side_by_side
 from pyro_ssvae.training.schedule import Decay
 from pyro_ssvae.training.steps import Eager, Step
 from pyro_ssvae.training.stopping import EarlyStopping
+from pyro_ssvae.training.suiting import check_optimizer, check_precision, warn_of_own
 from pyro_ssvae.training.together import Together, by_any, of_all
 
 
@@ -95,7 +96,10 @@ def fit(
     how, seed = settled(how, fit), _seed(seed)
     check_split(split)
     split = split.to(next(objective.parameters()).device, how["workers"])
+    check_precision(objective, split)
     check_support(objective, split)
+    warn_of_own(objective, split)
+    check_optimizer(optimizer)
     sizes = how["batch_labelled"], how["batch_unlabelled"]
     updates = how["epochs"] * steps_per_epoch(split, how["batch_unlabelled"])
     source = feed(split, *sizes)
@@ -195,7 +199,9 @@ def fit_ensemble(
     device = next(objectives[0].parameters()).device
     dataset = splits[0].dataset.to(device, how["workers"])  # once: the splits are of one
     splits = [replace(split.to(device), dataset=dataset) for split in splits]
+    check_precision(objectives[0], splits[0])
     check_support(objectives[0], splits[0])
+    warn_of_own(objectives[0], splits[0])
     together = Ensemble(
         objectives, rates, precision=how["precision"], compile=compile, optimizer=optimizer,
         on_nonfinite=how["on_nonfinite"],

@@ -156,6 +156,9 @@ class Training(Iterator[Given], Generic[Given]):
         """Train for an epoch, or to a pause."""
         began, bar = time.perf_counter() - place.seconds, self._progress()
         seeds = [noise_seed(learner.seed, place.epoch) for learner in self.learners]
+        for learner in self.learners:
+            if not learner.objective.training:  # a part alone may be kept in evaluation mode
+                learner.objective.train()
         losses = place.updates()
         with _quiet(), self.step.epoch(seeds, place.noise) as noise:
             left = self.batches(place.epoch, place.step)
