@@ -102,7 +102,7 @@ def test_a_record_has_what_the_run_was_started_with() -> None:
         "labels": 6, "hidden_labels": 0, "seed": 5, "split_seed": 2,
         "split_fingerprint": split.fingerprint, "epochs": 50, "batch_labelled": 100,
         "batch_unlabelled": 20, "patience": 3, "aggressive": False, "capture": "traced",
-        "precision": "fp32", "selections": False,
+        "precision": "fp32", "selections": False, "code": "",
     }
     resolved = pair("supervised").resolve(split.dataset, options)
     assert came == {**expected, "options": {**resolved, "hidden": [4, 3]}}
@@ -111,7 +111,7 @@ def test_a_record_has_what_the_run_was_started_with() -> None:
 def test_the_digest_is_that_of_the_record_but_for_how_updates_are_computed(finished: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     plain = {field.name: metrics[field.name] for field in fields(Record)}
-    del plain["capture"]
+    del plain["capture"], plain["code"]
     text = json.dumps(plain, sort_keys=True)
     assert metrics["digest"] == hashlib.sha256(text.encode()).hexdigest()
     assert not {"versions", "device", "seconds"} & plain.keys()
@@ -153,7 +153,7 @@ def test_a_record_of_other_kinds_is_not_read(field: str, value: Any) -> None:
         "model": "m2", "data": "d", "data_fingerprint": "f", "labels": 1, "hidden_labels": 0,
         "seed": 0, "split_seed": 0, "split_fingerprint": "f", "epochs": 1, "batch_labelled": 1,
         "batch_unlabelled": 1, "patience": 2, "aggressive": False, "capture": "on",
-        "precision": "fp32", "options": {"hidden": [1, 2]}, "selections": True,
+        "precision": "fp32", "options": {"hidden": [1, 2]}, "selections": True, "code": "c",
     }
     assert record.read(good).as_dict() == good
     if (field, value) == ("patience", None):

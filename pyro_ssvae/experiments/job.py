@@ -134,7 +134,9 @@ def _resolved(setting: Setting, root: Path | None, splits: dict[Any, Split]) -> 
     pair, split = setting.pair, _split(setting, root, splits)
     values = pair.resolve(split.dataset, setting.options)
     seed = in_python(setting.split_seed if setting.seed is None else setting.seed)
-    record = started(pair.name, values, split, completed(setting.plan), seed=seed, capture="off")
+    record = started(
+        pair.name, values, split, completed(setting.plan), seed=seed, capture="off", code=pair.code
+    )
     return _Resolved(setting, record, split)
 
 

@@ -11,7 +11,7 @@ from typing import Any, overload
 from pyro_ssvae import guides, models, recipes
 from pyro_ssvae.data import Dataset, Split
 from pyro_ssvae.errors import InputError, enough_memory, unknown
-from pyro_ssvae.experiments import suited
+from pyro_ssvae.experiments import code, suited
 from pyro_ssvae.experiments.building import called, noted, of_owner
 from pyro_ssvae.experiments.options import (
     SIZES,
@@ -81,6 +81,11 @@ class Pair:
     def source(self) -> str:
         """Where the pair comes from: the second paragraph of the model's docstring."""
         return paragraph(self.model, 1)
+
+    @cached_property
+    def code(self) -> str:
+        """The fingerprint of the code of a pair of one's own, see :mod:`.code`."""
+        return code.fingerprint(self.model, self.guide)
 
     @property
     def has_classes(self) -> bool:

@@ -102,7 +102,9 @@ def prepare(
     moved = split.to(where, whole["workers"])
     captured = _decided(whole, moved, saved)
     # Of the data as they came, which keep their fingerprint for the next run.
-    record = started(which.name, values, split, whole, seed=seed, capture=captured)
+    record = started(
+        which.name, values, split, whole, seed=seed, capture=captured, code=which.code
+    )
     with seeded(seed, [where]):
         objective = which.build(moved.dataset, values).to(where)
     optimizer = adam(objective, values["lr"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from pyro_ssvae.data import Split
 from pyro_ssvae.engine.precision import Precision
 from pyro_ssvae.errors import InputError
+from pyro_ssvae.experiments.code import changed
 from pyro_ssvae.experiments.options import plain
 from pyro_ssvae.experiments.plan import Plan
 from pyro_ssvae.system.places import place_of
@@ -27,6 +29,7 @@ PROLONGED = "epochs"  # what may differ between a run and one that goes on with 
 OF_A_RUN = (
     "seed", "split_seed", "split_fingerprint", "data_fingerprint", "hidden_labels", "capture",
 )
+NO_SETTINGS = ("capture", "code")
 OF_ONE_PAIR = ("model", "capture")  # what may differ between the runs of one table, and options
 
 
@@ -56,6 +59,8 @@ class Record:
         options: The values of all options of the pair, sequences as lists.
         selections: Whether the weights of the best epochs by several measures are kept. A record
             that does not say so, for it is older, has none.
+        code: The fingerprint of a pair of one's own,
+            :func:`pyro_ssvae.experiments.code.fingerprint`.
     """
 
     model: str
@@ -75,14 +80,15 @@ class Record:
     precision: Precision
     options: dict[str, Any]
     selections: bool = False
+    code: str = ""
 
     @property
     def digest(self) -> str:
         """The SHA-256 sum of everything here but ``capture``, which changes the rounding alone.
 
-        Runs of one digest are the same run.
+        Runs of one digest are the same run. Nor is ``code`` in it, of which no setting tells.
         """
-        content = {name: v for name, v in self.as_dict().items() if name != "capture"}
+        content = {name: v for name, v in self.as_dict().items() if name not in NO_SETTINGS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def captured(self, capture: Updates) -> Record:
@@ -103,6 +109,7 @@ class Record:
         """The record as a row of a table, an option under ``option.NAME``."""
         content = self.as_dict()
         options = content.pop("options")
+        del content["code"]
         return content | {f"option.{name}": value for name, value in options.items()}
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,7 +118,14 @@ class Record:
 
 
 def started(
-    model: str, values: Mapping[str, Any], split: Split, plan: Plan, *, seed: int, capture: Updates
+    model: str,
+    values: Mapping[str, Any],
+    split: Split,
+    plan: Plan,
+    *,
+    seed: int,
+    capture: Updates,
+    code: str = "",
 ) -> Record:
     """The record of a run that starts now.
 
@@ -122,6 +136,7 @@ def started(
         plan: The whole plan.
         seed: The seed of training.
         capture: How updates are computed.
+        code: The fingerprint of the pair's code.
 
     Raises:
         InputError: If the value of an option is no plain data.
@@ -145,6 +160,7 @@ def started(
         precision=plan["precision"],
         options={name: _as_data(name, value) for name, value in values.items()},
         selections=plan["selections"],
+        code=code,
     )
 
 
@@ -194,12 +210,16 @@ def read(content: Any) -> Record:
 def check_resumed(folder: Path, old: Record, new: Record) -> None:
     """Raise :class:`InputError` unless a run may go on with the run in a folder.
 
+    That the code of its pair has changed is warned of: nothing tells whether it matters.
+
     Args:
         folder: The folder.
         old: The record of the run in it.
         new: The record of the run that is to go on, perhaps for more epochs.
     """
     hint = "--overwrite to start anew"
+    if (told := changed(old.model, old.code, new.code)) is not None:
+        warnings.warn(f"{folder}: {told}, which goes on with it; use {hint}", stacklevel=2)
     for name, one, other in _settings(old, new) + _options(old, new):
         if name.endswith("fingerprint"):
             what = "other data" if name == "data_fingerprint" else "another split of the data"
@@ -240,7 +260,7 @@ def check_table(folder: Path, old: Record, new: Record) -> None:
 
 def _settings(old: Record, new: Record) -> list[tuple[str, Any, Any]]:
     """What two records differ in beside the options: the name, the old value and the new one."""
-    names = [field.name for field in fields(Record) if field.name != "options"]
+    names = [field.name for field in fields(Record) if field.name not in ("options", "code")]
     return _different((name, getattr(old, name), getattr(new, name)) for name in names)
 
 

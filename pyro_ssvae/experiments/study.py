@@ -13,6 +13,7 @@ import pyro_ssvae
 from pyro_ssvae.errors import InputError, NonFiniteLossError, enough_memory, named_folder, positive
 from pyro_ssvae.experiments import checkpoint, earlier, ensembles, runs, table
 from pyro_ssvae.experiments import folder as folders
+from pyro_ssvae.experiments.code import changed
 from pyro_ssvae.experiments.folder import (
     CHECKPOINT,
     METRICS,
@@ -93,10 +94,7 @@ def study(
             earlier.clear_runs(out)
         left_out = _begin(out, todo, resume=resume)
         if left_out:
-            log(
-                f"{left_out} runs that the study had before are of none of these settings: they"
-                f" stay in {RUNS}, and are in no table"
-            )
+            log(f"{left_out} runs of before are of no setting: they stay, and are in no table")
         if resume:
             earlier.take_over(earlier.going_on(out, todo))
         with Progress("studying", len(todo), "runs", show=progress) as done:
@@ -218,6 +216,8 @@ def _ended(job: Job, log: Log) -> Metrics | None:
             if record.digest != job.record.digest:
                 raise InputError(f"{job.folder}: expected the run of its digest, got another")
             enough = "all", completed(job.setting.plan)["measures"]
+            if (told := changed(record.model, record.code, job.record.code)) is not None:
+                log(f"{job.name}: {told}, which is kept as it is")
             measured = metrics.get("measures", "all") in enough
             return metrics if measured and (weightless or _drawn(job)) else None
         if not weightless:
