@@ -181,3 +181,20 @@ def test_names_with_a_dollar_are_shown_as_they_are() -> None:
     figure.savefig(io.BytesIO())  # a half formula would raise
     shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
     assert shown == [name.replace("$", r"\$") for name in names]
+
+
+def test_a_confusion_matrix_of_many_classes_has_a_size_and_no_counts() -> None:
+    names = [str(k) for k in range(300)]
+    y = torch.eye(300)
+    figure = confusion(y, y, names)
+    assert max(figure.get_size_inches()) < 18 and not figure.axes[0].texts
+    assert len(figure.axes[0].get_yticklabels()) <= 50
+
+
+def test_points_are_shown_of_all_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyro_ssvae.report.classifier_plots.SHOWN", 4)
+    x = torch.arange(40.0).reshape(20, 2)
+    y = F.one_hot(torch.arange(20) // 10, 2)  # sorted by class
+    figure = mistaken_points(y.flip(-1).double(), x, y, ["a", "b"])
+    shown = figure.axes[0].collections[:2]
+    assert all(len(points.get_offsets()) for points in shown)

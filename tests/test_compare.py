@@ -550,3 +550,13 @@ def test_an_option_goes_to_the_pairs_that_take_it(stripes: Dataset, tmp_path: Pa
     metrics = [read(folder, "metrics.json") for folder in folders]
     assert [m["options"]["alpha"] for m in metrics] == [3.0, 0.0]
     assert [m["options"]["hidden"] for m in metrics] == [[4], [4]]
+
+
+def test_label_draws_of_other_numbers_by_class_have_rows_of_their_own(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    labels = [{"0": 1, "1": 2, "2": 3}, {"0": 3, "1": 2, "2": 1}]
+    found = run(stripes, tmp_path / "out", "supervised", labels=labels, seeds=1)
+    own = [name for name in found.results if name.startswith("supervised")]
+    assert len(own) == 2 and "0: 1, 1: 2, 2: 3" in own[0]
+    assert all(len(found.results[name]) == 1 for name in own)

@@ -58,3 +58,19 @@ def test_ticks_are_whole_epochs(epochs: int, ticks: list[int]) -> None:
     (axes,) = curves({"vae": runs}, COLORS)["ELBO (nats)"].axes
     low, high = axes.get_xlim()
     assert [tick for tick in axes.get_xticks() if low <= tick <= high] == ticks
+
+
+def test_shares_end_near_a_hundred_percent() -> None:
+    (axes,) = accuracies({"m2": [0.5, 1.0]}, COLORS).axes
+    assert axes.get_xlim()[1] <= 101
+
+
+def test_lines_differ_by_more_than_their_colours_and_long_names_stand_one_below_another() -> None:
+    names = [f"m2, labels=50, m2.alpha={k}" for k in range(4)]
+    runs = [history(val_elbo=[-1.0, -2.0])]
+    figure = curves({name: runs for name in names}, dict.fromkeys(names, "red"))["ELBO (nats)"]
+    assert len({line.get_linestyle() for line in figure.axes[0].lines}) == 4
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    edges = legend.get_window_extent()
+    assert edges.x0 >= 0 and edges.x1 <= figure.bbox.x1

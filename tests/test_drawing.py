@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from pyro_ssvae.data import Dataset
-from pyro_ssvae.report.drawing import color, label_names, plane_axes
+from pyro_ssvae.report.drawing import color, label_names, legend_columns, plane_axes
 from pyro_ssvae.targets import Classes, SeveralLabels, Target
-
-
-def dataset(y: list[int] | list[list[int]], target: Target) -> Dataset:
-    return Dataset(
-        name="two", x=torch.zeros(2, 3), y=torch.tensor(y), target=target,
-        test=torch.tensor([0]), validation=1,
-    )
 
 
 def test_twenty_models_have_twenty_colours_of_which_the_first_ten_are_matplotlibs() -> None:
@@ -27,15 +18,20 @@ def test_twenty_models_have_twenty_colours_of_which_the_first_ten_are_matplotlib
     assert color(20) == color(0)
 
 
-@pytest.mark.parametrize("y, target, expected", [
-    ([0, 2], Classes(("cat", "dog", "eel")), ["cat", "dog", "eel"]),
-    ([[0, 1, 1], [1, -1, 1]], SeveralLabels(("sad", "calm", "loud")), ["sad", "calm", "loud"]),
-    ([0, 1], Classes(("$a", "b$c$")), [r"\$a", r"b\$c\$"]),
+@pytest.mark.parametrize("target, expected", [
+    (Classes(("cat", "dog", "eel")), ["cat", "dog", "eel"]),
+    (SeveralLabels(("sad", "calm", "loud")), ["sad", "calm", "loud"]),
+    (Classes(("$a", "b$c$")), [r"\$a", r"b\$c\$"]),
+    (Classes(("_hidden", "two\nlines")), [" _hidden", "two lines"]),
+    (Classes(("a" * 24, "b" * 25)), ["a" * 24, "b" * 23 + "…"]),
 ])
-def test_classes_and_labels_are_called_by_name(
-    y: list[int] | list[list[int]], target: Target, expected: list[str]
-) -> None:
-    assert label_names(dataset(y, target)) == expected
+def test_classes_and_labels_are_called_by_name(target: Target, expected: list[str]) -> None:
+    assert label_names(target) == expected
+
+
+def test_a_legend_has_as_many_columns_as_there_is_room_for() -> None:
+    assert legend_columns(["m2", "vade", "adgm"], 3.6) == 3
+    assert legend_columns(["m2, hidden=(256, 256), alpha=10"] * 4, 3.6) == 1
 
 
 @pytest.mark.parametrize("height, share", [(0.01, 0.4), (0.5, 0.5), (1.0, 1.0), (9.0, 1.2)])

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch.nn import functional as F
 
-from pyro_ssvae import Objective, data
+from pyro_ssvae import Objective, data, guides, models
 from pyro_ssvae.data import Split
 from pyro_ssvae.inference import query
 from pyro_ssvae.inference.programs import evaluating
@@ -232,7 +232,9 @@ def test_samples_in_the_plane_are_points_of_each_class_over_the_data(moons_split
     assert list(shown) == ["data", "y = 0", "y = 1"]
     assert len(shown["data"]) == len(shown["y = 0"]) + len(shown["y = 1"]) == 2000
     assert min(map(len, shown.values())) > 850  # the classes are drawn with equal probability
-    u = moons_split.dataset.x[moons_split.unlabelled[:2000]]
+    chosen = query.some(len(moons_split.unlabelled), 2000)
+    assert chosen.max() > 2000  # they are from all of the data
+    u = moons_split.dataset.x[moons_split.unlabelled[chosen]]
     assert np.allclose(shown["data"], u)
 
 
@@ -344,3 +346,32 @@ def test_the_classes_given_to_a_guide_are_the_likeliest_of_each_block() -> None:
 
     y = plots._likeliest(Guide(), torch.zeros(3, 4), small.several(2))
     assert y is not None and y.tolist() == [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0]]
+
+
+def test_a_class_that_comes_last_is_in_the_latent_space_too(
+    monkeypatch: pytest.MonkeyPatch, digits_split: Split, digits_m2: Objective
+) -> None:
+    monkeypatch.setattr(plots, "SHOWN", 40)
+    test = digits_split.test
+    order = digits_split.dataset.y[test].argsort()
+    by_class = replace(
+        digits_split, dataset=replace(digits_split.dataset, test=test[order])
+    )
+    figure = plots.figures(digits_m2, by_class, HISTORY)["latent"]
+    shown = [len(points.get_offsets()) for points in figure.axes[0].collections]
+    assert sum(shown) == 40 and shown[0] < 20 and shown[-1] > 0
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 40), (1, 40, 4)])
+def test_tiles_have_the_proportions_of_the_images(shape: tuple[int, ...]) -> None:
+    figure = plots.tiled(torch.rand(16, *shape), 4, None)
+    width, height = figure.get_size_inches()
+    assert width < 8 and height < 8
+
+
+def test_many_classes_have_no_legend_whose_colours_come_again() -> None:
+    target = Classes(tuple(map(str, range(40))))
+    y = torch.eye(40)
+    guide = guides.M2(models.M2(3, 40, z_dim=2, hidden=(4,)), hidden=(4,))
+    figure = plots.latent(guide, torch.rand(40, 3), y, target)
+    assert not figure.legends and "true class, of 40" in figure.axes[0].get_title()

@@ -299,3 +299,22 @@ def test_text_from_outside_is_escaped(comparison: Path) -> None:
     text = html(comparison, injected)
     assert "<b>&" not in text and "<i>" not in text
     assert "&lt;b&gt;&amp;data" in text and "&lt;i&gt;a" in text
+
+
+def test_a_report_tells_how_far_runs_went_that_stopped_early(comparison: Path) -> None:
+    stopped = results(comparison, "m2")
+    for run, epochs in zip(stopped["m2"], (3, 7)):
+        run["epochs_done"] = epochs
+    assert "3 to 7 epochs" in html(comparison, stopped)
+
+
+def test_a_report_of_pairs_that_classify_nothing_has_no_figure_of_accuracies(
+    comparison: Path
+) -> None:
+    silent = results(comparison, "m2")
+    for name in REFERENCES:
+        del silent[name]
+    for run in silent["m2"]:
+        run["test"] = run["test"] | {"accuracy": None}
+    page = Page(html(comparison, silent))
+    assert not any("Test accuracy of every run" in (i["alt"] or "") for i in page.all("img"))

@@ -83,7 +83,7 @@ def test_the_forest_has_a_row_for_each_configuration(metric: str, side: str) -> 
     none = Difference((), None, None, 0, 3, 0.95)
     (axes,) = forest({"a$": told, "b": sure, "c": none}, "m2", metric).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == [r"a\$", "b"]
-    assert axes.get_xlabel().endswith(f"less that of m2 (better to the {side})")
+    assert axes.get_xlabel().endswith(f"less that of m2\n(better to the {side})")
     factor = 100 if metric == "test.accuracy" else 1
     zero, first, _ = axes.lines
     assert list(zero.get_xdata()) == [0, 0]

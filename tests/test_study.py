@@ -599,3 +599,13 @@ def test_runs_of_before_that_are_of_no_setting_are_told_of(folder: Path, stripes
     assert any(line.startswith("1 runs of before are of no setting") for line in said)
     study(settings(stripes), folder, resume=True, log=(again := []).append)
     assert not any("runs of before" in line for line in again)
+
+
+def test_numbers_of_labels_by_class_are_a_setting_of_the_table(
+    stripes: Dataset, tmp_path: Path
+) -> None:
+    labels = [{"0": 1, "1": 2, "2": 3}, {"0": 3, "1": 2, "2": 1}]
+    study(settings(stripes, models=["supervised"], labels=labels, draws=2), tmp_path / "out")
+    rows = table.read(tmp_path / "out")
+    assert sorted(set(rows["drawing.labels"])) == ["0: 1, 1: 2, 2: 3", "0: 3, 1: 2, 2: 1"]
+    assert "0: 3, 1: 2, 2: 1" in (tmp_path / "out" / "statistics.md").read_text()

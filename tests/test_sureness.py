@@ -45,3 +45,10 @@ def test_rows_that_predict_nothing_are_compared_by_the_bound() -> None:
 def test_a_single_row_has_nothing_to_be_compared_with() -> None:
     rows = {"m2": runs("accuracy", SURE), "vae": runs("accuracy", [None] * 6)}
     assert sureness(rows) is None
+
+
+def test_a_run_without_a_finite_value_leaves_its_row_to_the_others() -> None:
+    values = {"one": [1.0, None, 3.0], "other": [2.0, 3.0, 4.0]}
+    found = sureness({name: runs("rmse", of_row) for name, of_row in values.items()})
+    assert found is not None and [line[0] for line in found.cells[1:]] == ["one", "other"]
+    assert any("2 pairs of runs with the same seeds" in note for note in found.notes)

@@ -17,6 +17,7 @@ from pyro_ssvae.report.tables import (
     csv_of_runs,
     footnotes,
     markdown,
+    ruled,
     summary,
 )
 
@@ -142,3 +143,12 @@ def test_the_csv_of_runs_has_a_row_for_each_run_and_a_column_for_every_metric() 
     assert (reference["nll"], reference["updates"], reference["clipped"]) == ("0.25", "", "0.5")
     assert reference["validation.elbo"] == ""
     assert json.loads(reference["options"]) == "LogisticRegression(C=1)"
+
+
+def test_a_metric_that_one_run_lacks_has_a_footnote() -> None:
+    notes = footnotes({"a": runs_of("rmse", 1.0, None, 2.0), "b": runs_of("rmse", 1.0, 2.0, 3.0)})
+    assert notes == ["a: 1 of 3 runs have no finite RMSE; it has no mean."]
+
+
+def test_a_cell_of_markdown_is_one_cell() -> None:
+    assert ruled([["name", "n"], ["a|b\nc", "1"]]).splitlines()[-1] == "| a&#124;b c | 1 |"

@@ -21,6 +21,7 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.parallel import Backend, check
 from pyro_ssvae.experiments.plan import OF_A_STUDY, Plan, completed
 from pyro_ssvae.experiments.study import carried_out, line
+from pyro_ssvae.experiments.table import by_class
 from pyro_ssvae.report import page, tables
 from pyro_ssvae.statistics.table import names
 from pyro_ssvae.system.files import locked, write_text
@@ -114,7 +115,9 @@ def compare(
                 todo, done, jobs=jobs, backend=backend, address=address, together=together,
                 log=whole["log"],
             )
-            results = _by_title([*(found[job.folder] for job in todo), *kept])
+            results = _by_title(
+                [*(found[job.folder] for job in todo), *kept], [by_class(j.setting) for j in todo]
+            )
             known = {job.record.model: job.setting.pair for job in todo}
             sections = [
                 section(out, name, known.get(m := runs[0]["model"]) or chosen(m), runs, dataset)
@@ -145,9 +148,10 @@ def _begun(out: Path, todo: Sequence[Job], plan: Plan) -> list[Metrics]:
     return kept
 
 
-def _by_title(runs: Sequence[Metrics]) -> Results:
-    """The metrics of runs by the name of their row."""
-    rows = [record.read(run).row() for run in runs]
+def _by_title(runs: Sequence[Metrics], more: Sequence[Mapping[str, Any]] = ()) -> Results:
+    """The metrics of runs by the name of their row, which ``more`` may tell apart the first by."""
+    told = [*more, *({} for _ in runs[len(more):])]
+    rows = [record.read(run).row() | dict(own) for run, own in zip(runs, told, strict=True)]
     columns = [name for name in dict.fromkeys(chain(*rows)) if name not in record.OF_A_RUN]
     results: Results = {}
     for name, metrics in zip(names(rows, columns), runs, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -133,7 +134,12 @@ def write_figures(
     from pyro_ssvae.report.saving import save
 
     (folder / folders.FIGURES).mkdir(exist_ok=True)
-    for name, figure in plots.figures(objective, split, history).items():
+    try:
+        drawn = plots.figures(objective, split, history)
+    except Exception as error:  # what was trained and measured is not to be lost for it
+        warnings.warn(f"{folder}: no figures, {type(error).__name__}: {error}", stacklevel=2)
+        return
+    for name, figure in drawn.items():
         save(figure, folder / folders.FIGURES, name, svg=svg)
 
 

@@ -11,18 +11,23 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset, Part
+from pyro_ssvae.inference import query
 from pyro_ssvae.report.drawing import (
+    DIFFERENT,
     PLAIN,
     SHOWN,
     color,
     in_plane,
     label_names,
+    legend_columns,
     plane_axes,
     show,
 )
 from pyro_ssvae.targets.metrics import accuracy, calibration, ece, macro_f1
 
 MISTAKES = 16  # images of mistakes
+LARGEST = 16.0  # inches of a side
+COUNTED = 50  # classes whose counts and names there is room for
 BINS = 15  # of confidence, as in :func:`pyro_ssvae.targets.metrics.ece`
 
 
@@ -35,7 +40,7 @@ def figures(probs: Tensor, x: Part, y: Tensor, dataset: Dataset) -> dict[str, Fi
         y: Their one-hot labels, (N, sum(sizes)).
         dataset: The data set that they are from.
     """
-    names, sizes = label_names(dataset), dataset.target.sizes
+    names, sizes = label_names(dataset.target), dataset.target.sizes
     calibrated = reliability(probs, y, sizes)
     if not dataset.target.exclusive:
         return {"labels": label_scores(probs, y, sizes, names), "reliability": calibrated}
@@ -61,18 +66,20 @@ def confusion(probs: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
         y.argmax(-1).cpu().numpy(), probs.argmax(-1).cpu().numpy(), labels=range(len(names))
     )
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = max(4.0, 1.2 + 0.28 * len(names))
+    side = min(max(4.0, 1.2 + 0.28 * len(names)), LARGEST)
+    step = -(-len(names) // COUNTED)  # from one name that is written to the next
     figure = Figure(figsize=(side + 0.4, side), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (i, j), count in np.ndenumerate(counts):
-        if count:
+        if count and len(names) <= COUNTED:
             axes.text(j, i, count, ha="center", va="center", fontsize=7,
                       color="white" if shares[i, j] > 0.5 else "black")
     title = f"accuracy {accuracy(probs, y):.1%}; colours: shares of a row"
-    axes.set(xlabel="predicted class", ylabel="true class", xticks=range(len(names)),
-             yticks=range(len(names)), yticklabels=names)
-    axes.set_xticklabels(names, rotation=90 if max(map(len, names)) > 3 else 0)
+    ticks, written = range(0, len(names), step), names[::step]
+    axes.set(xlabel="predicted class", ylabel="true class", xticks=ticks, yticks=ticks,
+             yticklabels=written)
+    axes.set_xticklabels(written, rotation=90 if max(map(len, written)) > 3 else 0)
     axes.set_title(title, fontsize=10)
     return figure
 
@@ -173,7 +180,8 @@ def mistaken_points(probs: Tensor, x: Part, y: Tensor, names: Sequence[str]) -> 
         names: The names of the K classes.
     """
     index = _mistaken(probs, y)[:SHOWN]
-    points, classes = x[:SHOWN].cpu().numpy(), y[:SHOWN].argmax(-1).cpu().numpy()
+    some = query.some(len(x), SHOWN).to(y.device)
+    points, classes = x[some].cpu().numpy(), y[some].argmax(-1).cpu().numpy()
     figure = Figure(figsize=(5.6, 4), layout="constrained")
     axes = figure.subplots()
     for k, name in enumerate(names):
@@ -185,7 +193,10 @@ def mistaken_points(probs: Tensor, x: Part, y: Tensor, names: Sequence[str]) -> 
                          cmap="Reds", vmin=0, vmax=1, label="mistaken")
     figure.colorbar(shown, label="confidence of the mistake", shrink=0.8)
     plane_axes(figure, axes)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8, markerscale=2)
+    if len(names) <= DIFFERENT:
+        columns = legend_columns([f"class {name}" for name in names], figure.get_figwidth())
+        figure.legend(loc="outside upper center", ncols=min(3, columns), frameon=False, fontsize=8,
+                      markerscale=2)
     return figure
 
 

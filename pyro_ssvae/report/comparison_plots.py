@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from pyro_ssvae.report.drawing import epoch_axis
+from pyro_ssvae.report.drawing import epoch_axis, legend_columns, plain
+
+WIDTH = 3.6  # inches of a panel
+LONGEST_ROW = 40  # letters of the name of a row
+MARGIN = 0.5  # points beyond 100 %
 
 PANELS = {
     "val_accuracy": "accuracy", "val_rmse": "RMSE", "val_nll": "NLL (nats)",
@@ -63,8 +68,10 @@ def _dots(
     for row, (name, of_runs) in enumerate(values.items()):
         axes.scatter(of_runs, [row] * len(of_runs), color=colors[name], alpha=0.6, s=24)
         axes.scatter([of_runs.mean()], [row], color="black", marker="|", s=250)
-    axes.set(yticks=range(len(values)), yticklabels=list(values), xlabel=what,
-             ylim=(len(values) - 0.5, -0.5))
+    axes.set(yticks=range(len(values)), yticklabels=[plain(name, None) for name in values],
+             xlabel=what, ylim=(len(values) - 0.5, -0.5))
+    if what.endswith("(%)"):
+        axes.set_xlim(right=min(axes.get_xlim()[1], 100.0 + MARGIN))
     axes.grid(axis="x", alpha=0.3)
     return figure
 
@@ -77,17 +84,21 @@ def _as_long(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[Sequence[Map
 def _panel(
     shown: Mapping[str, np.ndarray[Any, Any]], colors: Mapping[str, Any], title: str
 ) -> Figure:
-    figure = Figure(figsize=(3.6, 2.8 + 0.2 * (len(shown) // 3)), layout="constrained")
+    names = [plain(name, LONGEST_ROW) for name in shown]
+    columns = min(3, legend_columns(names, WIDTH))
+    height = 2.4 + 0.18 * -(-len(names) // columns)
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
-    for name, values in shown.items():
+    styles = cycle(["-", "--", "-.", ":"])  # for whom colours are alike
+    for label, style, (name, values) in zip(names, styles, shown.items()):
         epochs = range(1, values.shape[1] + 1)
-        axes.plot(epochs, values.mean(0), label=name, color=colors[name],
+        axes.plot(epochs, values.mean(0), style, label=label, color=colors[name],
                   marker="o" if len(epochs) == 1 else None)
         axes.fill_between(epochs, values.min(0), values.max(0), alpha=0.2, lw=0,
                           color=colors[name])
     epoch_axis(axes, range(1, max(values.shape[1] for values in shown.values()) + 1))
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8,
-                  handlelength=1.2, columnspacing=1)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8,
+                  handlelength=2, columnspacing=1)
     return figure

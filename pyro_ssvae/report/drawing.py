@@ -10,10 +10,13 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from pyro_ssvae.data import Dataset
+from pyro_ssvae.targets import Target
 
 PLAIN = "#475569"  # of what stands alone: a colour that no model and no class has
 SEVERAL = [colormaps["Dark2"](i) for i in range(8)]  # of several lines in one panel
 SHOWN = 2_000  # points in a scatter plot
+LONGEST = 24  # letters of a name
+DIFFERENT = 20  # colours of classes
 
 
 def color(index: int) -> Any:
@@ -22,10 +25,28 @@ def color(index: int) -> Any:
     return colormaps["tab20"](2 * index % 20 + index % 20 // 10)
 
 
-def label_names(dataset: Dataset) -> list[str]:
+def plain(name: str, longest: int | None = LONGEST) -> str:
+    """A name as figures show it: in one line, as long as there is room for, each letter itself.
+
+    Args:
+        name: The name.
+        longest: The number of letters, at most. None leaves no letter out.
+    """
+    text = " ".join(name.split())
+    if longest is not None and len(text) > longest:
+        text = text[:longest - 1].rstrip() + "…"
+    text = text.replace("$", r"\$")  # matplotlib reads $ as mathematics
+    return f" {text}" if text.startswith("_") else text  # and leaves _ out of legends
+
+
+def label_names(target: Target) -> list[str]:
     """What figures call the classes, or the labels."""
-    # matplotlib reads $ as mathematics
-    return [name.replace("$", r"\$") for name in dataset.target.names]
+    return [plain(name) for name in target.names]
+
+
+def legend_columns(names: Sequence[str], inches: float) -> int:
+    """How many of these names a legend of this width has side by side."""
+    return max(1, min(len(names), int(inches / (0.45 + 0.075 * max(map(len, names), default=1)))))
 
 
 def in_plane(dataset: Dataset) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from pyro_ssvae.report.drawing import PLAIN
+from pyro_ssvae.report.drawing import PLAIN, plain
 from pyro_ssvae.report.statistics_tables import shown_as
 from pyro_ssvae.statistics.paired import Difference
 from pyro_ssvae.statistics.table import higher_is_better
@@ -41,14 +41,10 @@ def forest(differences: Mapping[str, Difference], reference: str, metric: str) -
                      edgecolor=PLAIN, lw=1.5, zorder=3)
     better = "right" if higher_is_better(metric) else "left"
     axes.set(
-        yticks=range(len(shown)), yticklabels=[_plain(name) for name in shown],
+        yticks=range(len(shown)), yticklabels=[plain(name, None) for name in shown],
         ylim=(max(1, len(shown)) - 0.5, -0.5),
-        xlabel=f"{column.heading} less that of {_plain(reference)} (better to the {better})",
+        xlabel=f"{column.heading} less that of {plain(reference, None)}\n(better to the {better})",
     )
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def _plain(name: str) -> str:
-    return name.replace("$", r"\$")  # matplotlib reads $ as mathematics

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from pyro_ssvae.report.drawing import PLAIN
+from pyro_ssvae.inference import query
+from pyro_ssvae.report.drawing import PLAIN, plain
 from pyro_ssvae.targets import Number
 from pyro_ssvae.targets.normals import WIDTH, coverage, rmse
 
@@ -27,8 +28,9 @@ def regression(predicted: Tensor, y: Tensor, target: Number) -> Figure:
         target: What the number is.
     """
     moments, numbers = target.moments(predicted), target.decode(y)
-    mean, deviation = moments[:BARS].cpu().numpy().T
-    true = numbers[:BARS].cpu().numpy()
+    some = query.some(len(numbers), BARS).to(numbers.device)
+    mean, deviation = moments[some].cpu().numpy().T
+    true = numbers[some].cpu().numpy()
     figure = Figure(figsize=(4.8, 4.4), layout="constrained")
     axes = figure.subplots()
     axes.errorbar(true, mean, WIDTH * deviation, fmt="o", ms=3, color=PLAIN, ecolor="#b0bccb",
@@ -69,4 +71,4 @@ def latent(
 
 
 def _name(target: Number) -> str:
-    return target.name.replace("$", r"\$")  # matplotlib reads $ as mathematics
+    return plain(target.name)

@@ -120,11 +120,15 @@ def captions(dataset: Dataset, classes: bool) -> dict[str, str]:
 def _about(results: Results, first: Mapping[str, Any]) -> str:
     numbers = {run["labels"] for runs in results.values() for run in runs if "labels" in run}
     seeds = len(next(iter(results.values())))
-    counts = {"label": sorted(numbers), "epoch": [first["epochs"]], "seed": [seeds]}
-    shown = ", ".join(
-        f"{' and '.join(map(str, of))} {what}{'s' * (of != [1])}" for what, of in counts.items()
-    )
+    done = {run["epochs_done"] for runs in results.values() for run in runs if "epochs_done" in run}
+    epochs = sorted({min(done), max(done)}) if done else [first["epochs"]]
+    parts = [_counted(sorted(numbers), "label"), _counted(epochs, "epoch", " to ")]
+    shown = ", ".join([*parts, _counted([seeds], "seed")])
     return f"{first['data']}, {shown}, {first['device']}"
+
+
+def _counted(numbers: Sequence[int], what: str, between: str = " and ") -> str:
+    return f"{between.join(map(str, numbers))} {what}{'s' * (numbers != [1])}"
 
 
 def _table(results: Results, colors: Mapping[str, str]) -> str:
@@ -167,27 +171,29 @@ def _notes(results: Results, numbers: str) -> str:
 def _summaries(
     results: Results, sections: Sequence[Section], colors: Mapping[str, str]
 ) -> str:
-    errors = _of_every_run(results, "rmse")
+    measured, draw, what = _of_every_run(results, "rmse"), comparison_plots.errors, "RMSE"
+    if not measured:
+        measured, draw = _of_every_run(results, "accuracy"), comparison_plots.accuracies
+        what = "accuracy"
+    runs = draw(measured, colors)
     histories = {section.name: section.histories for section in sections}
-    if errors:
-        runs, what = comparison_plots.errors(errors, colors), "RMSE"
-    else:
-        shares = _of_every_run(results, "accuracy")
-        runs, what = comparison_plots.accuracies(shares, colors), "accuracy"
+    lengths = {len(rows) for of_row in histories.values() for rows in of_row}
+    ended = ", as far as all of them went" * (len(lengths) > 1)
     curves = [
-        drawn(figure, f"Validation {what}: mean and range over seeds")
-        for what, figure in comparison_plots.curves(histories, colors).items()
+        drawn(figure, f"Validation {score}: mean and range over seeds{ended}")
+        for score, figure in comparison_plots.curves(histories, colors).items()
     ]
-    return (
-        figures([drawn(runs, f"Test {what} of every run, and the means")])
-        + "\n" + figures(curves)
-    )
+    every = [drawn(runs, f"Test {what} of every run, and the means")] if measured else []
+    return "\n".join(figures(part) for part in (every, curves) if part)
 
 
 def _of_every_run(results: Results, metric: str) -> dict[str, list[float]]:
     """A test metric of the runs by name, of those that have it."""
-    values = {name: [m["test"].get(metric) for m in runs] for name, runs in results.items()}
-    return {name: of_runs for name, of_runs in values.items() if None not in of_runs}
+    values = {
+        name: [value for m in runs if (value := m["test"].get(metric)) is not None]
+        for name, runs in results.items()
+    }
+    return {name: of_runs for name, of_runs in values.items() if of_runs}
 
 
 def _sureness(results: Results) -> str:

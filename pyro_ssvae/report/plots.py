@@ -23,6 +23,7 @@ from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.programs import evaluating
 from pyro_ssvae.report import classifier_plots, number_plots
 from pyro_ssvae.report.drawing import (
+    DIFFERENT,
     PLAIN,
     SEVERAL,
     SHOWN,
@@ -37,6 +38,7 @@ from pyro_ssvae.report.drawing import (
 from pyro_ssvae.system.randomness import seeded
 from pyro_ssvae.targets import Number, Target
 
+ANALOGIES = 8  # test images, chosen at random
 DRAWS = 20  # times that a model draws as many images as are shown, to have some of every class
 OF_EPOCHS = {"epoch", "updates", "seconds"}
 
@@ -63,10 +65,11 @@ def figures(
         if "x" in has and (images or in_plane(split.dataset)) and target.exclusive:
             result["samples"] = samples(model, split)
         if {"x", "y", "z"} <= has and images and _decodes_y(model, guide, x[:1], y[:1]):
-            result["analogies"] = analogies(model, guide, x[:8], split)
-        if "z" in has:
-            first = torch.arange(min(SHOWN, len(x)), device=x.device)
-            result["latent"] = latent(guide, taken(x, first), y[:SHOWN], target)
+            few = query.some(len(x), ANALOGIES).to(x.device)
+            result["analogies"] = analogies(model, guide, x[few], split)
+        if "z" in has and len(x) > 1:
+            some = query.some(len(x), SHOWN).to(x.device)
+            result["latent"] = latent(guide, taken(x, some), y[some], target)
         if classifies(guide):
             probs = predictions(guide, target, x)
             result |= classifier_plots.figures(probs, x, y, split.dataset)
@@ -83,12 +86,14 @@ def learning_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         "validation RMSE": ["val_rmse"],
         "validation ELBO (nats)": ["val_elbo"],
         "validation NLL (nats)": ["val_nll"],
-        "training: -ELBO (nats)": ["labelled", "unlabelled"],
+        f"training: {'-ELBO' if 'val_elbo' in history[0] else 'loss'} (nats)": [
+            "labelled", "unlabelled",
+        ],
         "training: classification (nats)": ["classification"],
     }
     shown = {"loss", *(name for names in panels.values() for name in names)}
     named = [n for n in history[0] if n not in shown | OF_EPOCHS and not n.startswith("val_")]
-    panels["training: named terms"] = named
+    panels[f"training: {named[0] if len(named) == 1 else 'named terms'}"] = named
     panels = {
         title: [name for name in names if name in history[0]] for title, names in panels.items()
     }
@@ -135,7 +140,7 @@ def samples(model: Any, split: Split, rows: int = 8) -> Figure:
             drawn[k] += len(of_class)
         if min(drawn) == rows:
             break
-    return tiled(images.flatten(0, 1), classes, label_names(split.dataset))
+    return tiled(images.flatten(0, 1), classes, label_names(split.target))
 
 
 def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
@@ -151,7 +156,7 @@ def analogies(model: Any, guide: Any, x: Tensor, split: Split) -> Figure:
     y = _every_class(classes, len(x), x)
     images = query.likelihood(model, x.repeat_interleave(classes, 0), y=y, z=z).mean
     rows = torch.cat([x.unsqueeze(1), images.reshape(len(x), classes, *x.shape[1:])], dim=1)
-    return tiled(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.dataset)])
+    return tiled(rows.flatten(0, 1), classes + 1, ["x", *label_names(split.target)])
 
 
 def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
@@ -181,8 +186,14 @@ def latent(guide: Any, x: Part, y: Tensor, target: Target) -> Figure:
         axes.scatter(points[:, 0], points[:, 1], s=6, color=color(k), label=name, alpha=0.7)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
-    figure.legend(loc="outside right upper", frameon=False, markerscale=2, fontsize=8)
+    _legend(figure, len(names), markerscale=2)
     return figure
+
+
+def _legend(figure: Figure, groups: int, **options: Any) -> None:
+    """A legend at the right, of groups whose colours can be told apart."""
+    if groups <= DIFFERENT:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8, **options)
 
 
 def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -198,7 +209,9 @@ def _in_the_plane(z: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], list[s
 def _grouped(y: Tensor, target: Target) -> tuple[str, np.ndarray[Any, Any], list[str]]:
     """By what examples are coloured, which group each is of, and the names of the groups."""
     if target.exclusive:
-        return "true class", y.argmax(-1).cpu().numpy(), list(target.names)
+        names = label_names(target)
+        by = "true class" if len(names) <= DIFFERENT else f"true class, of {len(names)}"
+        return by, y.argmax(-1).cpu().numpy(), names
     groups = (y[:, 1::2] == 1).sum(1).cpu().numpy()
     return "number of labels", groups, [str(k) for k in range(groups.max() + 1)]
 
@@ -229,7 +242,7 @@ def _histograms(
         axes.hist(z[groups == k], bins=bins, color=color(k), alpha=0.6, label=name)
     axes.set(xlabel="z", ylabel="examples")
     axes.set_title(f"posterior mean of z, by {by}", fontsize=10)
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    _legend(figure, len(names))
     return figure
 
 
@@ -240,12 +253,13 @@ def _every_class(classes: int, times: int, like: Tensor) -> Tensor:
 
 
 def _sampled_points(model: Any, split: Split) -> Figure:
-    unlabelled, _ = split.examples(split.unlabelled[:SHOWN])
+    chosen = query.some(len(split.unlabelled), SHOWN).to(split.unlabelled.device)
+    unlabelled, _ = split.examples(split.unlabelled[chosen])
     fn, y = query.draw(model, unlabelled)
     x = fn.sample().cpu().numpy()
     groups = {"model": x} if y is None else {
         f"y = {name}": x[y[:, k].cpu().numpy() == 1]
-        for k, name in enumerate(label_names(split.dataset))
+        for k, name in enumerate(label_names(split.target))
     }
     data = unlabelled.cpu().numpy()
     figure = Figure(figsize=(4.8, 4), layout="constrained")
@@ -255,27 +269,32 @@ def _sampled_points(model: Any, split: Split) -> Figure:
         axes.scatter(points[:, 0], points[:, 1], s=4, color=color(k), label=label)
     plane_axes(figure, axes)
     axes.set_title("draws from the model", fontsize=10)
-    figure.legend(loc="outside right upper", frameon=False, markerscale=3, fontsize=8)
+    _legend(figure, len(groups) + 1, markerscale=3)
     return figure
 
 
 def tiled(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
     """Images (n, C, H, W) row by row, with titles above the columns: one picture, a pixel between.
     """
-    channels, _, width = images.shape[1:]
+    channels, height, width = images.shape[1:]
     tiles = F.pad(images, (0, 1, 0, 1), value=float(in_colour(channels)))  # white
     tiles = tiles.unflatten(0, (-1, columns)).permute(2, 0, 3, 1, 4)  # C, row, H, column, W
     canvas = tiles.flatten(3).flatten(1, 2)[:, :-1, :-1]
-    side = min(max(0.5, width / 64), 1.0)  # inches
-    rows = len(images) / columns
-    figure = Figure(figsize=(side * columns, side * rows + 0.3), layout="constrained")
+    longer = max(height, width)
+    side = min(max(0.5, longer / 64), 1.0) / longer  # inches of a pixel
+    long = max(map(len, titles), default=0) if titles else 0
+    beyond = 0.06 * long if long > 4 else 0.0  # what titles at an angle take, to two sides
+    size = max(side * width, 0.25) * columns + beyond, side * height * len(images) / columns
+    figure = Figure(figsize=(size[0], size[1] + 0.3 + beyond), layout="constrained")
     axes = figure.subplots()
     show(axes, canvas)
     centres = (width - 1) / 2 + (width + 1) * np.arange(columns)
     axes.set(xticks=centres if titles else [], yticks=[])
     if titles:
-        long = max(map(len, titles)) > 4
-        axes.set_xticklabels(titles, rotation=45 if long else 0, ha="left" if long else "center")
+        turned = long > 4
+        axes.set_xticklabels(
+            titles, rotation=45 if turned else 0, ha="left" if turned else "center"
+        )
     axes.tick_params(top=False, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     return figure

@@ -39,9 +39,9 @@ def sureness(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Sureness | N
     """
     for name in BY:
         groups = {
-            row: {Seeds(run["split_seed"], 0): run["test"][name] for run in runs}
+            row: {Seeds(run["split_seed"], 0): run["test"][name] for run in finite}
             for row, runs in results.items()
-            if all(run["test"].get(name) is not None for run in runs)
+            if (finite := [run for run in runs if run["test"].get(name) is not None])
         }
         if len(groups) > 1:
             metric = f"test.{name}"

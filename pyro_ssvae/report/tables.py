@@ -116,15 +116,33 @@ def cells(results: Results) -> list[list[str]]:
 def footnotes(results: Results) -> list[str]:
     """What has to be known of the numbers in the table, a line for each row."""
     clipped = [
-        f"{MARK} {name} gives {share:.2%} of the test labels a probability under {FLOOR:f}, which"
-        f" counts as {FLOOR:f} in the NLL."
+        f"{MARK} {name} gives {_share(share)} of the test labels a probability under {FLOOR:f},"
+        f" which counts as {FLOOR:f} in the NLL."
         for name, runs in results.items() if (share := _clipped(runs))
     ]
-    return clipped + [
+    return clipped + _without(results) + [
         f"{name} predicts no distribution: its NLL and its interval are those of a normal as wide"
         " as its residuals on the validation part."
         for name, runs in results.items() if any("deviation" in run for run in runs)
     ]
+
+
+def _share(share: float) -> str:
+    return f"{share:.2%}" if share >= 5e-5 else "less than 0.01%"
+
+
+def _without(results: Results) -> list[str]:
+    """The metrics that some runs of a row have, and others of it have not."""
+    lines = []
+    for name, runs in results.items():
+        for column in COLUMNS[:-1]:
+            missing = sum(run["test"].get(column.metric) is None for run in runs)
+            if 0 < missing < len(runs):
+                lines.append(
+                    f"{name}: {missing} of {len(runs)} runs have no finite {column.heading}; it has"
+                    " no mean."
+                )
+    return lines
 
 
 def markdown(results: Results) -> str:
@@ -135,6 +153,7 @@ def markdown(results: Results) -> str:
 def ruled(lines: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: headings, then rows, the first column to the left, others to the right.
     """
+    lines = [[" ".join(cell.split()).replace("|", "&#124;") for cell in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [

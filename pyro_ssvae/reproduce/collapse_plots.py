@@ -49,5 +49,5 @@ def ends(results: Mapping[str, Sequence[Any]]) -> Figure:
     axes.set(xlabel="mutual information of x and z (nats)", ylabel="bound on log p(x) (nats)")
     axes.set_xscale("symlog", linthresh=0.1)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure
