@@ -318,3 +318,14 @@ def test_a_report_of_pairs_that_classify_nothing_has_no_figure_of_accuracies(
         run["test"] = run["test"] | {"accuracy": None}
     page = Page(html(comparison, silent))
     assert not any("Test accuracy of every run" in (i["alt"] or "") for i in page.all("img"))
+
+
+def test_a_report_of_many_rows_is_headed_by_their_pairs(comparison: Path) -> None:
+    of_one = results(comparison, "m2")["m2"]
+    rows = {f"m2, alpha={k}": of_one for k in range(4)}
+    sections = [
+        section(comparison, name, pairs.pair("m2"), of_one, data.load("digits")) for name in rows
+    ]
+    assert "<h1>m2</h1>" in report.html(rows, sections, "runs.csv")
+    few = dict(list(rows.items())[:2])
+    assert "<h1>m2, alpha=0 · m2, alpha=1</h1>" in report.html(few, sections[:2], "runs.csv")

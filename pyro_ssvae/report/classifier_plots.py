@@ -80,7 +80,7 @@ def confusion(probs: Tensor, y: Tensor, names: Sequence[str]) -> Figure:
     axes.set(xlabel="predicted class", ylabel="true class", xticks=ticks, yticks=ticks,
              yticklabels=written)
     axes.set_xticklabels(written, rotation=90 if max(map(len, written)) > 3 else 0)
-    axes.set_title(title, fontsize=10)
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

@@ -21,6 +21,7 @@ from pyro_ssvae.report.saving import DPI
 from pyro_ssvae.report.sureness import sureness
 from pyro_ssvae.report.tables import Results
 
+NAMED = 3  # rows, at most, that a heading names with their settings
 WIDE = 700  # pixels: a wider figure is scrolled where it would become too small to read
 
 
@@ -56,7 +57,7 @@ def html(results: Results, sections: Sequence[Section], numbers: str) -> str:
         numbers: The name of the file that has the numbers of every run.
     """
     colors = {name: to_hex(color(i)) for i, name in enumerate(results)}
-    heading = " · ".join(section.name for section in sections)
+    heading = _heading([section.name for section in sections])
     first = results[sections[0].name][0]
     versions = ", ".join(f"{name} {version}" for name, version in first["versions"].items())
     body = [
@@ -71,6 +72,12 @@ def html(results: Results, sections: Sequence[Section], numbers: str) -> str:
         f'<h2>Made with</h2><p class="note">{escape(versions)}</p>',
     ]
     return document(heading, body, title=f"{heading} on {first['data']}")
+
+
+def _heading(rows: Sequence[str]) -> str:
+    """The names of rows; of many the pairs alone, which the names begin with."""
+    names = rows if len(rows) <= NAMED else dict.fromkeys(row.split(", ")[0] for row in rows)
+    return " · ".join(names)
 
 
 def document(heading: str, body: Sequence[str], *, title: str | None = None) -> str:

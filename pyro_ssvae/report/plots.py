@@ -285,7 +285,7 @@ def tiled(images: Tensor, columns: int, titles: Sequence[str] | None) -> Figure:
     long = max(map(len, titles), default=0) if titles else 0
     beyond = 0.06 * long if long > 4 else 0.0  # what titles at an angle take, to two sides
     size = max(side * width, 0.25) * columns + beyond, side * height * len(images) / columns
-    figure = Figure(figsize=(size[0], size[1] + 0.3 + beyond), layout="constrained")
+    figure = Figure(figsize=(size[0], size[1] + 0.35 + beyond), layout="constrained")
     axes = figure.subplots()
     show(axes, canvas)
     centres = (width - 1) / 2 + (width + 1) * np.arange(columns)

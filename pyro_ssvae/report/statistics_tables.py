@@ -12,6 +12,7 @@ from pyro_ssvae.statistics.standings import Standing, Standings
 WORSE = {True: "yes", False: "not told apart", None: "too few draws"}
 BETTER = "better on the same draws"  # where the best mean is owed to draws that others lack
 SMALL = 0.001  # a p-value under it is not written out
+MANY = 2  # names of which a sentence says "all"
 
 
 def shown_as(metric: str) -> Column:
@@ -108,15 +109,19 @@ def _unmatched(rows: list[Standing]) -> list[str]:
 def _grouped(notes: Iterable[tuple[str, str]]) -> list[str]:
     """One line for each note, with the names of those it is of; empty notes are left out."""
     names: dict[str, list[str]] = {}
-    for name, note in notes:
+    every = list(notes)
+    for name, note in every:
         if note:
             names.setdefault(note, []).append(name)
-    return [f"{_listed(own)}: {note}" for note, own in names.items()]
+    return [
+        f"{'all of these' if len(own) == len(every) > MANY else _listed(own)}: {note}"
+        for note, own in names.items()
+    ]
 
 
 def _all_or(names: Sequence[str], others: Sequence[Standing]) -> str:
     """Names as a sentence has them, where they are not those of all others."""
-    return "all others" if len(names) == len(others) > 2 else _listed(names)
+    return "all others" if len(names) == len(others) > MANY else _listed(names)
 
 
 def _listed(names: Sequence[str]) -> str:
