@@ -84,7 +84,7 @@ class Pair:
 
     @cached_property
     def code(self) -> str:
-        """The fingerprint of the code of a pair of one's own, see :mod:`.code`."""
+        """The fingerprint of the files that a pair of one's own is written in, else ``""``."""
         return code.fingerprint(self.model, self.guide)
 
     @property

@@ -59,8 +59,7 @@ class Record:
         options: The values of all options of the pair, sequences as lists.
         selections: Whether the weights of the best epochs by several measures are kept. A record
             that does not say so, for it is older, has none.
-        code: The fingerprint of a pair of one's own,
-            :func:`pyro_ssvae.experiments.code.fingerprint`.
+        code: The fingerprint of the files that a pair of one's own is written in, else ``""``.
     """
 
     model: str
