@@ -6,7 +6,7 @@ OLDEST := .venv-oldest
 # Those that `make bench` runs, one after the other; the last makes the page of them all.
 BENCHMARKS := updates profiled sure bound pairs convolutions classes labels rows batches replicas processes variance memory command short page
 
-.PHONY: demo test test-oldest lint docs linkcheck soak bench dist clean
+.PHONY: demo test test-oldest test-gpu lint docs linkcheck soak bench dist clean
 
 demo: $(VENV)/installed
 	$(BIN)/pyro-ssvae compare vade m2 supervised --seeds 2 --epochs 60 --out runs/demo --overwrite
@@ -17,6 +17,10 @@ test: lint
 # With the oldest versions that pyproject.toml allows of what the library needs.
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/python -m pytest -n auto
+
+# On a machine with a GPU: the tests that need one, several at once.
+test-gpu: $(VENV)/installed
+	$(BIN)/python -m pytest -n 8 --dist=load -m gpu tests/test_gpu.py
 
 lint: $(VENV)/installed
 	$(BIN)/flake8

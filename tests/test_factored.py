@@ -602,7 +602,8 @@ def test_a_number_of_classes_is_one_label() -> None:
     ({"capacity_y": math.inf}, "expected a finite capacity_y >= 0, got inf"),
     ({"gamma_y": -2.0}, "expected a finite gamma_y >= 0, got -2.0"),
     ({"ramp": math.nan}, "expected a finite ramp >= 0, got nan"),
-    ({"label_inference": "enumerated"}, r"expected labels.Enumerated\(\), .*got 'enumerated'"),
+    ({"label_inference": 3}, r"expected labels.Enumerated\(\), .*got 3"),
+    ({"label_inference": "enumerated:3"}, r"leaves out no class, got Enumerated\(top=3\)"),
     ({"label_inference": Enumerated(3)}, r"leaves out no class, got Enumerated\(top=3\)"),
 ])
 def test_options_that_contradict_each_other_are_named(options, message) -> None:

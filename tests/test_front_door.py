@@ -184,7 +184,7 @@ def own_data(low: float, high: float) -> data.Dataset:
 
 
 @pytest.mark.parametrize("low, high, likelihood", [
-    (0, 1, "bernoulli"), (-0.1, 1, "normal:0.1"), (0, 1.1, "normal:0.1"),
+    (0, 1, "bernoulli"), (-0.1, 1, "normal:1.0"), (0, 1.1, "normal:1.0"),
 ])
 def test_data_outside_0_to_1_have_a_normal_likelihood_unless_told_otherwise(
     low: float, high: float, likelihood: str

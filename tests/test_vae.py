@@ -154,7 +154,8 @@ def test_flows_of_an_even_and_an_odd_place_read_the_dimensions_in_opposite_order
 
 
 @pytest.mark.parametrize("options, message", [
-    ({"likelihood": "bernoulli"}, r"expected a head such as nn.Bernoulli\(\), got 'bernoulli'"),
+    ({"likelihood": "bernouli"}, "unknown likelihood 'bernouli'.* did you mean 'bernoulli'"),
+    ({"likelihood": 3}, r"expected a head such as nn.Bernoulli\(\), got 3"),
 ])
 def test_a_likelihood_that_cannot_be_built_is_named(options, message) -> None:
     with pytest.raises(InputError, match=message):
