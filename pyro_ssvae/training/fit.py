@@ -60,7 +60,8 @@ def fit(
     processes can be gone on from with another.
 
     Args:
-        objective: The objective to minimise, on the device to train on.
+        objective: The objective to minimise, on the device to train on. Where all of it is in
+            evaluation mode it is put into training mode; a part that alone is so stays as it is.
         split: The data.
         lr: The learning rate of Adam; an ``optimizer`` that is given has its own.
         seed: The seed of the batches and the noise, 0 <= seed < 2**64.
