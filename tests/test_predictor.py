@@ -137,7 +137,6 @@ def test_a_missing_or_broken_description_is_refused_with_its_path(tmp_path: Path
 def test_a_predictors_programs_are_in_evaluation_mode(tmp_path: Path) -> None:
     train(tmp_path / "run")
     assert not predictor.load(tmp_path / "run").objective.guide.classifier.training
-    assert not runs.load(tmp_path / "run", dataset=dataset()).objective.training
 
 
 def test_examples_far_beyond_the_training_data_are_warned_of(tmp_path: Path) -> None:

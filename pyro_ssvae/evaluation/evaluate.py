@@ -201,7 +201,7 @@ def elbo_parts(
     labels = repeat(None) if y is None else y.split(size)
     given = set()
     for rows, own in zip(x.split(size), labels):
-        with evaluation_mode(model, guide):
+        with evaluation_mode(model, guide), torch.no_grad():
             terms = elbo_terms(model, guide, rows, own)
         for name, term in terms.items():
             totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from pyro_ssvae.data import Part
-from pyro_ssvae.evaluation import chunks
 from pyro_ssvae.inference import query
 
 CHUNK = 250  # examples at a time: large images and their hidden layers take memory
@@ -18,8 +17,7 @@ CHUNK = 250  # examples at a time: large images and their hidden layers take mem
 
 def posterior_means(guide: Callable[..., Any], x: Part, y: Tensor | None = None) -> Tensor:
     """The posterior means of z, (N, J), of x (N, ...), given labels y (N, S) or none."""
-    size = chunks.size(x, CHUNK)
-    labels = repeat(None) if y is None else y.split(size)
+    labels = repeat(None) if y is None else y.split(CHUNK)
     return torch.cat([
-        query.posterior_mean(guide, rows, own) for rows, own in zip(x.split(size), labels)
+        query.posterior_mean(guide, rows, own) for rows, own in zip(x.split(CHUNK), labels)
     ])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
@@ -117,6 +117,7 @@ def prepare(
     if saved is not None:
         history = saved["history"]
         checkpoint.check_resumable(out, saved, record)
+        record = replace(record, code=saved["record"].code)  # that it began with
         state = saved["training"]
         with checkpoint.reading(out / CHECKPOINT):
             objective.load_state_dict(saved["objective"])

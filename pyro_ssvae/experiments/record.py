@@ -85,7 +85,7 @@ class Record:
     def digest(self) -> str:
         """The SHA-256 sum of everything here but ``capture``, which changes the rounding alone.
 
-        Runs of one digest are the same run. Nor is ``code`` in it, of which no setting tells.
+        Runs of one digest are the same run. ``code`` is not in it either, for it is no setting.
         """
         content = {name: v for name, v in self.as_dict().items() if name not in NO_SETTINGS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -218,7 +218,7 @@ def check_resumed(folder: Path, old: Record, new: Record) -> None:
     """
     hint = "--overwrite to start anew"
     if (told := changed(old.model, old.code, new.code)) is not None:
-        warnings.warn(f"{folder}: {told}, which goes on with it; use {hint}", stacklevel=2)
+        warnings.warn(f"{folder}: {told}; it goes on with the new code; use {hint}", stacklevel=2)
     for name, one, other in _settings(old, new) + _options(old, new):
         if name.endswith("fingerprint"):
             what = "other data" if name == "data_fingerprint" else "another split of the data"

@@ -114,7 +114,7 @@ def load(
             objective = which.build(split.dataset, record.values).to(where)
         objective.load_state_dict(checkpoint.best_weights(saved))
         checkpoint.check_finite(saved, objective)
-    fit_classifier(objective.eval().guide, split)
+    fit_classifier(objective.guide, split)
     temperatures = calibration.temperatures_of(folder, split.target)
     return Run(record, objective, split, temperatures=temperatures)
 

@@ -100,7 +100,7 @@ class Binary(dist.Bernoulli):
 
 
 class StraightThrough(Binary):
-    """One whose samples pass gradients on as if they were its means."""
+    """A :class:`Binary` whose samples pass gradients on as if they were its means."""
 
     has_rsample = True
 

@@ -182,7 +182,6 @@ def _summaries(
     if not measured:
         measured, draw = _of_every_run(results, "accuracy"), comparison_plots.accuracies
         what = "accuracy"
-    runs = draw(measured, colors)
     histories = {section.name: section.histories for section in sections}
     lengths = {len(rows) for of_row in histories.values() for rows in of_row}
     ended = ", as far as all of them went" * (len(lengths) > 1)
@@ -190,7 +189,9 @@ def _summaries(
         drawn(figure, f"Validation {score}: mean and range over seeds{ended}")
         for score, figure in comparison_plots.curves(histories, colors).items()
     ]
-    every = [drawn(runs, f"Test {what} of every run, and the means")] if measured else []
+    every = []
+    if measured:
+        every = [drawn(draw(measured, colors), f"Test {what} of every run, and the means")]
     return "\n".join(figures(part) for part in (every, curves) if part)
 
 

@@ -10,6 +10,7 @@ from pyro_ssvae.data import Split
 from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference.check import check
 from pyro_ssvae.inference.objective import Objective
+from pyro_ssvae.system import processes
 
 CHECKED = 8  # examples that a pair of one's own is checked with
 
@@ -38,8 +39,10 @@ def warn_of_own(objective: Objective, split: Split) -> None:
     programs = type(objective.model), type(objective.guide)
     if all(program.__module__.startswith("pyro_ssvae.") for program in programs):
         return
+    if not processes.first():
+        return
     some = split.labelled.repeat(2)[:CHECKED]  # one is too few
     try:
         check(objective.model, objective.guide, *split.examples(some))
-    except InputError as error:
+    except Exception as error:  # whatever it is, training may show it or not
         warnings.warn(f"pyro_ssvae.check would refuse the pair: {error}", stacklevel=3)
