@@ -258,9 +258,11 @@ class Dataset:
         """
         if validation is None:
             validation = self.validation
-        default = labels is None
-        if labels is None:
-            labels = 100 if self.fully_known else "all"
+        hint = ""
+        if labels is None and self.fully_known:
+            labels, hint = 100, '; 100 is the default, and labels="all" keeps all'
+        elif labels is None:
+            labels = "all"
         seed = whole("seed", seed)
         wanted = draws.Wanted(labels, validation, draw, unlabelled, foreign, missing)
         try:
@@ -268,8 +270,7 @@ class Dataset:
                 wanted, self.target, self.y.cpu(), self.test.cpu(), self.foreign, seed
             )
         except InputError as error:
-            hint = '; 100 is the default, and labels="all" keeps all' if default else ""
-            raise InputError(f"{self.name}: {error}{hint if labels == 100 else ''}") from None
+            raise InputError(f"{self.name}: {error}{hint}") from None
         return Split(self, seed=seed, **parts)
 
 

@@ -199,13 +199,13 @@ def elbo_parts(
     totals: dict[str, list[float]] = {}
     size = chunks.size(x, CHUNK)
     labels = repeat(None) if y is None else y.split(size)
-    given = set()
-    for rows, own in zip(x.split(size), labels):
-        with evaluation_mode(model, guide), torch.no_grad():
-            terms = elbo_terms(model, guide, rows, own)
-        for name, term in terms.items():
-            totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))
-        given = {name for name, term in terms.items() if not (term.latent or term.mixed)} - {"y"}
+    given = set()  # further sites that are observed
+    with evaluation_mode(model, guide), torch.no_grad():
+        for rows, own in zip(x.split(size), labels):
+            for name, term in elbo_terms(model, guide, rows, own).items():
+                totals.setdefault(name, []).append(term.value.item() * len(rows) / len(x))
+                if name != "y" and not (term.latent or term.mixed):
+                    given.add(name)
     parts = {name: math.fsum(values) for name, values in totals.items()}
     image = [name for name in parts if "x" in name.split("+")]
     result = {
