@@ -67,12 +67,13 @@ def every_update(split, updates: int) -> list[dict[str, Tensor]]:
     return result[:updates]
 
 
-def test_it_is_the_mean_over_updates_with_weights_that_fall_into_the_past(split) -> None:
+@pytest.mark.parametrize("share", [0.3, SHARE, 0.999])
+def test_it_is_the_mean_over_updates_with_weights_that_fall_into_the_past(share, split) -> None:
     averaged = objective()
-    list(fit(averaged, split, epochs=2, average=SHARE, **SETTINGS))
+    list(fit(averaged, split, epochs=2, average=share, **SETTINGS))
     updates = every_update(split, 1000)
-    shares = torch.tensor([SHARE ** i for i in range(len(updates))], dtype=torch.double).flip(0)
-    shares /= shares.sum()
+    shares = torch.tensor(shares_of(share, len(updates)), dtype=torch.double)
+    assert shares.sum() == pytest.approx(1.0)
     for name, value in averaged.state_dict().items():
         if value.is_floating_point():
             each = torch.stack([weights[name].double() for weights in updates])
@@ -80,6 +81,15 @@ def test_it_is_the_mean_over_updates_with_weights_that_fall_into_the_past(split)
             torch.testing.assert_close(value.double(), mean, rtol=1e-5, atol=1e-6)
         else:  # the number of batches that batch normalisation has seen
             assert value == updates[-1][name]
+
+
+def shares_of(share: float, updates: int) -> list[float]:
+    """What every update has in the average of the last: `share` falls, and 9 / (8 + t) at first."""
+    shares: list[float] = []
+    for t in range(1, updates + 1):
+        new = max(1 - share, 9 / (8 + t))
+        shares = [(1 - new) * old for old in shares] + [new]
+    return shares
 
 
 def test_the_first_update_is_its_own_average(split) -> None:

@@ -189,10 +189,10 @@ def _write_images(drawn: list[Any], labels: tuple[str, ...], out: Any) -> None:
     """A grid of images (n, C, H, W): a column for each label, or a square of one."""
     import torch
 
-    from pyro_ssvae.report import plots
+    from pyro_ssvae.report import drawing, plots
     from pyro_ssvae.system.files import replacing
 
-    names = [label.replace("$", r"\$") for label in labels]  # which begins mathematics
+    names = [drawing.plain(label, None) for label in labels]
     if len(drawn) > 1:
         figure = plots.tiled(torch.stack(drawn, dim=1).flatten(0, 1), len(drawn), names)
     else:

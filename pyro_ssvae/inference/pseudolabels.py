@@ -14,6 +14,7 @@ from pyro_ssvae.errors import InputError
 from pyro_ssvae.inference import shares
 from pyro_ssvae.inference.terms import Scalar
 from pyro_ssvae.nn.augment import Views
+from pyro_ssvae.nn.running import still
 
 RATE = 0.01  # of the running mean of predictions: that of about a hundred updates
 
@@ -58,6 +59,9 @@ class PseudoLabels:
     view and s(u) a strong one. The class is taken as given, with no gradient. It comes from the
     classifier, and not from the model's posterior of y: no part of a bound.
 
+    Predictions are of examples as they are. So strong views leave the running statistics of batch
+    normalisation alone, as in the code of the paper's authors.
+
     Attributes:
         views: The views.
         confidence: The probability from which on a class is taken for the label, in [0, 1].
@@ -76,7 +80,8 @@ class PseudoLabels:
         """The term of a batch, a scalar in nats, at least 0."""
         with torch.no_grad():
             share, label = self._probs(model, guide, batch).max(-1)
-        log_q = guide.classify(self.views.strong(batch.u)).logits
+        with still(guide):
+            log_q = guide.classify(self.views.strong(batch.u)).logits
         loss = F.nll_loss(log_q, label, reduction="none")
         return (loss * (share >= self.confidence)).mean()
 

@@ -153,15 +153,20 @@ def markdown(results: Results) -> str:
 def ruled(lines: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: headings, then rows, the first column to the left, others to the right.
     """
-    lines = [[" ".join(cell.split()).replace("|", "&#124;") for cell in line] for line in lines]
+    lines = [[cell(text) for text in line] for line in lines]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [
-        [line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:]))]
+        [line[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(line[1:], widths[1:]))]
         for line in lines
     ]
     rows = [f"| {' | '.join(line)} |\n" for line in (padded[0], rule, *padded[1:])]
     return "".join(rows)
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a table in Markdown: one line, whose bars end no cell."""
+    return " ".join(text.split()).replace("|", "&#124;")
 
 
 def csv_of_means(results: Results) -> str:

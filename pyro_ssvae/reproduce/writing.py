@@ -14,6 +14,7 @@ from typing import Any
 from pyro_ssvae.experiments import machine
 from pyro_ssvae.report import page
 from pyro_ssvae.report.saving import save
+from pyro_ssvae.report.tables import cell
 from pyro_ssvae.reproduce.findings import Claim, Findings, Row
 from pyro_ssvae.reproduce.work import Work
 from pyro_ssvae.statistics.paired import FEW
@@ -155,9 +156,9 @@ def caution(findings: Findings) -> str:
     )
 
 
-def line(cells: Sequence[str]) -> str:
-    """A row of a table in Markdown, whose cells may have bars of their own."""
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+def line(texts: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(map(cell, texts))} |"
 
 
 def capital(text: str) -> str:

@@ -19,6 +19,9 @@ from pyro_ssvae.training.saved import check_tensor, check_types
 from pyro_ssvae.training.steps import Losses, Step, Wrapping
 
 
+ETA = 8  # of Shamir and Zhang's polynomial decay
+
+
 class Kinds(NamedTuple):
     """Averages and what they are of.
 
@@ -36,8 +39,10 @@ class Kinds(NamedTuple):
 class Averaging(Wrapping):
     """A step that averages the weights over its updates, and puts the average in their place.
 
-    Polyak and Juditsky (1992), with weights that fall exponentially into the past; like those of
-    Adam they sum to 1 from the first update on. Within an epoch the objectives hold the weights
+    Polyak and Juditsky (1992), with weights that fall exponentially into the past. To begin with
+    they fall faster, as in Shamir and Zhang (2013), section 4: after t updates no average reaches
+    much further back than t / 9, so that soon nothing is left in it of how training began. Within
+    an epoch the objectives hold the weights
     that are trained. At its end, and at a pause, they change places with their averages: these are
     validated, kept by early stopping, saved and loaded. Buffers are averaged as parameters are.
     Statistics of batch normalisation are moving averages too, of the same updates: averaged, they
@@ -88,7 +93,7 @@ class Averaging(Wrapping):
         """See :class:`pyro_ssvae.training.steps.Step`."""
         losses = super().__call__(batch, now)
         self.count += 1
-        weight = (1 - self.average) / (1 - self.average**self.count)
+        weight = max(1 - self.average, (ETA + 1) / (ETA + self.count))
         if self.kinds is None:  # what is trained is the same throughout an epoch
             self.kinds = self._by_kind()
         averages, trained, others = self.kinds

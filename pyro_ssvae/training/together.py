@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_ssvae.contract import Batch
 from pyro_ssvae.data import Split
@@ -18,13 +18,12 @@ from pyro_ssvae.inference.interpolation import interpolation
 from pyro_ssvae.inference.objective import Objective
 from pyro_ssvae.inference.shares import Share, sharing
 from pyro_ssvae.inference.terms import Rewriting, Term
+from pyro_ssvae.nn.running import NORMALISES
 from pyro_ssvae.system import processes
 from pyro_ssvae.training.learner import Measure
 from pyro_ssvae.training.moments import Moment
 from pyro_ssvae.training.noise import Noise
 from pyro_ssvae.training.steps import Losses, Step, Wrapping
-
-NORMALISES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 class Together(Wrapping):
