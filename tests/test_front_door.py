@@ -151,7 +151,9 @@ def test_a_recipe_of_ones_own_wins_over_the_librarys(digits: data.Dataset) -> No
 def test_vade_sees_views_of_images_as_suits_their_kind_and_none_of_other_data() -> None:
     vade = pair("vade")
     views = {kind: vade.values(kind)["views"] for kind in ("digits", "mnist", "images", "plane")}
-    assert views == {"digits": "digits", "mnist": "digits", "images": "objects", "plane": "none"}
+    assert views == {
+        "digits": "digits", "mnist": "characters", "images": "objects", "plane": "none",
+    }
     assert vade.values("mnist")["pseudolabels"] > 0 == vade.values("digits")["pseudolabels"]
 
 

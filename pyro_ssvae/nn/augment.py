@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from pyro_ssvae.errors import InputError, not_negative, one_of
 
-Kind = Literal["none", "digits", "objects"]
+Kind = Literal["none", "digits", "characters", "objects"]
 
 
 class Augmentation(nn.Module):
@@ -41,8 +41,7 @@ class Affine(Augmentation):
     Args:
         turn: The largest angle, in degrees.
         shift: The largest shift, a share of the side along which it goes. Above 0 it is a pixel at
-            least. Shifts are by whole pixels: others blur the image, and batch normalisation tells
-            blurred images from those that are predicted later.
+            least: less would blur a small image, and move nothing.
         scale: The largest logarithm of the factor by which each of the two sides is scaled.
         shear: The largest shear.
     """
@@ -65,24 +64,21 @@ class Affine(Augmentation):
         They take a place in the changed image to the one in x that it shows. Places are (right,
         down), from -1 to 1 along each side.
         """
-        *others, right, down = _uniform(x, 6)
-        turn, wider, higher, shear = 2 * torch.stack(others) - 1
+        turn, wider, higher, shear, right, down = 2 * _uniform(x, 6) - 1
         turn = math.radians(self.turn) * turn
         wider, higher = (self.scale * wider).exp(), (self.scale * higher).exp()
         ratio = x.shape[-2] / x.shape[-1]  # a turn is one in pixels, not in shares of the sides
         first = [
             turn.cos() * wider, ratio * (self.shear * shear - turn.sin() * wider),
-            self._shift(right, x.shape[-1]),
+            2 * self._shift(x.shape[-1]) * right,
         ]
         second = [
-            turn.sin() * higher / ratio, turn.cos() * higher, self._shift(down, x.shape[-2]),
+            turn.sin() * higher / ratio, turn.cos() * higher, 2 * self._shift(x.shape[-2]) * down,
         ]
         return torch.stack([torch.stack(first, 1), torch.stack(second, 1)], 1)
 
-    def _shift(self, draws: Tensor, side: int) -> Tensor:
-        """Shifts of numbers in [0, 1), where this side is 2 long."""
-        most = max(int(self.shift * side), 1) if self.shift else 0
-        return _whole(draws, most) * (2 / side)
+    def _shift(self, side: int) -> float:
+        return max(self.shift, 1 / side) if self.shift else 0.0
 
 
 class Crop(Augmentation):
@@ -109,7 +105,7 @@ class Crop(Augmentation):
     def _shown(self, draws: Tensor, side: int) -> Tensor:
         """The rows, or columns, (N, side) of the image that the changed one shows."""
         most = min(round(self.padding * side), side - 1)
-        shift = _whole(draws, most)
+        shift = (draws * (2 * most + 1)).floor() - most
         places = (torch.arange(side, device=draws.device) + shift[:, None]).abs()
         return (side - 1 - (side - 1 - places).abs()).long()
 
@@ -177,8 +173,8 @@ class Colour(Augmentation):
 class Views(nn.Module):
     """Two ways to see examples at random: one that changes them a little, and one much.
 
-    Weak views should look as examples do, and not be blurred: the running statistics of batch
-    normalisation, by which examples are predicted, are of weak views too.
+    Weak views are best as sharp as the examples are: the running statistics of batch normalisation,
+    by which examples are predicted, are of weak views too, and it tells blurred images from others.
 
     Args:
         weak: The module of the first, from examples (N, *E) to examples.
@@ -194,10 +190,11 @@ def views(kind: Kind) -> Views:
     """The views of a kind of images.
 
     Args:
-        kind: The kind: ``"digits"``, which are shifted, in strong views turned, scaled and sheared
-            too, with a part erased; ``"objects"``, which are flipped and shifted, in strong views
-            with all of these, other colours and a part erased; or ``"none"``, by which all views
-            are the example itself, an image or not.
+        kind: The kind: ``"digits"`` of few pixels, which are turned, shifted, scaled and sheared,
+            in strong views more and with a part erased; ``"characters"``, which are shifted by
+            whole pixels, with the same strong views; ``"objects"``, which are flipped and shifted,
+            in strong views with all of these, other colours and a part erased; or ``"none"``, by
+            which all views are the example itself, an image or not.
 
     Raises:
         InputError: If there is no such kind.
@@ -206,10 +203,9 @@ def views(kind: Kind) -> Views:
     if kind == "none":
         return Views(nn.Identity(), nn.Identity())
     if kind == "digits":
-        return Views(
-            Affine(shift=0.05),
-            nn.Sequential(Affine(turn=25.0, shift=0.15, scale=0.2, shear=0.3), Erase(0.36)),
-        )
+        return Views(Affine(turn=6.0, shift=0.05, scale=0.06, shear=0.06), _distorted())
+    if kind == "characters":
+        return Views(Crop(0.05), _distorted())
     return Views(
         nn.Sequential(Flip(), Crop(0.125)),
         nn.Sequential(
@@ -219,14 +215,13 @@ def views(kind: Kind) -> Views:
     )
 
 
+def _distorted() -> nn.Module:
+    return nn.Sequential(Affine(turn=25.0, shift=0.14, scale=0.2, shear=0.3), Erase(0.36))
+
+
 def _uniform(x: Tensor, number: int) -> Tensor:
     """So many numbers in [0, 1) for each of the images x, (number, N)."""
     return torch.rand(number, len(x), dtype=x.dtype, device=x.device)
-
-
-def _whole(draws: Tensor, most: int) -> Tensor:
-    """Numbers in [0, 1) as whole ones from -most to most, all as likely."""
-    return (draws * (2 * most + 1)).floor() - most
 
 
 def _like_images(values: Tensor) -> Tensor:
