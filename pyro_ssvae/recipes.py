@@ -78,7 +78,7 @@ PAIRS_ON: Mapping[tuple[str, str], Values] = {
     ("factored", "features"): {"alpha": 100.0, "smoothing": 0.0, "penalty": 10.0},
     ("m2", "frame"): {"alpha": 1.0},  # by the NLL of validation data
     ("vade", "digits"): {"views": "digits", "consistency": 5.0},
-    ("vade", "mnist"): {**CONFIDENT, "views": "characters"},
+    ("vade", "mnist"): {**CONFIDENT, "alignment": 10.0, "views": "characters"},
     ("vade", "images"): {**CONFIDENT, "views": "objects"},
 }
 
