@@ -556,7 +556,11 @@ def test_label_draws_of_other_numbers_by_class_have_rows_of_their_own(
     stripes: Dataset, tmp_path: Path
 ) -> None:
     labels = [{"0": 1, "1": 2, "2": 3}, {"0": 3, "1": 2, "2": 1}]
-    found = run(stripes, tmp_path / "out", "supervised", labels=labels, seeds=1)
+    lines: list[str] = []
+    found = run(
+        stripes, tmp_path / "out", "supervised", labels=labels, seeds=1, log=lines.append
+    )
+    assert sum("0: 3, 1: 2, 2: 1" in line for line in lines) == 1
     own = [name for name in found.results if name.startswith("supervised")]
     assert len(own) == 2 and "0: 1, 1: 2, 2: 3" in own[0]
     assert all(len(found.results[name]) == 1 for name in own)

@@ -21,7 +21,6 @@ from pyro_ssvae.experiments.pairs import Pair, chosen
 from pyro_ssvae.experiments.parallel import Backend, check
 from pyro_ssvae.experiments.plan import OF_A_STUDY, Plan, completed
 from pyro_ssvae.experiments.study import carried_out, line
-from pyro_ssvae.experiments.table import by_class
 from pyro_ssvae.report import page, tables
 from pyro_ssvae.statistics.table import names
 from pyro_ssvae.system.files import locked, write_text
@@ -116,7 +115,8 @@ def compare(
                 log=whole["log"],
             )
             results = _by_title(
-                [*(found[job.folder] for job in todo), *kept], [by_class(j.setting) for j in todo]
+                [*(found[job.folder] for job in todo), *kept],
+                [job.setting.by_class for job in todo],
             )
             known = {job.record.model: job.setting.pair for job in todo}
             sections = [

@@ -145,6 +145,7 @@ def _titles(resolved: Sequence[_Resolved]) -> list[str]:
     rows = [
         {name: value for name, value in each.record.row().items() if name not in OF_A_RUN}
         | {f"drawing.{name}": value for name, value in each.setting.drawing.items()}
+        | each.setting.by_class
         for each in resolved
     ]
     return names(rows, list(dict.fromkeys(chain.from_iterable(rows))))

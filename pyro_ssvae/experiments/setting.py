@@ -57,6 +57,13 @@ class Setting:
         """How to train, with the seed."""
         return Plan(**{**self.plan, "seed": self.seed})
 
+    @property
+    def by_class(self) -> dict[str, str]:
+        """The numbers of labels by class as a column of a table, of a setting that has them."""
+        if not isinstance(self.labels, Mapping):
+            return {}
+        return {"drawing.labels": ", ".join(f"{k}: {n}" for k, n in self.labels.items())}
+
     def split(self, root: str | Path | None = None) -> Split:
         """The data of the run.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pyro_ssvae.experiments.folder import RESULTS
 from pyro_ssvae.experiments.job import Job
-from pyro_ssvae.experiments.setting import Setting
 from pyro_ssvae.report import statistics_tables
 from pyro_ssvae.statistics.standings import standings
 from pyro_ssvae.statistics.table import configurations, higher_is_better
@@ -45,7 +44,7 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
     options = {name: _plain(v) for name, v in own.items() if name.startswith("option.")}
     return (
         {name: own[name] for name in (*FIRST, *OF_TRAINING)}
-        | _under("drawing", job.setting.drawing) | by_class(job.setting) | options
+        | _under("drawing", job.setting.drawing) | job.setting.by_class | options
         | {name: metrics[name] for name in ("epochs_done", "best_epoch", "updates")}
         | _under("validation", metrics["validation"])
         | _under("test", metrics["test"])
@@ -55,13 +54,6 @@ def row(job: Job, metrics: Mapping[str, Any]) -> Row:
             for name, value in {"epoch": chosen["epoch"], **chosen["test"]}.items()
         }
     )
-
-
-def by_class(setting: Setting) -> Row:
-    """The numbers of labels by class, of a setting that has them."""
-    if not isinstance(setting.labels, Mapping):
-        return {}
-    return {"drawing.labels": ", ".join(f"{k}: {n}" for k, n in setting.labels.items())}
 
 
 def statistics(rows: Sequence[Row]) -> str:
