@@ -243,7 +243,7 @@ def test_a_pair_with_another_likelihood_is_refused_on_a_frame(name, options, err
 @pytest.mark.parametrize("options", [{"likelihood": "mixed"}, {}])
 def test_a_mixed_likelihood_is_refused_without_a_frame(options) -> None:
     data = from_arrays(np.random.rand(20, 3), [0, 1] * 10, kind="" if options else "frame")
-    with pytest.raises(InputError, match="bernoulli or normal:0.1 for arrays, which is no data fr"):
+    with pytest.raises(InputError, match="bernoulli or normal:1.0 for arrays, which is no data fr"):
         pair("m2").on(data, **options)
 
 

@@ -68,7 +68,7 @@ def values_on(pair: Pair, dataset: Dataset, values: Mapping[str, Any]) -> dict[s
         return objects
     if isinstance(likelihood, Mixed):
         raise InputError(
-            f"{pair.name}: expected a likelihood such as bernoulli or normal:0.1 for"
+            f"{pair.name}: expected a likelihood such as bernoulli or normal:1.0 for"
             f" {dataset.name}, which is no data frame, got mixed"
         )
     raise InputError(
